@@ -1,0 +1,39 @@
+# make run            the cockpit on the offline demo market (sets itself up the first time)
+# make test           every test of the suite, from a clean clone to the last line
+# make check          the suite plus lint, types and import contracts
+VENV ?= .venv
+PY := $(VENV)/bin/python
+ARGS ?=
+
+.PHONY: run setup test check lint lock bench clean
+
+run:
+	@./nexus $(ARGS)
+
+setup:
+	@./nexus --setup dev
+
+test: setup
+	$(PY) -m pytest $(ARGS)
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(PY) -m mypy
+	$(VENV)/bin/lint-imports
+
+check: lint test
+
+# The locks name no host, so they install from whichever index a machine is set up for.
+lock: setup
+	$(PY) -m pip install --quiet uv
+	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+		--python-version 3.11 pyproject.toml -o requirements.lock
+	$(VENV)/bin/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url \
+		--python-version 3.11 -c requirements.lock --group dev -o requirements-dev.lock
+
+bench: setup
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
