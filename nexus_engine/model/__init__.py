@@ -1,0 +1,1 @@
+"""WORDS: the vocabulary that every zone shares."""

@@ -1,0 +1,110 @@
+"""An order book in integer ticks."""
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Sequence
+
+BookLevel = tuple[int, float]
+"""(price in ticks, quantity in base currency). A quantity of 0 removes the level."""
+
+
+class _Half:
+    """One side. Keys are ticks, negated for bids, so that the best key is always the smallest."""
+
+    __slots__ = ("keys", "qty", "sign")
+
+    def __init__(self, sign: int) -> None:
+        self.sign = sign
+        self.keys: list[int] = []
+        self.qty: dict[int, float] = {}
+
+    def replace(self, levels: Iterable[BookLevel]) -> None:
+        sign = self.sign
+        self.qty = {ticks * sign: qty for ticks, qty in levels if qty}
+        self.keys = sorted(self.qty)
+
+    def apply(self, levels: Iterable[BookLevel]) -> None:
+        sign, held, keys = self.sign, self.qty, self.keys
+        for ticks, qty in levels:
+            key = ticks * sign
+            if qty:
+                if key not in held:
+                    insort(keys, key)
+                held[key] = qty
+            elif held.pop(key, None) is not None:
+                del keys[bisect_left(keys, key)]
+
+    def top(self, depth: int) -> list[BookLevel]:
+        sign, held = self.sign, self.qty
+        return [(key * sign, held[key]) for key in self.keys[:depth]]
+
+
+class OrderBook:
+    """Bids and asks by price. It applies what it is given; the venue's gap rules are the feed's business."""
+
+    __slots__ = ("_asks", "_bids", "update_id", "valid")
+
+    def __init__(self) -> None:
+        self._bids = _Half(-1)
+        self._asks = _Half(1)
+        self.update_id = 0
+        self.valid = False
+        """False before the first snapshot and between a gap and the next one: nothing may be decided on it."""
+
+    def snapshot(self, bids: Sequence[BookLevel], asks: Sequence[BookLevel], update_id: int) -> None:
+        """Replace everything."""
+        self._bids.replace(bids)
+        self._asks.replace(asks)
+        self.update_id = update_id
+        self.valid = True
+
+    def delta(self, bids: Sequence[BookLevel], asks: Sequence[BookLevel], update_id: int) -> None:
+        """Set absolute quantities at the given levels; removing an unknown level is normal."""
+        self._bids.apply(bids)
+        self._asks.apply(asks)
+        self.update_id = update_id
+
+    def invalidate(self) -> None:
+        """Drop everything: the feed lost its place."""
+        self._bids.replace(())
+        self._asks.replace(())
+        self.valid = False
+
+    @property
+    def best_bid(self) -> BookLevel | None:
+        half = self._bids
+        return (-half.keys[0], half.qty[half.keys[0]]) if half.keys else None
+
+    @property
+    def best_ask(self) -> BookLevel | None:
+        half = self._asks
+        return (half.keys[0], half.qty[half.keys[0]]) if half.keys else None
+
+    def bids(self, depth: int) -> list[BookLevel]:
+        """The best `depth` bids, best first."""
+        return self._bids.top(depth)
+
+    def asks(self, depth: int) -> list[BookLevel]:
+        """The best `depth` asks, best first."""
+        return self._asks.top(depth)
+
+    @property
+    def crossed(self) -> bool:
+        """True when the best bid is not below the best ask, which only a broken feed shows."""
+        bids, asks = self._bids.keys, self._asks.keys
+        return bool(bids and asks and -bids[0] >= asks[0])
+
+    def sweep(self, buy: bool, qty: float) -> tuple[float, float]:
+        """Walk the book with a taker order.
+
+        Returns (average price in ticks, quantity found); the average is 0 when the side is empty.
+        """
+        left, cost = qty, 0.0
+        half = self._asks if buy else self._bids
+        for key in half.keys:
+            take = min(left, half.qty[key])
+            cost += take * key * half.sign
+            left -= take
+            if left <= 0:
+                break
+        found = qty - left
+        return (cost / found if found else 0.0), found

@@ -1,0 +1,162 @@
+"""The system directive: `nexus.toml`, every key with its default, its range and what it does.
+
+Secrets are never in it. `load` turns any mistake into one clear line (ConfigError).
+"""
+
+import tomllib
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nexus_engine.model.words import AccountKind, Mode
+
+Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,20}$")]
+
+
+class ConfigError(Exception):
+    """The directive cannot be used; the message is one line: which file, which key, which value, what is allowed."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class AccountConfig(_Section):
+    """Which account, and who decides."""
+
+    name: str = Field("main", pattern=r"^[a-z0-9][a-z0-9-]{0,30}$", description="names the state folder and the header")
+    kind: AccountKind = Field(
+        AccountKind.DEMO, description="DEMO, PAPER, TESTNET or LIVE; a flag on the command line wins"
+    )
+    mode: Mode = Field(Mode.COPILOT, description="the mode of a first start; later the last one set holds")
+
+
+class RiskConfig(_Section):
+    """How much may be lost and how large things may get."""
+
+    trade_risk_pct: float = Field(0.5, gt=0, le=2, description="most that one trade may lose at its stop, % of equity")
+    open_risk_pct: float = Field(
+        3.0, gt=0, le=10, description="most that all open stops together may lose, % of equity"
+    )
+    symbol_exposure_pct: float = Field(50.0, gt=0, le=500, description="largest notional on one symbol, % of equity")
+    account_exposure_pct: float = Field(
+        100.0, gt=0, le=1000, description="largest notional in total, in flight included, % of equity"
+    )
+    leverage: int = Field(3, ge=1, le=8, description="leverage set at the venue, isolated margin")
+    day_loss_pct: float = Field(
+        3.0, gt=0, le=20, description="at this loss since 00:00 UTC no new entries, % of the day's first equity"
+    )
+    naked_ms: int = Field(
+        2_000, ge=500, le=10_000, description="longest that a position may be without a confirmed stop"
+    )
+    entry_ms: int = Field(20_000, ge=1_000, le=600_000, description="an entry that has not filled by then is cancelled")
+
+
+class ShieldConfig(_Section):
+    """When the Sentinel steps in."""
+
+    swan_symbol: Symbol = Field("BTCUSDT", description="whose fall counts")
+    swan_drop_pct: float = Field(4.0, ge=1, le=15, description="fall from the high of a window that exits every long")
+    swan_windows_min: tuple[int, ...] = Field((5, 15), description="windows in minutes of market time")
+    swan_median: int = Field(7, ge=1, le=31, description="ticks in the median filter")
+    swan_confirmations: int = Field(
+        10, ge=1, le=100, description="filtered ticks in a row below the level before it trips"
+    )
+    swan_lock_min: int = Field(60, ge=5, le=1440, description="no new longs for this long after a trip, market time")
+    stale_ms: int = Field(
+        3_000, ge=500, le=60_000, description="market data older than this blinds the guards: no entries"
+    )
+    loss_streak: int = Field(5, ge=2, le=30, description="losses in a row of one strategy before it pauses")
+    loss_pause_min: int = Field(60, ge=5, le=1440, description="how long it pauses, market time")
+    max_spread_bp: float = Field(8.0, gt=0, le=100, description="no entry over a wider spread")
+
+
+class CopilotConfig(_Section):
+    """How proposals live."""
+
+    expiry_s: int = Field(120, ge=10, le=3600, description="an untouched proposal expires after this, real time")
+    drift_pct: float = Field(
+        20.0, gt=0, le=100, description="price may move this part of the stop distance before a card goes STALE, %"
+    )
+    max_open: int = Field(5, ge=1, le=20, description="open proposals at a time")
+
+
+class BinanceConfig(_Section):
+    """Binance USD-M futures. Empty addresses are the venue's own for the account's kind."""
+
+    symbols: tuple[Symbol, ...] = Field(
+        ("BTCUSDT", "ETHUSDT", "SOLUSDT", "ADAUSDT", "DOGEUSDT", "XRPUSDT", "LINKUSDT", "AVAXUSDT"),
+        min_length=1,
+        max_length=50,
+        description="what is watched and traded",
+    )
+    rest_url: str = Field("", pattern=r"^$|^https?://[^\s]+$", description="REST address, e.g. http://127.0.0.1:8700")
+    ws_url: str = Field("", pattern=r"^$|^wss?://[^\s]+$", description="stream address, e.g. ws://127.0.0.1:8700")
+
+
+class DemoConfig(_Section):
+    """The offline practice market."""
+
+    scenario: str = Field("range", description="what the market does")
+    seed: int = Field(7, ge=0, description="same seed, same market")
+    speed: float = Field(
+        1.0, gt=0, le=100, description="market minutes a minute; deadlines and expiry stay on the real clock"
+    )
+    venue: str = Field(
+        "", description="file with the ready line of a `nexus exchange` to trade on, instead of one of our own"
+    )
+
+
+class Directive(_Section):
+    """All of nexus.toml."""
+
+    account: AccountConfig = AccountConfig()
+    risk: RiskConfig = RiskConfig()
+    shield: ShieldConfig = ShieldConfig()
+    copilot: CopilotConfig = CopilotConfig()
+    binance: BinanceConfig = BinanceConfig()
+    demo: DemoConfig = DemoConfig()
+    strategies: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="parameters by strategy, e.g. [strategies.harpoon] enabled = false"
+    )
+
+
+def load(path: Path | None) -> Directive:
+    """Read and check a directive; None gives the defaults. Raises ConfigError with one line."""
+    if path is None:
+        return Directive()
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path given to --config") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: is not valid TOML: {error}") from error
+    try:
+        return Directive.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {_first_line(error, Directive)}") from error
+
+
+def _first_line(error: ValidationError, model: type[BaseModel]) -> str:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(_keys_at(model, tuple(str(part) for part in first["loc"][:-1])))
+        return f"unknown key {key}; known here: {known}"
+    return f"{key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+
+
+def _keys_at(model: type[BaseModel], path: tuple[str, ...]) -> list[str]:
+    for part in path:
+        field = model.model_fields.get(part)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return []
+        model = field.annotation
+    return list(model.model_fields)
+
+
+def percent_of(pct: float, amount: Decimal) -> Decimal:
+    """`pct` percent of `amount`."""
+    return amount * Decimal(repr(pct)) / 100

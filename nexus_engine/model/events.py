@@ -1,0 +1,251 @@
+"""Everything that can happen to the engine. The core knows the world through these alone.
+
+Each carries when it was received: `at_ns` (UTC) for the record and `mono_ns` (monotonic) for durations.
+`venue_ns` is the venue's own time of the fact: for market data the market's clock, which a practice market may run
+fast.
+Ladder quantities and tape prices are floats; orders and fills are Decimal.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from nexus_engine.model.book import BookLevel
+from nexus_engine.model.commands import AnyCommand
+from nexus_engine.model.instruments import Instrument
+from nexus_engine.model.orders import Fill, OrderReport, PositionReport
+from nexus_engine.model.words import AccountKind, Mode, Outcome, Venue
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag=True, gc=False):
+    """Base of all events."""
+
+    at_ns: int
+    mono_ns: int
+
+
+# ---- market -------------------------------------------------------------------------------------------------------
+
+
+class BookSnapshot(Event, frozen=True, kw_only=True, gc=False):
+    """The whole book."""
+
+    symbol: str
+    update_id: int
+    bids: tuple[BookLevel, ...]
+    asks: tuple[BookLevel, ...]
+    venue_ns: int
+
+
+class BookDelta(Event, frozen=True, kw_only=True, gc=False):
+    """Absolute quantities at changed levels; the feed has already checked that no update is missing before it."""
+
+    symbol: str
+    update_id: int
+    bids: tuple[BookLevel, ...]
+    asks: tuple[BookLevel, ...]
+    venue_ns: int
+
+
+class BookInvalid(Event, frozen=True, kw_only=True, gc=False):
+    """The feed lost its place in a book; a snapshot will follow."""
+
+    symbol: str
+    reason: str
+
+
+class Trade(Event, frozen=True, kw_only=True, gc=False):
+    """A public trade. `buyer_is_maker` means that a seller took."""
+
+    symbol: str
+    price: float
+    qty: float
+    buyer_is_maker: bool
+    venue_ns: int
+
+
+class Mark(Event, frozen=True, kw_only=True, gc=False):
+    """Mark and index price. `funding_rate` is a fraction per interval."""
+
+    symbol: str
+    mark: float
+    index: float
+    funding_rate: float
+    next_funding_ns: int
+    venue_ns: int
+
+
+class Bar(Event, frozen=True, kw_only=True, gc=False):
+    """A candle as it stands. `closed` is true once, on the last one of its interval."""
+
+    symbol: str
+    interval: str
+    open_ns: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    trades: int
+    closed: bool
+    venue_ns: int
+
+
+class BarRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A closed candle of the past."""
+
+    open_ns: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    trades: int = 0
+
+
+class History(Event, frozen=True, kw_only=True):
+    """Closed candles to warm up on, oldest first. It replaces what was known of that interval."""
+
+    symbol: str
+    interval: str
+    bars: tuple[BarRow, ...]
+
+
+class FeedStatus(Event, frozen=True, kw_only=True, gc=False):
+    """A stream came up or went down. `feed` is `market`, `public` or `user` with the venue's name before it."""
+
+    venue: Venue
+    feed: str
+    up: bool
+    reason: str = ""
+
+
+class Instruments(Event, frozen=True, kw_only=True):
+    """The grids and limits of every symbol that is traded here."""
+
+    instruments: tuple[Instrument, ...]
+
+
+# ---- the account ---------------------------------------------------------------------------------------------------
+
+
+class OrderUpdate(Event, frozen=True, kw_only=True):
+    """The venue said something of an order, in a stream. `fill` when that was an execution."""
+
+    report: OrderReport
+    fill: Fill | None = None
+
+
+class AccountUpdate(Event, frozen=True, kw_only=True):
+    """Wallet balance and the positions that changed."""
+
+    wallet: Decimal | None
+    positions: tuple[PositionReport, ...] = ()
+    venue_ns: int
+
+
+class VenueSnapshot(Event, frozen=True, kw_only=True):
+    """All that the venue holds of the account: both order lists, positions, wallet, recent fills. `ok` False: it could
+    not be read whole, and absence in it proves nothing."""
+
+    venue: Venue
+    ok: bool
+    reason: str = ""
+    wallet: Decimal = Decimal(0)
+    available: Decimal = Decimal(0)
+    orders: tuple[OrderReport, ...] = ()
+    positions: tuple[PositionReport, ...] = ()
+    fills: tuple[Fill, ...] = ()
+
+
+class SubmitResult(Event, frozen=True, kw_only=True):
+    """What became of a Submit. `code` and `text` are the venue's where it spoke."""
+
+    client_id: str
+    outcome: Outcome
+    code: int = 0
+    text: str = ""
+    report: OrderReport | None = None
+
+
+class CancelResult(Event, frozen=True, kw_only=True):
+    """What became of a Cancel. REFUSED with "no such order" means that it is over, one way or another: ask."""
+
+    client_id: str
+    outcome: Outcome
+    code: int = 0
+    text: str = ""
+
+
+class QueryResult(Event, frozen=True, kw_only=True):
+    """The answer to a Query: DONE with a report and its fills, ABSENT, or UNKNOWN when nobody answered."""
+
+    client_id: str
+    outcome: Outcome
+    report: OrderReport | None = None
+    fills: tuple[Fill, ...] = ()
+
+
+# ---- the house -----------------------------------------------------------------------------------------------------
+
+
+class Started(Event, frozen=True, kw_only=True):
+    """The first event of a run. `instance` names the journal, `epoch` this writer of it."""
+
+    account: str
+    kind: AccountKind
+    instance: str
+    epoch: int
+    version: str
+    mode: Mode
+    """The mode to start in when the journal holds none."""
+
+
+class TimerFired(Event, frozen=True, kw_only=True, gc=False):
+    """A SetTimer came due."""
+
+    key: str
+
+
+class Commanded(Event, frozen=True, kw_only=True):
+    """A person (or `nexus kill`) asked for something. `by` is who, `surface` where."""
+
+    command: AnyCommand
+    by: str = "you"
+    surface: str = "cockpit"
+
+
+class JournalFailed(Event, frozen=True, kw_only=True):
+    """The journal could not make records durable: nothing new may be opened."""
+
+    reason: str
+
+
+class Stopping(Event, frozen=True, kw_only=True):
+    """The account is being closed in order: no entries from now on, and working ones are cancelled, since nobody will
+    be there to protect their fills. Stops and targets stay at the venue."""
+
+
+MarketEvent = BookSnapshot | BookDelta | BookInvalid | Trade | Mark | Bar
+AnyEvent = (
+    BookSnapshot
+    | BookDelta
+    | BookInvalid
+    | Trade
+    | Mark
+    | Bar
+    | History
+    | FeedStatus
+    | Instruments
+    | OrderUpdate
+    | AccountUpdate
+    | VenueSnapshot
+    | SubmitResult
+    | CancelResult
+    | QueryResult
+    | Started
+    | TimerFired
+    | Commanded
+    | JournalFailed
+    | Stopping
+)

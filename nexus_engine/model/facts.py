@@ -1,0 +1,210 @@
+"""What the journal remembers. The trading state is what these have made of it, and nothing else (`ledger.py`)."""
+
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from nexus_engine.model.orders import Fill, Order
+from nexus_engine.model.proposals import Proposal
+from nexus_engine.model.signals import Signal
+from nexus_engine.model.verdicts import Verdict
+from nexus_engine.model.words import AccountKind, Latch, Level, Mode, OrderStatus, ProposalStatus
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Base of all facts. `at_ns` is the UTC receive time of the event that led to it."""
+
+    at_ns: int
+
+
+# ---- facts that change the trading state -----------------------------------------------------------------------------
+
+
+class RunStarted(Fact, frozen=True, kw_only=True):
+    """A writer took the journal."""
+
+    account: str
+    kind: AccountKind
+    instance: str
+    epoch: int
+    version: str
+
+
+class OrderIntended(Fact, frozen=True, kw_only=True):
+    """We are about to send this order."""
+
+    order: Order
+
+
+class OrderChanged(Fact, frozen=True, kw_only=True):
+    """An order's state as the venue told it, or as its silence left it."""
+
+    client_id: str
+    status: OrderStatus
+    venue_id: str = ""
+    reason: str = ""
+    mono_ns: int = 0
+
+
+class Filled(Fact, frozen=True, kw_only=True):
+    """An order of ours executed. Applied once per (symbol, trade id)."""
+
+    fill: Fill
+    market_ns: int
+
+
+class PositionLost(Fact, frozen=True, kw_only=True):
+    """The venue holds less than our fills say (a person, a liquidation or ADL closed it): the venue is right.
+
+    `qty` is what is left, signed; `price` what the missing part is valued at.
+    """
+
+    symbol: str
+    qty: Decimal
+    price: Decimal
+
+
+class ForeignSeen(Fact, frozen=True, kw_only=True):
+    """The venue holds a quantity that is not ours. Counted, shown, never touched. 0 ends it."""
+
+    symbol: str
+    qty: Decimal
+
+
+class Naked(Fact, frozen=True, kw_only=True):
+    """Since when a position has had no confirmed stop; None: it is covered."""
+
+    symbol: str
+    since_ns: int | None
+
+
+class StopTried(Fact, frozen=True, kw_only=True):
+    """One more attempt to place a stop for a naked position."""
+
+    symbol: str
+
+
+class ProposalMade(Fact, frozen=True, kw_only=True):
+    """A new proposal, or a stale one with its new numbers."""
+
+    proposal: Proposal
+
+
+class ProposalChanged(Fact, frozen=True, kw_only=True):
+    """A proposal was decided, or ran out, or its order ended."""
+
+    proposal: int
+    status: ProposalStatus
+    by: str
+    reason: str = ""
+
+
+class LatchSet(Fact, frozen=True, kw_only=True):
+    """A latch closed or was released."""
+
+    latch: Latch
+    on: bool
+    by: str
+    reason: str = ""
+
+
+class ModeSet(Fact, frozen=True, kw_only=True):
+    """Who decides from now on."""
+
+    mode: Mode
+    by: str
+
+
+SWAN_LOCK: Final = "swan"
+"""The lock of the black swan: no longs."""
+
+
+class LockSet(Fact, frozen=True, kw_only=True):
+    """Something that clears itself: no entries of that name until `until_ns` of market time.
+
+    A name is `what`, or `what:scope` where each scope is a symbol or a strategy, e.g. `cooldown:harpoon:BTCUSDT`.
+    """
+
+    name: str
+    until_ns: int
+    reason: str
+
+
+class WalletSeen(Fact, frozen=True, kw_only=True):
+    """The wallet balance as the venue told it."""
+
+    wallet: Decimal
+
+
+class DayOpened(Fact, frozen=True, kw_only=True):
+    """The first equity of a UTC day (days since the epoch)."""
+
+    day: int
+    equity: Decimal
+
+
+# ---- facts that explain ----------------------------------------------------------------------------------------------
+
+
+class SignalSeen(Fact, frozen=True, kw_only=True):
+    """A strategy spoke, and what the guards answered: all that `why` needs."""
+
+    signal: Signal
+    verdicts: tuple[Verdict, ...]
+    outcome: str
+    proposal: int = 0
+
+
+class GuardTripped(Fact, frozen=True, kw_only=True):
+    """A guard acted on its own. `verdict` carries the numbers it saw."""
+
+    verdict: Verdict
+    evidence: tuple[tuple[int, float], ...] = ()
+    """(UTC ns, price) of the ticks that it judged."""
+
+
+class Noted(Fact, frozen=True, kw_only=True):
+    """A line of the event log."""
+
+    level: Level
+    subject: str
+    by: str
+    text: str
+
+
+class Reconciled(Fact, frozen=True, kw_only=True):
+    """Journal and venue were compared. `differences` in words, empty when there were none."""
+
+    ok: bool
+    differences: tuple[str, ...] = ()
+
+
+class Sealed(Fact, frozen=True, kw_only=True):
+    """The hash of the trading state after the facts before it in the same commit."""
+
+    digest: str
+
+
+AnyFact = (
+    RunStarted
+    | OrderIntended
+    | OrderChanged
+    | Filled
+    | PositionLost
+    | ForeignSeen
+    | Naked
+    | StopTried
+    | ProposalMade
+    | ProposalChanged
+    | LatchSet
+    | ModeSet
+    | LockSet
+    | WalletSeen
+    | DayOpened
+    | SignalSeen
+    | GuardTripped
+    | Noted
+    | Reconciled
+    | Sealed
+)

@@ -1,0 +1,313 @@
+"""The trading state: what the facts of the journal have made of it.
+
+The engine changes it only by recording a fact, so folding the journal gives the same state again, at every prefix.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from nexus_engine.model.facts import (
+    AnyFact,
+    DayOpened,
+    Filled,
+    ForeignSeen,
+    LatchSet,
+    LockSet,
+    ModeSet,
+    Naked,
+    OrderChanged,
+    OrderIntended,
+    PositionLost,
+    ProposalChanged,
+    ProposalMade,
+    RunStarted,
+    StopTried,
+    WalletSeen,
+)
+from nexus_engine.model.orders import ZERO, Fill, Order
+from nexus_engine.model.positions import ClosedTrade, Position
+from nexus_engine.model.proposals import Proposal
+from nexus_engine.model.words import AccountKind, Latch, Leg, Mode, OrderStatus, Side, TradingState
+
+KEPT_ORDERS: Final = 200
+"""Ended orders that are remembered, for fills that arrive late and for the screen."""
+KEPT_PROPOSALS: Final = 50
+KEPT_TRADES: Final = 5_000
+"""Trade ids that are remembered, so that a fill told twice counts once."""
+KEPT_CLOSED: Final = 200
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+class Ledger:
+    """Orders, positions, proposals, latches, locks and counters."""
+
+    def __init__(self) -> None:
+        self.account = ""
+        self.kind: AccountKind | None = None
+        self.instance = ""
+        self.epoch = 0
+        self.mode: Mode | None = None
+        self.orders: dict[str, Order] = {}
+        self.positions: dict[str, Position] = {}
+        self.foreign: dict[str, Decimal] = {}
+        self.proposals: dict[int, Proposal] = {}
+        self.latches: dict[Latch, LatchSet] = {}
+        self.locks: dict[str, LockSet] = {}
+        self.streaks: dict[str, int] = {}
+        """Losses in a row by strategy."""
+        self.closed: list[ClosedTrade] = []
+        self.wallet: Decimal | None = None
+        self.day = -1
+        self.day_equity: Decimal = ZERO
+        self.day_realised: Decimal = ZERO
+        """Since the day opened, before fees."""
+        self.day_fees: Decimal = ZERO
+        self.day_trades = 0
+        self.next_intent = 1
+        self._trades: dict[tuple[str, str], None] = {}
+        self._apply: Final[dict[type, Callable[[Any], None]]] = {
+            RunStarted: self._run_started,
+            OrderIntended: self._order_intended,
+            OrderChanged: self._order_changed,
+            Filled: self._filled,
+            PositionLost: self._position_lost,
+            ForeignSeen: self._foreign_seen,
+            Naked: self._naked,
+            StopTried: self._stop_tried,
+            ProposalMade: self._proposal_made,
+            ProposalChanged: self._proposal_changed,
+            LatchSet: self._latch_set,
+            ModeSet: self._mode_set,
+            LockSet: self._lock_set,
+            WalletSeen: self._wallet_seen,
+            DayOpened: self._day_opened,
+        }
+
+    # ---- reading -----------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> TradingState:
+        """The strictest of what the latches ask for."""
+        if Latch.HALT in self.latches:
+            return TradingState.HALTED
+        return TradingState.REDUCING if self.latches else TradingState.ACTIVE
+
+    def alive(self, symbol: str | None = None, leg: Leg | None = None) -> Iterator[Order]:
+        """Orders that are not over, oldest first."""
+        for order in self.orders.values():
+            if order.alive and (symbol is None or order.symbol == symbol) and (leg is None or order.leg is leg):
+                yield order
+
+    def has_trade(self, fill: Fill) -> bool:
+        """The fill has been counted."""
+        return (fill.symbol, fill.trade_id) in self._trades
+
+    def changes(self, fact: AnyFact) -> bool:
+        """The fact belongs to the trading state, rather than only explaining it."""
+        return type(fact) in self._apply
+
+    def digest(self) -> str:
+        """A hash of the whole trading state; 32 hex characters."""
+        state = (
+            self.account,
+            self.instance,
+            self.epoch,
+            self.mode,
+            self.orders,
+            self.positions,
+            self.foreign,
+            self.proposals,
+            self.latches,
+            self.locks,
+            self.streaks,
+            self.closed[-20:],
+            self.wallet,
+            (self.day, self.day_equity, self.day_realised, self.day_fees, self.day_trades),
+            self.next_intent,
+        )
+        return hashlib.blake2b(_encoder.encode(state), digest_size=16).hexdigest()
+
+    # ---- writing -----------------------------------------------------------------------------------------------------
+
+    def apply(self, fact: AnyFact) -> None:
+        """Take one fact in. Facts that only explain change nothing."""
+        handler = self._apply.get(type(fact))
+        if handler is not None:
+            handler(fact)
+
+    def fold(self, facts: Iterable[AnyFact]) -> "Ledger":
+        """Take many facts in, and return self."""
+        for fact in facts:
+            self.apply(fact)
+        return self
+
+    def _run_started(self, fact: RunStarted) -> None:
+        self.account, self.kind = fact.account, fact.kind
+        self.instance, self.epoch = fact.instance, fact.epoch
+
+    def _order_intended(self, fact: OrderIntended) -> None:
+        self.orders[fact.order.client_id] = fact.order
+        self.next_intent = max(self.next_intent, fact.order.intent + 1)
+        if len(self.orders) > KEPT_ORDERS * 2:
+            self._forget_orders()
+
+    def _forget_orders(self) -> None:
+        ended = [cid for cid, order in self.orders.items() if not order.alive]
+        for cid in ended[: max(0, len(ended) - KEPT_ORDERS)]:
+            del self.orders[cid]
+
+    def _order_changed(self, fact: OrderChanged) -> None:
+        order = self.orders[fact.client_id]
+        if order.status.terminal:
+            return
+        self.orders[order.client_id] = replace(
+            order,
+            status=fact.status,
+            venue_id=fact.venue_id or order.venue_id,
+            reason=fact.reason or order.reason,
+            changed_ns=fact.at_ns,
+            changed_mono_ns=fact.mono_ns,
+        )
+
+    def _filled(self, fact: Filled) -> None:
+        fill = fact.fill
+        if self.has_trade(fill):
+            return
+        self._trades[fill.symbol, fill.trade_id] = None
+        if len(self._trades) > KEPT_TRADES:
+            del self._trades[next(iter(self._trades))]
+        order = self.orders[fill.client_id]
+        filled = order.filled + fill.qty
+        status = order.status
+        if filled >= order.qty:
+            status = OrderStatus.FILLED
+        elif status in (OrderStatus.INTENT, OrderStatus.SUBMITTED, OrderStatus.UNKNOWN, OrderStatus.OPEN):
+            status = OrderStatus.PARTIAL
+        self.orders[order.client_id] = order = replace(order, filled=filled, status=status, changed_ns=fact.at_ns)
+        self.day_fees += fill.fee
+        self._move(fact, order, fill)
+
+    def _move(self, fact: Filled, order: Order, fill: Fill) -> None:
+        position = self.positions.get(fill.symbol)
+        signed = fill.qty * fill.side.sign
+        if position is None:
+            if order.plan is not None:
+                self.positions[fill.symbol] = Position(
+                    symbol=fill.symbol,
+                    intent=order.intent,
+                    qty=signed,
+                    entry=fill.price,
+                    strategy=order.strategy,
+                    by=order.by,
+                    plan=order.plan,
+                    leverage=order.leverage,
+                    opened_ns=fact.at_ns,
+                    opened_market_ns=fact.market_ns,
+                    peak_qty=abs(signed),
+                    fees=fill.fee,
+                    naked_since_ns=fact.at_ns,
+                )
+        elif (signed > 0) == (position.qty > 0):
+            qty = position.qty + signed
+            self.positions[fill.symbol] = replace(
+                position,
+                qty=qty,
+                entry=(position.entry * abs(position.qty) + fill.price * fill.qty) / abs(qty),
+                peak_qty=max(position.peak_qty, abs(qty)),
+                fees=position.fees + fill.fee,
+                naked_since_ns=position.naked_since_ns or fact.at_ns,
+            )
+        else:
+            self._reduce(position, min(fill.qty, abs(position.qty)), fill.price, fill.fee, fact.at_ns)
+
+    def _reduce(self, position: Position, qty: Decimal, price: Decimal, fee: Decimal, at_ns: int) -> None:
+        sign = 1 if position.qty > 0 else -1
+        gain = (price - position.entry) * qty * sign
+        self.day_realised += gain
+        position = replace(
+            position, qty=position.qty - qty * sign, realised=position.realised + gain, fees=position.fees + fee
+        )
+        if position.qty:
+            self.positions[position.symbol] = position
+            return
+        del self.positions[position.symbol]
+        pnl = position.realised - position.fees
+        risk = position.risk_per_unit * position.peak_qty
+        self.closed.append(
+            ClosedTrade(
+                symbol=position.symbol,
+                intent=position.intent,
+                strategy=position.strategy,
+                by=position.by,
+                pnl=pnl,
+                r=float(pnl / risk) if risk else 0.0,
+                closed_ns=at_ns,
+            )
+        )
+        del self.closed[:-KEPT_CLOSED]
+        self.day_trades += 1
+        self.streaks[position.strategy] = self.streaks.get(position.strategy, 0) + 1 if pnl < 0 else 0
+
+    def _position_lost(self, fact: PositionLost) -> None:
+        position = self.positions[fact.symbol]
+        self._reduce(position, abs(position.qty) - abs(fact.qty), fact.price, ZERO, fact.at_ns)
+
+    def _foreign_seen(self, fact: ForeignSeen) -> None:
+        if fact.qty:
+            self.foreign[fact.symbol] = fact.qty
+        else:
+            self.foreign.pop(fact.symbol, None)
+
+    def _naked(self, fact: Naked) -> None:
+        position = self.positions[fact.symbol]
+        attempts = position.stop_attempts if fact.since_ns is not None else 0
+        self.positions[fact.symbol] = replace(position, naked_since_ns=fact.since_ns, stop_attempts=attempts)
+
+    def _stop_tried(self, fact: StopTried) -> None:
+        position = self.positions[fact.symbol]
+        self.positions[fact.symbol] = replace(position, stop_attempts=position.stop_attempts + 1)
+
+    def _proposal_made(self, fact: ProposalMade) -> None:
+        self.proposals[fact.proposal.id] = fact.proposal
+        self.next_intent = max(self.next_intent, fact.proposal.id + 1)
+        closed = [key for key, proposal in self.proposals.items() if not proposal.status.open]
+        for key in closed[: max(0, len(closed) - KEPT_PROPOSALS)]:
+            del self.proposals[key]
+
+    def _proposal_changed(self, fact: ProposalChanged) -> None:
+        proposal = self.proposals.get(fact.proposal)
+        if proposal is not None:
+            self.proposals[fact.proposal] = replace(
+                proposal, status=fact.status, by=fact.by or proposal.by, reason=fact.reason or proposal.reason
+            )
+
+    def _latch_set(self, fact: LatchSet) -> None:
+        if fact.on:
+            self.latches[fact.latch] = fact
+        else:
+            self.latches.pop(fact.latch, None)
+
+    def _mode_set(self, fact: ModeSet) -> None:
+        self.mode = fact.mode
+
+    def _lock_set(self, fact: LockSet) -> None:
+        self.locks[fact.name] = fact
+
+    def _wallet_seen(self, fact: WalletSeen) -> None:
+        self.wallet = fact.wallet
+
+    def _day_opened(self, fact: DayOpened) -> None:
+        self.day, self.day_equity = fact.day, fact.equity
+        self.day_realised = self.day_fees = ZERO
+        self.day_trades = 0
+
+
+def exit_side(position: Position) -> Side:
+    """The side of an order that makes the position smaller."""
+    return position.side.opposite

@@ -1,0 +1,126 @@
+"""Orders, fills and what the venue reports of them."""
+
+from decimal import Decimal
+
+import msgspec
+
+from nexus_engine.model.words import Leg, OrderKind, OrderStatus, Side, TimeInForce
+
+PREFIX = "nx"
+ZERO = Decimal(0)
+
+
+def client_id(instance: str, epoch: int, intent: int, leg: Leg, attempt: int) -> str:
+    """The id that an order carries at the venue: deterministic, at most 36 characters of [a-z0-9-].
+
+    `instance` names the journal and `epoch` the writer, so an order of another writer is recognised on sight.
+    """
+    return f"{PREFIX}{instance}-{epoch}-{intent}{leg.value}{attempt}"
+
+
+def is_ours(cid: str, instance: str) -> bool:
+    """The order was written by this journal, in whatever epoch."""
+    return cid.startswith(f"{PREFIX}{instance}-")
+
+
+def is_foreign_nexus(cid: str, instance: str) -> bool:
+    """The order was written by another Nexus on the same account."""
+    return cid.startswith(PREFIX) and cid.count("-") == 2 and not is_ours(cid, instance)
+
+
+class ExitPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """How a position will be left. Prices on the tick; `time_stop_ns` is market time since the entry's first fill."""
+
+    stop: Decimal
+    target: Decimal | None = None
+    time_stop_ns: int = 0
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution. `(symbol, trade_id)` is unique at the venue; `fee` and `realised` in quote currency."""
+
+    symbol: str
+    trade_id: str
+    client_id: str
+    side: Side
+    price: Decimal
+    qty: Decimal
+    fee: Decimal = ZERO
+    fee_asset: str = "USDT"
+    realised: Decimal = ZERO
+    maker: bool = False
+    venue_ns: int
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """One order of ours, from intent to its end.
+
+    `intent` numbers the position it belongs to (the P41 on the screen), `price` is a limit's, `trigger` a stop's.
+    """
+
+    client_id: str
+    symbol: str
+    side: Side
+    kind: OrderKind
+    leg: Leg
+    intent: int
+    qty: Decimal
+    price: Decimal | None = None
+    trigger: Decimal | None = None
+    tif: TimeInForce = TimeInForce.GTC
+    reduce_only: bool = False
+    status: OrderStatus = OrderStatus.INTENT
+    filled: Decimal = ZERO
+    venue_id: str = ""
+    strategy: str = ""
+    by: str = "bot"
+    reason: str = ""
+    leverage: int = 1
+    plan: ExitPlan | None = None
+    """An entry's: what protects it is decided before it leaves."""
+    created_ns: int
+    changed_ns: int
+    changed_mono_ns: int = 0
+    """Means nothing after a restart; then everything is asked for anyway."""
+
+    @property
+    def leaves(self) -> Decimal:
+        """What may still fill."""
+        return ZERO if self.status.terminal else max(ZERO, self.qty - self.filled)
+
+    @property
+    def conditional(self) -> bool:
+        """It waits at the venue in the list of conditional orders, not in the book."""
+        return self.kind is OrderKind.STOP_MARKET
+
+    @property
+    def alive(self) -> bool:
+        return not self.status.terminal
+
+
+class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What the venue says of one order, from a stream, a reply or a list. `filled` is cumulative."""
+
+    client_id: str
+    symbol: str
+    side: Side
+    status: OrderStatus
+    qty: Decimal
+    filled: Decimal = ZERO
+    price: Decimal | None = None
+    trigger: Decimal | None = None
+    reduce_only: bool = False
+    conditional: bool = False
+    venue_id: str = ""
+    reason: str = ""
+    venue_ns: int = 0
+
+
+class PositionReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What the venue says of a symbol's position, in one-way mode. `qty` is signed: negative is short."""
+
+    symbol: str
+    qty: Decimal
+    entry: Decimal = ZERO
+    liquidation: Decimal | None = None
+    leverage: int = 1

@@ -1,0 +1,55 @@
+"""A trade that waits for a yes."""
+
+import hashlib
+from decimal import Decimal
+
+import msgspec
+
+from nexus_engine.model.orders import ExitPlan
+from nexus_engine.model.signals import Signal
+from nexus_engine.model.verdicts import Verdict
+from nexus_engine.model.words import ProposalStatus, Side
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person approves. `id` is the number of its intent; on the screen it is P<id> and never changes.
+
+    `worst` is what is lost when the stop fills at its price, fees and slippage included, in quote currency (> 0).
+    `expires_mono_ns` runs on the real clock, whatever the market's speed.
+    """
+
+    id: int
+    symbol: str
+    side: Side
+    strategy: str
+    qty: Decimal
+    limit: Decimal
+    plan: ExitPlan
+    leverage: int
+    worst: Decimal
+    worst_pct: float
+    r_multiple: float
+    signal: Signal
+    verdicts: tuple[Verdict, ...] = ()
+    status: ProposalStatus = ProposalStatus.PENDING
+    by: str = ""
+    """Who decided it."""
+    reason: str = ""
+    made_ns: int
+    expires_ns: int
+    expires_mono_ns: int
+
+    @property
+    def handle(self) -> str:
+        return f"P{self.id}"
+
+    @property
+    def shown(self) -> str:
+        """A hash of what was shown. An approval names it, so nobody approves numbers that they did not see."""
+        return shown_hash(self.id, self.side, self.qty, self.limit, self.plan.stop)
+
+
+def shown_hash(proposal: int, side: Side, qty: Decimal, limit: Decimal, stop: Decimal) -> str:
+    """Bind an approval to the size, price and stop on the card. 12 hex characters."""
+    text = f"{proposal}|{side}|{qty}|{limit}|{stop}"
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -1,0 +1,63 @@
+"""What a strategy says. It names side, reasons, stop distance and exit plan; the servos size it."""
+
+import msgspec
+
+from nexus_engine.model.verdicts import Reading
+from nexus_engine.model.words import Regime, Side
+
+
+class RegimeView(msgspec.Struct, frozen=True, kw_only=True):
+    """A symbol's regime and how sure the classifier is (0..1)."""
+
+    regime: Regime
+    confidence: float = 0.0
+    readings: tuple[Reading, ...] = ()
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """A wish to open. Prices are floats off the grid; `stop_distance` > 0 in quote currency a unit.
+
+    `limit` is the worst price at which the entry still makes sense, `time_stop_ns` market time.
+    """
+
+    symbol: str
+    strategy: str
+    side: Side
+    price: float
+    limit: float
+    stop_distance: float
+    target: float | None
+    time_stop_ns: int = 0
+    reasons: tuple[str, ...] = ()
+    readings: tuple[Reading, ...] = ()
+    regime: RegimeView
+    risk_pct: float
+    """Percent of equity that the strategy wants to risk, before guards and caps."""
+    leverage: int = 1
+    market_ns: int
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a symbol's price right now. `valid` False: the book is being rebuilt or nothing came yet.
+
+    `age_ms` is that of the older of book and mark, None before the first of either.
+    """
+
+    symbol: str
+    bid: float
+    ask: float
+    mark: float
+    last: float
+    funding_rate: float
+    age_ms: int | None
+    valid: bool
+    taker_fee: float = 0.0005
+
+    @property
+    def mid(self) -> float:
+        return (self.bid + self.ask) / 2
+
+    @property
+    def spread_bp(self) -> float:
+        """Spread in basis points of the mid; infinite without a market."""
+        return (self.ask - self.bid) / self.mid * 1e4 if self.valid and self.mid else float("inf")

@@ -1,0 +1,167 @@
+"""What a cockpit shows: one immutable picture of the engine, built when asked for.
+
+Numbers are numbers (formatting is the face's business); text from outside is plain text, never markup.
+"""
+
+from decimal import Decimal
+
+import msgspec
+
+from nexus_engine.model.events import BarRow
+from nexus_engine.model.proposals import Proposal
+from nexus_engine.model.verdicts import Gauge, Reading
+from nexus_engine.model.words import AccountKind, Latch, Level, Macro, Mode, Regime, Sentinel, Side, TradingState
+
+
+class ViewRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What is on the screen: nothing else is built."""
+
+    books: tuple[str, ...] = ()
+    depth: int = 20
+    chart: tuple[str, str] | None = None
+    """(symbol, interval)"""
+    bars: int = 0
+    events: int = 20
+
+
+class LatchView(msgspec.Struct, frozen=True, kw_only=True):
+    latch: Latch
+    by: str
+    reason: str
+    since_ns: int
+
+
+class AccountView(msgspec.Struct, frozen=True, kw_only=True):
+    """The first header row. Money in quote currency. `blocked` says why no entry may leave now, empty when one may."""
+
+    name: str
+    kind: AccountKind
+    mode: Mode
+    state: TradingState
+    latches: tuple[LatchView, ...]
+    blocked: str
+    equity: float
+    wallet: float
+    day_pnl: float
+    day_realised: float
+    day_fees: float
+    day_trades: int
+    open_pnl: float
+    loss_left: float
+    at_risk: float
+    exposure_pct: float
+    exposure_limit_pct: float
+
+
+class FeedView(msgspec.Struct, frozen=True, kw_only=True):
+    """One stream. `age_ms` since its last message, None before the first."""
+
+    name: str
+    up: bool
+    age_ms: int | None
+
+
+class PositionView(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the positions pane. `stop_state` is `ok`, `wait`, `UNKNOWN` or `NAKED`; `naked_ms` runs until ok."""
+
+    symbol: str
+    intent: int
+    side: Side
+    qty: Decimal
+    entry: Decimal
+    price: float
+    price_digits: int
+    pnl: float
+    r: float
+    stop: Decimal | None
+    target: Decimal | None
+    stop_state: str
+    stop_seen_ms: int | None
+    naked_ms: int | None
+    liquidation: Decimal | None
+    held_ms: int
+    strategy: str
+    by: str
+
+
+class BookMark(msgspec.Struct, frozen=True, kw_only=True):
+    """Something of ours at a price of the ladder: an order, an entry, a stop, a target."""
+
+    price: Decimal
+    label: str
+    side: Side | None = None
+
+
+class BookView(msgspec.Struct, frozen=True, kw_only=True):
+    """A ladder. Levels are (price in ticks, quantity), best first."""
+
+    symbol: str
+    valid: bool
+    tick: Decimal
+    price_digits: int
+    qty_digits: int
+    bids: tuple[tuple[int, float], ...]
+    asks: tuple[tuple[int, float], ...]
+    last: float
+    change_pct: float
+    funding_pct: float
+    funding_in_ms: int
+    marks: tuple[BookMark, ...] = ()
+
+
+class WatchRow(msgspec.Struct, frozen=True, kw_only=True):
+    symbol: str
+    last: float
+    price_digits: int
+    change_pct: float
+    regime: Regime
+    confidence: float
+    age_ms: int | None
+
+
+class EventRow(msgspec.Struct, frozen=True, kw_only=True):
+    at_ns: int
+    level: Level
+    subject: str
+    by: str
+    text: str
+
+
+class ProposalView(msgspec.Struct, frozen=True, kw_only=True):
+    """A card. `left_ms` until it expires; `shown` is what an approval must name."""
+
+    proposal: Proposal
+    price_digits: int
+    left_ms: int
+    shown: str
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """The picture."""
+
+    seq: int
+    at_ns: int
+    market_ns: int
+    account: AccountView
+    sentinel: Sentinel
+    sentinel_reason: str
+    macro: Macro
+    gauges: tuple[Gauge, ...]
+    feeds: tuple[FeedView, ...]
+    proposals: tuple[ProposalView, ...]
+    positions: tuple[PositionView, ...]
+    foreign: tuple[tuple[str, Decimal], ...]
+    unknown_orders: int
+    working_orders: int
+    books: tuple[BookView, ...]
+    watch: tuple[WatchRow, ...]
+    events: tuple[EventRow, ...]
+    outcome: EventRow | None
+    """The last command's outcome, as the venue told it."""
+    chart: tuple[BarRow, ...] = ()
+    chart_digits: int = 2
+    funnel: tuple[tuple[str, int], ...] = ()
+    """Why no trade: signals seen, refused, proposed today."""
+    health: tuple[Reading, ...] = ()
+    problem: str = ""
+    """Empty when all is well: what the `ok` in the header opens into."""

@@ -1,0 +1,191 @@
+"""The closed vocabularies: every state a thing of the house can be in."""
+
+from enum import StrEnum
+from typing import Final
+
+
+class Venue(StrEnum):
+    """Where orders go."""
+
+    BINANCE = "BINANCE"
+    ALPACA = "ALPACA"
+
+
+class AccountKind(StrEnum):
+    """What is at stake. Demo needs nothing and works offline."""
+
+    DEMO = "DEMO"
+    PAPER = "PAPER"
+    TESTNET = "TESTNET"
+    LIVE = "LIVE"
+
+
+class Mode(StrEnum):
+    """Who decides an entry: nobody, a person, the machine."""
+
+    WATCHER = "WATCHER"
+    COPILOT = "COPILOT"
+    PILOT = "PILOT"
+
+
+class TradingState(StrEnum):
+    """What may still leave. Exits and stops are alive in all of them."""
+
+    ACTIVE = "ACTIVE"
+    REDUCING = "REDUCING"
+    """No new entries; working entries may still fill."""
+    HALTED = "HALTED"
+    """No entries; working entries are cancelled."""
+
+
+class Latch(StrEnum):
+    """A stop that survives restarts and that only a person releases."""
+
+    HALT = "HALT"
+    BREAKER = "BREAKER"
+    DRAWDOWN = "DRAWDOWN"
+    PROTECT_ONLY = "PROTECT_ONLY"
+
+
+class Sentinel(StrEnum):
+    """The badge. Where several hold, the first in this order shows."""
+
+    BLACK_SWAN = "BLACK_SWAN"
+    BLIND = "BLIND"
+    SHARK = "SHARK"
+    CALM = "CALM"
+
+
+class Regime(StrEnum):
+    """What kind of market a symbol is in."""
+
+    RANGE = "RANGE"
+    VOLATILE = "VOLATILE"
+    TREND_UP = "TREND_UP"
+    TREND_DOWN = "TREND_DOWN"
+    UNKNOWN = "UNKNOWN"
+
+
+class Macro(StrEnum):
+    """What the whole market does (dominance and total cap)."""
+
+    NEUTRAL = "NEUTRAL"
+    SHARK = "SHARK"
+    UNKNOWN = "UNKNOWN"
+
+
+class Side(StrEnum):
+    """The side of an order or a fill."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+
+    @property
+    def opposite(self) -> "Side":
+        return Side.SELL if self is Side.BUY else Side.BUY
+
+    @property
+    def sign(self) -> int:
+        """+1 for a buy, -1 for a sell."""
+        return 1 if self is Side.BUY else -1
+
+
+class OrderKind(StrEnum):
+    """The order types that Nexus sends."""
+
+    LIMIT = "LIMIT"
+    MARKET = "MARKET"
+    STOP_MARKET = "STOP_MARKET"
+
+
+class TimeInForce(StrEnum):
+    """How long an order may rest."""
+
+    GTC = "GTC"
+    IOC = "IOC"
+
+
+class Leg(StrEnum):
+    """What an order is for. Its letter ends the client id."""
+
+    ENTRY = "e"
+    STOP = "s"
+    TARGET = "t"
+    EXIT = "x"
+
+
+class OrderStatus(StrEnum):
+    """The life of an order. UNKNOWN means that the venue may or may not have it: it counts as exposure until asked."""
+
+    INTENT = "INTENT"
+    SUBMITTED = "SUBMITTED"
+    UNKNOWN = "UNKNOWN"
+    OPEN = "OPEN"
+    PARTIAL = "PARTIAL"
+    PENDING_CANCEL = "PENDING_CANCEL"
+    PENDING_REPLACE = "PENDING_REPLACE"
+    FILLED = "FILLED"
+    CANCELED = "CANCELED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+
+    @property
+    def terminal(self) -> bool:
+        """Nothing more can come of it, but for a fill that arrives late."""
+        return self in TERMINAL
+
+    @property
+    def resting(self) -> bool:
+        """The venue has confirmed that it holds the order."""
+        return self in RESTING
+
+
+TERMINAL: Final = frozenset({OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED})
+RESTING: Final = frozenset(
+    {OrderStatus.OPEN, OrderStatus.PARTIAL, OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_REPLACE}
+)
+
+
+class ProposalStatus(StrEnum):
+    """The life of a proposal. Leaving PENDING or STALE happens once, whoever asks first."""
+
+    PENDING = "PENDING"
+    STALE = "STALE"
+    """Price, size or stop moved since it was shown; it can be approved again at the new ones."""
+    APPROVED = "APPROVED"
+    REJECTED = "REJECTED"
+    EXPIRED = "EXPIRED"
+    EXECUTED = "EXECUTED"
+    FAILED = "FAILED"
+
+    @property
+    def open(self) -> bool:
+        """A person can still decide it."""
+        return self in (ProposalStatus.PENDING, ProposalStatus.STALE)
+
+
+class Ruling(StrEnum):
+    """What a guard says."""
+
+    ALLOW = "allow"
+    REDUCE = "reduce"
+    REFUSE = "refuse"
+
+
+class Outcome(StrEnum):
+    """What became of a request to the venue. UNKNOWN is resolved by asking, never by sending again."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+    ABSENT = "absent"
+    """Asked for an order: the venue says that it has none of that id."""
+
+
+class Level(StrEnum):
+    """How loudly a line of the event log speaks."""
+
+    INFO = "info"
+    GOOD = "good"
+    WARN = "warn"
+    ALARM = "alarm"
