@@ -1,0 +1,112 @@
+"""The contracts of the generated market: what the venue prints about them, and how each of them behaves."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from types import MappingProxyType
+
+import msgspec
+
+
+class SymbolSpec(msgspec.Struct, frozen=True):
+    """A perpetual as exchangeInfo describes it. Prices and quantities are USDT and base units."""
+
+    symbol: str
+    base: str
+    tick: Decimal
+    step: Decimal
+    price_precision: int  # digits the venue prints; as on Binance it may exceed the digits of `tick`
+    qty_precision: int
+    min_qty: Decimal
+    max_qty: Decimal
+    market_max_qty: Decimal
+    min_notional: Decimal
+    max_leverage: int
+    mmr: float  # maintenance margin rate, a fraction of the notional
+
+    @property
+    def tick_digits(self) -> int:
+        """Decimal places of the tick: a price of `t` ticks is `t / 10**tick_digits` (every tick is a power of ten)."""
+        return _digits(self.tick)
+
+    @property
+    def step_digits(self) -> int:
+        """Decimal places of the step: a quantity of `n` lots is `n / 10**step_digits`."""
+        return _digits(self.step)
+
+
+def _digits(unit: Decimal) -> int:
+    exponent = unit.as_tuple().exponent
+    assert isinstance(exponent, int)
+    return max(0, -exponent)
+
+
+class Character(msgspec.Struct, frozen=True):
+    """How a symbol trades. Volatility is the standard deviation of 5-minute log returns."""
+
+    opening: float  # price where a new market starts
+    vol_5m: float
+    beta: float  # correlation of its returns with the common factor, which is BTC
+    prints_per_s: float
+    print_usd: float  # mean notional of a print
+    touch_usd: float  # mean notional of a level at the touch
+    span: int  # ticks each side of the touch that hold levels
+    density: float  # share of those ticks that hold one
+    round_ticks: int  # orders cluster on multiples of this
+    spreads: tuple[int, ...]  # ticks, drawn uniformly
+
+
+# symbol, price digits, tick, step, max qty, max qty of a market order, min notional, leverage, maintenance rate
+_ROWS = (
+    ("BTCUSDT", 2, "0.1", "0.001", "1000", "120", "100", 125, 0.004),
+    ("ETHUSDT", 2, "0.01", "0.001", "10000", "2000", "20", 100, 0.005),
+    ("SOLUSDT", 4, "0.01", "0.01", "1000000", "50000", "5", 100, 0.005),
+    ("ADAUSDT", 5, "0.0001", "1", "20000000", "3000000", "5", 75, 0.0065),
+    ("DOGEUSDT", 6, "0.00001", "1", "50000000", "30000000", "5", 75, 0.0065),
+    ("XRPUSDT", 4, "0.0001", "0.1", "10000000", "2000000", "5", 75, 0.0065),
+    ("LINKUSDT", 3, "0.001", "0.01", "1000000", "200000", "5", 75, 0.0065),
+    ("AVAXUSDT", 4, "0.001", "0.1", "500000", "100000", "5", 75, 0.0065),
+)
+
+
+def _spec(
+    symbol: str,
+    digits: int,
+    tick: str,
+    step: str,
+    max_qty: str,
+    market_max: str,
+    notional: str,
+    leverage: int,
+    mmr: float,
+) -> SymbolSpec:
+    lot = Decimal(step)
+    return SymbolSpec(
+        symbol=symbol,
+        base=symbol.removesuffix("USDT"),
+        tick=Decimal(tick),
+        step=lot,
+        price_precision=digits,
+        qty_precision=_digits(lot),
+        min_qty=lot,
+        max_qty=Decimal(max_qty),
+        market_max_qty=Decimal(market_max),
+        min_notional=Decimal(notional),
+        max_leverage=leverage,
+        mmr=mmr,
+    )
+
+
+SPECS: Mapping[str, SymbolSpec] = MappingProxyType({row[0]: _spec(*row) for row in _ROWS})
+
+CHARACTERS: Mapping[str, Character] = MappingProxyType(
+    {
+        "BTCUSDT": Character(96_000.0, 0.0010, 1.00, 7.0, 26_000.0, 160_000.0, 480, 0.50, 100, (1, 1, 1, 1, 2)),
+        "ETHUSDT": Character(3_400.0, 0.0014, 0.85, 6.0, 15_000.0, 90_000.0, 420, 0.55, 100, (1, 1, 1, 2)),
+        "SOLUSDT": Character(148.0, 0.0018, 0.80, 4.5, 7_000.0, 45_000.0, 230, 0.92, 50, (1, 1, 1, 2, 2)),
+        "ADAUSDT": Character(0.81, 0.0018, 0.75, 2.2, 4_500.0, 40_000.0, 190, 0.97, 10, (1, 1, 1, 2)),
+        "DOGEUSDT": Character(0.162, 0.0021, 0.74, 3.0, 5_000.0, 35_000.0, 210, 0.94, 50, (1, 1, 2, 2, 3)),
+        "XRPUSDT": Character(2.2, 0.0017, 0.76, 3.5, 5_500.0, 38_000.0, 220, 0.93, 50, (1, 1, 2, 2, 3)),
+        "LINKUSDT": Character(17.0, 0.0020, 0.75, 2.0, 3_500.0, 18_000.0, 220, 0.92, 50, (1, 2, 2, 3)),
+        "AVAXUSDT": Character(31.0, 0.0022, 0.73, 1.8, 3_200.0, 16_000.0, 240, 0.90, 50, (1, 2, 2, 3, 4)),
+    }
+)
