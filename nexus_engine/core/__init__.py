@@ -1,0 +1,1 @@
+"""HEART: one event in, effects out."""

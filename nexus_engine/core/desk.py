@@ -1,0 +1,187 @@
+"""From a signal to an order: judged, sized, judged again, then alerted, proposed or sent as the mode says."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final
+
+from nexus_engine.core import accounting
+from nexus_engine.core.market import Market
+from nexus_engine.model.commands import Approve
+from nexus_engine.model.config import Directive
+from nexus_engine.model.facts import SignalSeen
+from nexus_engine.model.proposals import Proposal
+from nexus_engine.model.signals import Quote, Signal
+from nexus_engine.model.turn import Turn
+from nexus_engine.model.verdicts import Verdict
+from nexus_engine.model.words import Level, Mode, ProposalStatus, Ruling
+from nexus_engine.servos.copilot import Copilot
+from nexus_engine.servos.manager import Manager
+from nexus_engine.servos.sizing import Sized, entry_price, runs_away, size
+from nexus_engine.shield.manager import Shield
+
+WORST_R: Final = 0.5
+"""A card whose reward has shrunk below this multiple of its risk is not worth showing again."""
+
+
+class Desk:
+    """Where a wish becomes an order, in all modes on the same path."""
+
+    def __init__(
+        self, directive: Directive, market: Market, shield: Shield, copilot: Copilot, manager: Manager
+    ) -> None:
+        self._directive = directive
+        self._market = market
+        self._shield = shield
+        self._copilot = copilot
+        self._manager = manager
+        self.blocked: Callable[[Turn], str] = lambda turn: "not started"
+        """Why no entry at all may leave now; the engine knows."""
+        self.seen = self.refused = self.proposed = 0
+
+    def consider(self, turn: Turn, signal: Signal, mode: Mode) -> None:
+        """A strategy wants to open."""
+        self.seen += 1
+        judged = self._judge(turn, signal)
+        if isinstance(judged, str):
+            self._refuse(turn, signal, (), judged)
+            return
+        verdicts, sized = judged
+        objection = _objection(verdicts) or (sized if isinstance(sized, str) else "")
+        if objection or isinstance(sized, str):
+            self._refuse(turn, signal, verdicts, objection)
+            return
+        if mode is Mode.WATCHER:
+            self._tell(turn, signal, verdicts, "alert")
+            text = f"{signal.strategy}: {signal.side} {sized.qty} at {sized.limit}, stop {sized.plan.stop}"
+            turn.note(Level.WARN, signal.symbol, text)
+            return
+        if self._copilot.full(turn):
+            self._refuse(turn, signal, verdicts, "too many open proposals")
+            return
+        proposal = self._copilot.propose(turn, signal, sized, verdicts)
+        self.proposed += 1
+        self._tell(turn, signal, verdicts, "proposed", proposal.id)
+        text = f"{proposal.handle} {proposal.side} {proposal.qty} {signal.strategy}: {'; '.join(signal.reasons[:2])}"
+        turn.note(Level.INFO, signal.symbol, text)
+        if mode is Mode.PILOT:
+            self._copilot.decide(turn, proposal, ProposalStatus.APPROVED, "bot")
+            self._manager.enter(turn, proposal, "bot")
+
+    def approve(self, turn: Turn, command: Approve, by: str, mode: Mode) -> str:
+        """A person said yes. Everything is looked at again; returns what to tell them."""
+        objection = self._copilot.objection(turn, command)
+        if objection:
+            return objection
+        proposal = turn.ledger.proposals[command.proposal]
+        if mode is Mode.WATCHER:
+            return f"{proposal.handle} not sent: the mode is WATCHER"
+        judged = self._judge(turn, proposal.signal, proposal)
+        if isinstance(judged, str):
+            return f"{proposal.handle} not sent: {judged}"
+        objection = _objection(judged[0])
+        if objection:
+            return f"{proposal.handle} not sent: {objection}"
+        if self._moved(turn, proposal):
+            return f"{proposal.handle}: price has moved; look at the new numbers"
+        if not turn.ledger.proposals[proposal.id].status.open:
+            return f"{proposal.handle} is {turn.ledger.proposals[proposal.id].status}"
+        self._copilot.decide(turn, proposal, ProposalStatus.APPROVED, by)
+        turn.note(Level.INFO, proposal.symbol, f"{proposal.handle} approved", by)
+        self._manager.enter(turn, proposal, by)
+        return f"{proposal.handle} approved"
+
+    def refresh(self, turn: Turn) -> None:
+        """Keep the open cards honest: new numbers when price has left the shown ones."""
+        for proposal in list(turn.ledger.proposals.values()):
+            if proposal.status.open:
+                self._moved(turn, proposal)
+
+    # ---- inside ------------------------------------------------------------------------------------------------------
+
+    def _moved(self, turn: Turn, proposal: Proposal) -> bool:
+        """The touch is beyond the card's limit, or far from its price: the card gets new numbers, or ends."""
+        quote = self._market.quote(proposal.symbol, turn.mono_ns)
+        if quote is None or not quote.valid:
+            return False
+        touch = entry_price(proposal.side, quote.bid, quote.ask)
+        limit = float(proposal.limit)
+        drift = self._directive.copilot.drift_pct / 100
+        beyond = (touch - limit) * proposal.side.sign > 0
+        away = runs_away(proposal.signal, touch)
+        shown_away = runs_away(proposal.signal, limit)
+        if not beyond and shown_away - away <= 2 * drift:
+            return False
+        stop = float(proposal.plan.stop)
+        if (touch - stop) * proposal.side.sign <= 0:
+            self._copilot.expire(turn, proposal, "price is beyond its stop")
+            return True
+        sized = self._size(
+            turn, proposal.signal, quote, 1.0, touch + drift / 2 * _distance(proposal) * proposal.side.sign
+        )
+        if isinstance(sized, str):
+            self._copilot.expire(turn, proposal, sized)
+        elif sized.r_multiple < WORST_R:
+            self._copilot.expire(turn, proposal, f"price ran away: {sized.r_multiple:.1f} R left")
+        elif (sized.limit, sized.qty) != (proposal.limit, proposal.qty):
+            self._copilot.reprice(turn, proposal, sized)
+        else:
+            return False
+        return True
+
+    def _judge(
+        self, turn: Turn, signal: Signal, proposal: Proposal | None = None
+    ) -> tuple[tuple[Verdict, ...], Sized | str] | str:
+        quote = self._market.quote(signal.symbol, turn.mono_ns)
+        if quote is None:
+            return "the venue does not list it"
+        swan = self._market.quote(self._directive.shield.swan_symbol, turn.mono_ns)
+        blocked = self.blocked(turn)
+        if blocked:
+            return blocked
+        verdicts = self._shield.judge_signal(turn, signal, quote, swan)
+        if _objection(verdicts):
+            return verdicts, ""
+        sized: Sized | str
+        if proposal is None:
+            sized = self._size(turn, signal, quote, 1.0, signal.limit)
+            if isinstance(sized, str):
+                return verdicts, sized
+            qty, limit, stop = sized.qty, sized.limit, sized.plan.stop
+        else:
+            sized = ""
+            qty, limit, stop = proposal.qty, proposal.limit, proposal.plan.stop
+        marks = self._market.marks()
+        equity = accounting.equity(turn.ledger, marks)
+        ruled = self._shield.judge_size(
+            turn, symbol=signal.symbol, side=signal.side, qty=qty, price=limit, stop=stop, equity=equity, marks=marks
+        )
+        verdicts += ruled
+        scale = min((v.scale for v in ruled if v.ruling is Ruling.REDUCE), default=1.0)
+        if scale < 1.0 and not _objection(ruled):
+            if proposal is not None:
+                return f"only {scale:.0%} of it fits the limits now"
+            sized = self._size(turn, signal, quote, scale, signal.limit)
+        return verdicts, sized
+
+    def _size(self, turn: Turn, signal: Signal, quote: Quote, scale: float, limit: float) -> Sized | str:
+        instrument = self._market.symbols[signal.symbol].instrument
+        equity = accounting.equity(turn.ledger, self._market.marks())
+        if equity <= Decimal(0):
+            return "equity is not known yet"
+        return size(signal, limit=limit, equity=equity, instrument=instrument, risk=self._directive.risk, scale=scale)
+
+    def _refuse(self, turn: Turn, signal: Signal, verdicts: tuple[Verdict, ...], reason: str) -> None:
+        self.refused += 1
+        self._tell(turn, signal, verdicts, f"refused: {reason}")
+        turn.note(Level.INFO, signal.symbol, f"{signal.strategy} {signal.side} refused: {reason}")
+
+    def _tell(self, turn: Turn, signal: Signal, verdicts: tuple[Verdict, ...], outcome: str, proposal: int = 0) -> None:
+        turn.record(SignalSeen(at_ns=turn.at_ns, signal=signal, verdicts=verdicts, outcome=outcome, proposal=proposal))
+
+
+def _objection(verdicts: tuple[Verdict, ...]) -> str:
+    return next((f"{v.reason}" for v in verdicts if v.refuses), "")
+
+
+def _distance(proposal: Proposal) -> float:
+    return proposal.signal.stop_distance

@@ -1,0 +1,309 @@
+"""The heart: one event in, effects out.
+
+A deterministic state machine. The same events give the same effects, live, in replay, in a backtest and in simulation.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from nexus_engine.core import accounting
+from nexus_engine.core.desk import Desk
+from nexus_engine.core.market import HOURLY, Market
+from nexus_engine.core.notebook import Notebook
+from nexus_engine.core.view import build
+from nexus_engine.cortex.factory import Cortex
+from nexus_engine.model import commands as c
+from nexus_engine.model import events as e
+from nexus_engine.model.config import Directive
+from nexus_engine.model.effects import AnyEffect
+from nexus_engine.model.facts import LatchSet, ModeSet, RunStarted
+from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.turn import Turn
+from nexus_engine.model.view import View, ViewRequest
+from nexus_engine.model.words import Latch, Level, Mode
+from nexus_engine.servos.copilot import TIMER as PROPOSAL_TIMER
+from nexus_engine.servos.copilot import Copilot
+from nexus_engine.servos.manager import Manager
+from nexus_engine.servos.reconcile import TIMER as RECONCILE_TIMER
+from nexus_engine.servos.reconcile import Reconciler
+from nexus_engine.shield.manager import Shield
+
+PULSE: Final = "pulse"
+PULSE_MS: Final = 250
+SWAN_INTERVAL: Final = "1m"
+NOTHING: Final[list[AnyEffect]] = []
+
+_MODES: Final = (Mode.WATCHER, Mode.COPILOT, Mode.PILOT)
+
+
+class Engine:
+    """Holds the market and the zones, and walks each event through them: market, shield, cortex, shield, servos."""
+
+    def __init__(self, directive: Directive, ledger: Ledger) -> None:
+        self.directive = directive
+        self.ledger = ledger
+        self.market = Market()
+        self.shield = Shield(directive.shield, directive.risk)
+        self.cortex = Cortex(directive.strategies)
+        self.copilot = Copilot(directive.copilot)
+        self.manager = Manager(directive.risk)
+        self.reconciler = Reconciler(self.manager)
+        self.desk = Desk(directive, self.market, self.shield, self.copilot, self.manager)
+        self.desk.blocked = self.blocked
+        self.intervals = tuple(dict.fromkeys((*self.cortex.intervals, HOURLY)))
+        """Bars that the feed must stream and tell the past of."""
+        self.warmup_bars = self.cortex.warmup_bars
+        self.notebook = Notebook()
+        self.feeds: dict[str, bool] = {}
+        self.heard: dict[str, int] = {}
+        """Monotonic ns of the last message by feed."""
+        self.views = 0
+        self._swan = directive.shield.swan_symbol
+        self._started_mode = directive.account.mode
+        self._handlers: Final[dict[type, Callable[[Turn, Any], None]]] = {
+            e.Trade: self._trade,
+            e.Mark: self._mark,
+            e.Bar: self._bar,
+            e.History: self._history,
+            e.Instruments: self._instruments,
+            e.FeedStatus: self._feed,
+            e.OrderUpdate: self._order,
+            e.AccountUpdate: self._account,
+            e.VenueSnapshot: self._snapshot,
+            e.SubmitResult: self._submitted,
+            e.CancelResult: self._cancelled,
+            e.QueryResult: self._answered,
+            e.Started: self._started,
+            e.TimerFired: self._timer,
+            e.Commanded: self._commanded,
+            e.JournalFailed: self._journal_failed,
+        }
+        self._commands: Final[dict[type, Callable[[Turn, Any, str], str]]] = {
+            c.Approve: lambda turn, command, by: self.desk.approve(turn, command, by, self.mode),
+            c.Reject: lambda turn, command, by: self.copilot.reject(turn, command.proposal, by),
+            c.Halt: self._halt,
+            c.Release: self._release,
+            c.SetMode: self._set_mode,
+            c.ClosePosition: self._close,
+            c.Flatten: self._flatten,
+        }
+
+    @property
+    def mode(self) -> Mode:
+        return self.ledger.mode or self._started_mode
+
+    def on(self, event: e.AnyEvent) -> list[AnyEffect]:
+        """Take one event; return what must be done about it, in order."""
+        kind = type(event)
+        if kind is e.BookDelta:
+            self.market.delta(event)  # type: ignore[arg-type]
+            self.heard["public"] = event.mono_ns
+            return NOTHING
+        if kind is e.BookSnapshot:
+            self.market.snapshot(event)  # type: ignore[arg-type]
+            return NOTHING
+        if kind is e.BookInvalid:
+            self.market.invalid(event)  # type: ignore[arg-type]
+            return NOTHING
+        turn = Turn(self.ledger, at_ns=event.at_ns, mono_ns=event.mono_ns, market_ns=self.market.now_ns)
+        self._handlers[kind](turn, event)
+        effects = turn.seal()
+        if effects:
+            self.notebook.listen(effects, event.at_ns)
+        return effects
+
+    def blocked(self, turn: Turn) -> str:
+        """Why no entry at all may leave now; empty when one may."""
+        if not self.reconciler.done:
+            return "not reconciled with the venue yet"
+        if not self.feeds.get("user", False):
+            return "the account's stream is down"
+        swan = self.market.quote(self._swan, turn.mono_ns)
+        return self.shield.entries_blocked(turn.market_ns, self.ledger, swan)
+
+    def view(self, request: ViewRequest, *, at_ns: int, mono_ns: int) -> View:
+        """The picture of this moment. Changes nothing but its number."""
+        self.views += 1
+        return build(self, request, at_ns=at_ns, mono_ns=mono_ns)
+
+    # ---- market ------------------------------------------------------------------------------------------------------
+
+    def _trade(self, turn: Turn, event: e.Trade) -> None:
+        self.market.trade(event)
+        self.heard["market"] = event.mono_ns
+        if event.symbol == self._swan:
+            self._watch_swan(turn, "trade", event.price, event.venue_ns)
+
+    def _mark(self, turn: Turn, event: e.Mark) -> None:
+        self.market.marked(event)
+        self.heard["market"] = event.mono_ns
+        if event.symbol == self._swan:
+            self._watch_swan(turn, "mark", event.mark, event.venue_ns)
+
+    def _watch_swan(self, turn: Turn, source: str, price: float, venue_ns: int) -> None:
+        turn.market_ns = self.market.now_ns
+        if self.shield.price(turn, self._swan, source, price, venue_ns):
+            self.copilot.expire_all(turn, "black swan", longs_only=True)
+            count = self.manager.exit_all(turn, "sentinel", longs_only=True)
+            turn.note(Level.ALARM, self._swan, f"BLACK SWAN: {count} longs closing, shorts untouched", "sentinel")
+
+    def _bar(self, turn: Turn, event: e.Bar) -> None:
+        self.market.bar(event)
+        turn.market_ns = self.market.now_ns
+        quote = self.market.quote(event.symbol, turn.mono_ns)
+        if quote is not None:
+            for signal in self.cortex.bar(event, quote):
+                self.desk.consider(turn, signal, self.mode)
+
+    def _history(self, turn: Turn, event: e.History) -> None:
+        self.market.history(event)
+        if event.interval in self.cortex.intervals:
+            self.cortex.history(event.symbol, event.interval, event.bars)
+        if event.symbol == self._swan and event.interval == SWAN_INTERVAL:
+            self.shield.history(event.symbol, event.bars, self.market.now_ns)
+
+    def _instruments(self, turn: Turn, event: e.Instruments) -> None:
+        self.market.load(event.instruments)
+
+    def _feed(self, turn: Turn, event: e.FeedStatus) -> None:
+        was = self.feeds.get(event.feed)
+        self.feeds[event.feed] = event.up
+        if was is not None and was != event.up:
+            state = "back" if event.up else "down"
+            text = f"{event.feed} stream {state}{': ' + event.reason if event.reason else ''}"
+            turn.note(Level.INFO if event.up else Level.WARN, event.venue, text, "uplink")
+        if event.feed == "user" and event.up:
+            self.reconciler.distrust(turn)
+
+    # ---- the account -------------------------------------------------------------------------------------------------
+
+    def _order(self, turn: Turn, event: e.OrderUpdate) -> None:
+        self.heard["user"] = event.mono_ns
+        self._counting(turn, lambda: self.manager.reported(turn, event.report, (event.fill,) if event.fill else ()))
+
+    def _account(self, turn: Turn, event: e.AccountUpdate) -> None:
+        self.heard["user"] = event.mono_ns
+        self.manager.account(turn, event)
+
+    def _snapshot(self, turn: Turn, event: e.VenueSnapshot) -> None:
+        marks = self.market.marks()
+        self._counting(turn, lambda: self.reconciler.snapshot(turn, event, marks))
+        accounting.open_day(turn, marks)
+
+    def _submitted(self, turn: Turn, event: e.SubmitResult) -> None:
+        self._counting(turn, lambda: self.manager.submitted(turn, event))
+
+    def _cancelled(self, turn: Turn, event: e.CancelResult) -> None:
+        self.manager.cancelled(turn, event)
+
+    def _answered(self, turn: Turn, event: e.QueryResult) -> None:
+        self._counting(turn, lambda: self.manager.answered(turn, event))
+
+    def _counting(self, turn: Turn, work: Callable[[], None]) -> None:
+        """Do what may close trades, and have the loss streak of their strategies looked at."""
+        before = self.ledger.day_trades
+        work()
+        for trade in (
+            self.ledger.closed[-(self.ledger.day_trades - before) :] if self.ledger.day_trades > before else ()
+        ):
+            self.shield.streak(turn, trade.strategy)
+
+    # ---- the house ---------------------------------------------------------------------------------------------------
+
+    def _started(self, turn: Turn, event: e.Started) -> None:
+        self._started_mode = event.mode
+        turn.record(
+            RunStarted(
+                at_ns=turn.at_ns,
+                account=event.account,
+                kind=event.kind,
+                instance=event.instance,
+                epoch=event.epoch,
+                version=event.version,
+            )
+        )
+        if self.ledger.mode is None:
+            turn.record(ModeSet(at_ns=turn.at_ns, mode=event.mode, by="bot"))
+        self.copilot.resume(turn)
+        self.reconciler.resume(turn)
+        turn.timer(PULSE, PULSE_MS)
+
+    def _timer(self, turn: Turn, event: e.TimerFired) -> None:
+        key = event.key
+        if key == PULSE:
+            self.manager.pulse(turn)
+            self.desk.refresh(turn)
+            accounting.open_day(turn, self.market.marks())
+            turn.timer(PULSE, PULSE_MS)
+        elif key == RECONCILE_TIMER:
+            self.reconciler.timer(turn)
+        elif key.startswith(PROPOSAL_TIMER):
+            self.copilot.timer(turn, int(key.removeprefix(PROPOSAL_TIMER)))
+        else:
+            self.manager.timer(turn, key)
+
+    def _journal_failed(self, turn: Turn, event: e.JournalFailed) -> None:
+        if Latch.PROTECT_ONLY not in self.ledger.latches:
+            self._latch(turn, Latch.PROTECT_ONLY, "bot", f"the journal cannot be written: {event.reason}")
+
+    # ---- commands ----------------------------------------------------------------------------------------------------
+
+    def _commanded(self, turn: Turn, event: e.Commanded) -> None:
+        command = event.command
+        told = self._commands[type(command)](turn, command, event.by)
+        self.notebook.answer(turn.at_ns, self._subject(command), event.by, told)
+
+    def _subject(self, command: c.AnyCommand) -> str:
+        if isinstance(command, c.Approve | c.Reject):
+            proposal = self.ledger.proposals.get(command.proposal)
+            return "" if proposal is None else proposal.symbol
+        return command.symbol if isinstance(command, c.ClosePosition) else "account"
+
+    def _latch(self, turn: Turn, latch: Latch, by: str, reason: str) -> None:
+        turn.record(LatchSet(at_ns=turn.at_ns, latch=latch, on=True, by=by, reason=reason))
+        turn.note(Level.ALARM, "account", f"{latch}: {reason}" if reason else latch, by)
+
+    def _halt(self, turn: Turn, command: c.Halt, by: str) -> str:
+        if Latch.HALT in self.ledger.latches:
+            return "HALT is latched already"
+        self._latch(turn, Latch.HALT, by, command.reason)
+        self.copilot.expire_all(turn, "HALT")
+        count = self.manager.cancel_entries(turn)
+        return f"HALT: no entries; {count} working cancelled; exits and stops alive"
+
+    def _release(self, turn: Turn, command: c.Release, by: str) -> str:
+        latch = command.latch
+        if latch not in self.ledger.latches:
+            return f"{latch} is not latched"
+        if command.word != latch.lower():
+            return f"{latch} stays: type {latch.lower()} to release it"
+        turn.record(LatchSet(at_ns=turn.at_ns, latch=latch, on=False, by=by))
+        turn.note(Level.WARN, "account", f"{latch} released", by)
+        self.reconciler.distrust(turn)
+        return f"{latch} released; entries again once reconciled"
+
+    def _set_mode(self, turn: Turn, command: c.SetMode, by: str) -> str:
+        if command.mode is self.mode:
+            return f"the mode is {self.mode} already"
+        up = _MODES.index(command.mode) > _MODES.index(self.mode)
+        if up and command.word != command.mode.lower():
+            return f"the mode stays {self.mode}: type {command.mode.lower()} to go up"
+        turn.record(ModeSet(at_ns=turn.at_ns, mode=command.mode, by=by))
+        turn.note(Level.WARN if up else Level.INFO, "account", f"mode {command.mode}", by)
+        if command.mode is Mode.WATCHER:
+            self.copilot.expire_all(turn, "mode WATCHER")
+        return f"mode {command.mode}"
+
+    def _close(self, turn: Turn, command: c.ClosePosition, by: str) -> str:
+        state = self.market.symbols.get(command.symbol)
+        instrument = None if state is None else state.instrument
+        return self.manager.close(turn, command.symbol, instrument, half=command.half, by=by)
+
+    def _flatten(self, turn: Turn, command: c.Flatten, by: str) -> str:
+        if command.word != "flat":
+            return "nothing closed: type flat"
+        self.copilot.expire_all(turn, "flatten", longs_only=command.longs_only)
+        count = self.manager.exit_all(turn, by, longs_only=command.longs_only)
+        what = "longs" if command.longs_only else "positions"
+        turn.note(Level.WARN, "account", f"flatten: closing {count} {what} at market", by)
+        return f"closing {count} {what} at market"

@@ -1,0 +1,168 @@
+"""What the market looks like right now: books, marks, trades and recent bars by symbol."""
+
+from collections import deque
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Final
+
+from nexus_engine.model.book import OrderBook
+from nexus_engine.model.events import Bar, BarRow, BookDelta, BookInvalid, BookSnapshot, History, Mark, Trade
+from nexus_engine.model.instruments import Instrument
+from nexus_engine.model.signals import Quote
+
+KEPT_BARS: Final = 500
+DAY_BARS: Final = 24
+HOURLY: Final = "1h"
+
+
+class SymbolMarket:
+    """One symbol."""
+
+    __slots__ = (
+        "bars",
+        "book",
+        "book_mono_ns",
+        "forming",
+        "funding_rate",
+        "index",
+        "instrument",
+        "last",
+        "mark",
+        "mark_mono_ns",
+        "next_funding_ns",
+        "tick",
+    )
+
+    def __init__(self, instrument: Instrument) -> None:
+        self.instrument = instrument
+        self.tick = float(instrument.tick)
+        self.book = OrderBook()
+        self.book_mono_ns = 0
+        self.mark = 0.0
+        self.mark_mono_ns = 0
+        self.index = 0.0
+        self.funding_rate = 0.0
+        self.next_funding_ns = 0
+        self.last = 0.0
+        self.bars: dict[str, deque[BarRow]] = {}
+        """Closed bars by interval, oldest first."""
+        self.forming: dict[str, Bar] = {}
+
+    def quote(self, mono_ns: int) -> Quote:
+        """What guards and strategies see."""
+        bid, ask = self.book.best_bid, self.book.best_ask
+        oldest = min(self.book_mono_ns, self.mark_mono_ns)
+        return Quote(
+            symbol=self.instrument.symbol,
+            bid=bid[0] * self.tick if bid else 0.0,
+            ask=ask[0] * self.tick if ask else 0.0,
+            mark=self.mark,
+            last=self.last,
+            funding_rate=self.funding_rate,
+            age_ms=(mono_ns - oldest) // 1_000_000 if oldest else None,
+            valid=self.book.valid and bid is not None and ask is not None and self.mark > 0,
+            taker_fee=self.instrument.taker_fee,
+        )
+
+    def change_pct(self) -> float:
+        """Change of the last price over 24 hours, in percent; 0 while it is not known."""
+        hours = self.bars.get(HOURLY)
+        if not hours or len(hours) < DAY_BARS or not self.last:
+            return 0.0
+        return (self.last / hours[-DAY_BARS].open - 1) * 100
+
+
+class Market:
+    """Every symbol, and the market's own clock."""
+
+    def __init__(self) -> None:
+        self.symbols: dict[str, SymbolMarket] = {}
+        self.now_ns = 0
+        """Market time: the latest that any tape or mark told."""
+
+    def load(self, instruments: Iterable[Instrument]) -> None:
+        """Take the venue's grids; a symbol that is known keeps its state."""
+        for instrument in instruments:
+            known = self.symbols.get(instrument.symbol)
+            if known is None:
+                self.symbols[instrument.symbol] = SymbolMarket(instrument)
+            else:
+                known.instrument = instrument
+                known.tick = float(instrument.tick)
+
+    def snapshot(self, event: BookSnapshot) -> None:
+        state = self.symbols.get(event.symbol)
+        if state is not None:
+            state.book.snapshot(event.bids, event.asks, event.update_id)
+            state.book_mono_ns = event.mono_ns
+
+    def delta(self, event: BookDelta) -> None:
+        state = self.symbols.get(event.symbol)
+        if state is not None and state.book.valid:
+            state.book.delta(event.bids, event.asks, event.update_id)
+            state.book_mono_ns = event.mono_ns
+
+    def invalid(self, event: BookInvalid) -> None:
+        state = self.symbols.get(event.symbol)
+        if state is not None:
+            state.book.invalidate()
+
+    def trade(self, event: Trade) -> None:
+        state = self.symbols.get(event.symbol)
+        if state is not None:
+            state.last = event.price
+            self.now_ns = max(self.now_ns, event.venue_ns)
+
+    def marked(self, event: Mark) -> None:
+        state = self.symbols.get(event.symbol)
+        if state is not None:
+            state.mark, state.index = event.mark, event.index
+            state.funding_rate, state.next_funding_ns = event.funding_rate, event.next_funding_ns
+            state.mark_mono_ns = event.mono_ns
+            self.now_ns = max(self.now_ns, event.venue_ns)
+
+    def bar(self, event: Bar) -> None:
+        state = self.symbols.get(event.symbol)
+        if state is None:
+            return
+        state.forming[event.interval] = event
+        if not state.last:
+            state.last = event.close
+        bars = state.bars.setdefault(event.interval, deque(maxlen=KEPT_BARS))
+        if event.closed and (not bars or event.open_ns > bars[-1].open_ns):
+            bars.append(_row(event))
+        self.now_ns = max(self.now_ns, event.venue_ns)
+
+    def history(self, event: History) -> None:
+        state = self.symbols.get(event.symbol)
+        if state is not None:
+            state.bars[event.interval] = deque(event.bars, maxlen=KEPT_BARS)
+            if event.bars and not state.last:
+                state.last = event.bars[-1].close
+
+    def quote(self, symbol: str, mono_ns: int) -> Quote | None:
+        state = self.symbols.get(symbol)
+        return None if state is None else state.quote(mono_ns)
+
+    def marks(self) -> dict[str, Decimal]:
+        """The mark price of each symbol on its tick; the last trade's before the first mark."""
+        return {
+            symbol: state.instrument.nearest(state.mark or state.last)
+            for symbol, state in self.symbols.items()
+            if state.mark or state.last
+        }
+
+    def chart(self, symbol: str, interval: str, count: int) -> tuple[BarRow, ...]:
+        """The newest bars, the forming one last."""
+        state = self.symbols.get(symbol)
+        if state is None or count <= 0:
+            return ()
+        rows = list(state.bars.get(interval, ()))[-count:]
+        forming = state.forming.get(interval)
+        if forming is not None and (not rows or forming.open_ns > rows[-1].open_ns):
+            rows = [*rows[-(count - 1) :], _row(forming)] if count > 1 else [_row(forming)]
+        return tuple(rows)
+
+
+def _row(bar: Bar) -> BarRow:
+    return BarRow(bar.open_ns, bar.open, bar.high, bar.low, bar.close, bar.volume, bar.trades)

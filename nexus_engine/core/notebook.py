@@ -1,0 +1,58 @@
+"""What was said lately, and what became of the last command."""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from nexus_engine.model.effects import AnyEffect, Notify
+from nexus_engine.model.facts import AnyFact, Noted
+from nexus_engine.model.view import EventRow
+from nexus_engine.model.words import Level
+
+KEPT: Final = 500
+FOLLOWED_NS: Final = 60_000_000_000
+"""How long an outcome goes on telling what the venue made of the command."""
+PARTS: Final = 3
+
+
+class Notebook:
+    """The event log of the screen."""
+
+    def __init__(self) -> None:
+        self.rows: deque[EventRow] = deque(maxlen=KEPT)
+        self._said: EventRow | None = None
+        self._then: deque[str] = deque(maxlen=PARTS - 1)
+        self._level = Level.INFO
+
+    def recall(self, fact: AnyFact) -> None:
+        """Put a line of an earlier run back."""
+        if isinstance(fact, Noted):
+            self.rows.append(
+                EventRow(at_ns=fact.at_ns, level=fact.level, subject=fact.subject, by=fact.by, text=fact.text)
+            )
+
+    def listen(self, effects: Iterable[AnyEffect], at_ns: int) -> None:
+        """Keep what people are told, and let the last command's outcome go on."""
+        for effect in effects:
+            if type(effect) is Notify:
+                row = EventRow(at_ns=at_ns, level=effect.level, subject=effect.subject, by=effect.by, text=effect.text)
+                self.rows.append(row)
+                said = self._said
+                if said is not None and row.subject == said.subject and 0 < at_ns - said.at_ns < FOLLOWED_NS:
+                    self._then.append(row.text)
+                    self._level = row.level
+
+    def answer(self, at_ns: int, subject: str, by: str, text: str) -> None:
+        """A command was taken, or not: this is what its person is told."""
+        self._said = EventRow(at_ns=at_ns, level=Level.INFO, subject=subject, by=by, text=text)
+        self._then.clear()
+        self._level = Level.INFO
+
+    @property
+    def outcome(self) -> EventRow | None:
+        """The last command, and what the venue has said of it since."""
+        said = self._said
+        if said is None or not self._then:
+            return said
+        text = "  ".join((said.text, *self._then))
+        return EventRow(at_ns=said.at_ns, level=self._level, subject=said.subject, by=said.by, text=text)

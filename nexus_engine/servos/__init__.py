@@ -1,0 +1,1 @@
+"""HANDS: orders, stops, proposals, sizing."""

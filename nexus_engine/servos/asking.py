@@ -1,0 +1,82 @@
+"""What we do not know of our orders, and when we last asked. None of it outlives the process: a restart asks anyway."""
+
+from typing import Final
+
+from nexus_engine.model.orders import Order
+from nexus_engine.model.turn import Turn
+from nexus_engine.model.words import Level, OrderStatus
+
+TIMER: Final = "ask:"
+FIRST_MS: Final = 300
+AGAIN_MS: Final = 1_000
+NOT_FOUND_TWICE_NS: Final = 10_000_000_000
+"""Two looks this far apart must both find nothing before an order is taken for never placed: longer than the receive
+window of a request that may still be under way."""
+
+
+class Asker:
+    """Resolves UNKNOWN by asking, never by sending again."""
+
+    def __init__(self) -> None:
+        self._under_way: dict[str, int] = {}
+        self._absent_since: dict[str, int] = {}
+        self._polled: dict[str, int] = {}
+        self.seen: dict[str, int] = {}
+        """Monotonic ns at which the venue last showed us an order, by client id."""
+
+    def ask(self, turn: Turn, order: Order) -> None:
+        """Ask now, unless an answer is awaited already."""
+        if order.client_id not in self._under_way:
+            self._under_way[order.client_id] = turn.mono_ns
+            turn.query(order)
+
+    def later(self, turn: Turn, order: Order, after_ms: int = FIRST_MS) -> None:
+        """Ask in a moment."""
+        turn.timer(f"{TIMER}{order.client_id}", after_ms)
+
+    def answered(self, client_id: str) -> None:
+        self._under_way.pop(client_id, None)
+
+    def found(self, client_id: str, mono_ns: int) -> None:
+        """The venue has it."""
+        self.seen[client_id] = mono_ns
+        self._absent_since.pop(client_id, None)
+
+    def absent(self, turn: Turn, order: Order) -> bool:
+        """The venue says that it has no such order. True once two looks, far enough apart, agree."""
+        first = self._absent_since.setdefault(order.client_id, turn.mono_ns)
+        if turn.mono_ns - first >= NOT_FOUND_TWICE_NS:
+            return True
+        self.later(turn, order, AGAIN_MS)
+        return False
+
+    def poll(self, turn: Turn, order: Order, silent_ns: int) -> None:
+        """Ask for an order of which nothing was heard for so long: user events get lost."""
+        cid = order.client_id
+        last = max(order.changed_mono_ns, self.seen.get(cid, 0), self._polled.get(cid, 0))
+        if turn.mono_ns - last > silent_ns:
+            self._polled[cid] = turn.mono_ns
+            self.ask(turn, order)
+
+    def missed(self, client_id: str) -> bool:
+        """At least one look did not find it."""
+        return client_id in self._absent_since
+
+    @property
+    def busy(self) -> bool:
+        """Answers are awaited."""
+        return bool(self._under_way)
+
+    def forget(self, client_id: str) -> None:
+        """The order is over."""
+        self._under_way.pop(client_id, None)
+        self._absent_since.pop(client_id, None)
+        self._polled.pop(client_id, None)
+        self.seen.pop(client_id, None)
+
+    def never_placed(self, turn: Turn, order: Order) -> None:
+        """The order does not exist and never will."""
+        status = OrderStatus.CANCELED if order.status is OrderStatus.PENDING_CANCEL else OrderStatus.REJECTED
+        turn.change(order, status, reason="the venue has no such order")
+        turn.note(Level.WARN, order.symbol, f"{order.client_id} never reached the venue", "bot")
+        self.forget(order.client_id)

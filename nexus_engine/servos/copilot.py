@@ -1,0 +1,116 @@
+"""Proposals: made, shown, decided once, or run out."""
+
+from msgspec.structs import replace
+
+from nexus_engine.model.commands import Approve
+from nexus_engine.model.config import CopilotConfig
+from nexus_engine.model.facts import ProposalChanged, ProposalMade
+from nexus_engine.model.proposals import Proposal
+from nexus_engine.model.signals import Signal
+from nexus_engine.model.turn import Turn
+from nexus_engine.model.verdicts import Verdict
+from nexus_engine.model.words import Level, ProposalStatus
+from nexus_engine.servos.sizing import Sized
+
+TIMER = "proposal:"
+
+
+class Copilot:
+    """Keeps the open proposals. Whoever decides first wins; every later answer is told what happened."""
+
+    def __init__(self, config: CopilotConfig) -> None:
+        self._config = config
+
+    def full(self, turn: Turn) -> bool:
+        """No card more fits beside the open ones."""
+        return sum(proposal.status.open for proposal in turn.ledger.proposals.values()) >= self._config.max_open
+
+    def propose(self, turn: Turn, signal: Signal, sized: Sized, verdicts: tuple[Verdict, ...]) -> Proposal:
+        """Make a proposal out of a judged and sized signal."""
+        life_ns = self._config.expiry_s * 1_000_000_000
+        proposal = Proposal(
+            id=turn.ledger.next_intent,
+            symbol=signal.symbol,
+            side=signal.side,
+            strategy=signal.strategy,
+            qty=sized.qty,
+            limit=sized.limit,
+            plan=sized.plan,
+            leverage=sized.leverage,
+            worst=sized.worst,
+            worst_pct=sized.worst_pct,
+            r_multiple=sized.r_multiple,
+            signal=signal,
+            verdicts=verdicts,
+            made_ns=turn.at_ns,
+            expires_ns=turn.at_ns + life_ns,
+            expires_mono_ns=turn.mono_ns + life_ns,
+        )
+        turn.record(ProposalMade(at_ns=turn.at_ns, proposal=proposal))
+        turn.timer(f"{TIMER}{proposal.id}", self._config.expiry_s * 1_000)
+        return proposal
+
+    def reprice(self, turn: Turn, proposal: Proposal, sized: Sized) -> Proposal:
+        """Price moved away from what the card shows: new numbers, same handle, same expiry, to be looked at again."""
+        stale = replace(
+            proposal,
+            qty=sized.qty,
+            limit=sized.limit,
+            plan=sized.plan,
+            worst=sized.worst,
+            worst_pct=sized.worst_pct,
+            r_multiple=sized.r_multiple,
+            status=ProposalStatus.STALE,
+        )
+        turn.record(ProposalMade(at_ns=turn.at_ns, proposal=stale))
+        return stale
+
+    def objection(self, turn: Turn, command: Approve) -> str:
+        """Why this approval cannot be taken; empty when it can. Expiry, and what was shown, are checked here."""
+        proposal = turn.ledger.proposals.get(command.proposal)
+        if proposal is None:
+            return f"P{command.proposal}: there is no such proposal"
+        if not proposal.status.open:
+            return f"{proposal.handle} is already {proposal.status}"
+        if turn.mono_ns >= proposal.expires_mono_ns:
+            self.expire(turn, proposal, "nobody answered")
+            return f"{proposal.handle} has expired"
+        if command.shown != proposal.shown:
+            return f"{proposal.handle} has new numbers since you saw it: look again"
+        return ""
+
+    def decide(self, turn: Turn, proposal: Proposal, status: ProposalStatus, by: str, reason: str = "") -> None:
+        """Take a proposal out of the open ones, once."""
+        turn.record(ProposalChanged(at_ns=turn.at_ns, proposal=proposal.id, status=status, by=by, reason=reason))
+
+    def reject(self, turn: Turn, number: int, by: str) -> str:
+        """A person said no. Returns what to tell them."""
+        proposal = turn.ledger.proposals.get(number)
+        if proposal is None:
+            return f"P{number}: there is no such proposal"
+        if not proposal.status.open:
+            return f"{proposal.handle} is already {proposal.status}"
+        self.decide(turn, proposal, ProposalStatus.REJECTED, by)
+        turn.note(Level.INFO, proposal.symbol, f"{proposal.handle} rejected", by)
+        return f"{proposal.handle} rejected"
+
+    def expire(self, turn: Turn, proposal: Proposal, reason: str) -> None:
+        """A proposal ran out."""
+        self.decide(turn, proposal, ProposalStatus.EXPIRED, "", reason)
+        turn.note(Level.INFO, proposal.symbol, f"{proposal.handle} expired: {reason}")
+
+    def expire_all(self, turn: Turn, reason: str, *, longs_only: bool = False) -> None:
+        """Nothing that waits may be approved any more."""
+        for proposal in list(turn.ledger.proposals.values()):
+            if proposal.status.open and (not longs_only or proposal.side.sign > 0):
+                self.expire(turn, proposal, reason)
+
+    def timer(self, turn: Turn, number: int) -> None:
+        """A proposal's time is over."""
+        proposal = turn.ledger.proposals.get(number)
+        if proposal is not None and proposal.status.open:
+            self.expire(turn, proposal, "nobody answered")
+
+    def resume(self, turn: Turn) -> None:
+        """After a restart nobody has the old cards before their eyes any more."""
+        self.expire_all(turn, "the engine restarted")

@@ -1,0 +1,304 @@
+"""The trading manager: what the venue says of our orders, and what follows from it."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Final
+
+from nexus_engine.model.config import RiskConfig
+from nexus_engine.model.events import AccountUpdate, CancelResult, QueryResult, SubmitResult
+from nexus_engine.model.facts import SWAN_LOCK, Filled, LatchSet, ProposalChanged, WalletSeen
+from nexus_engine.model.instruments import Instrument
+from nexus_engine.model.orders import Fill, Order, OrderReport, is_foreign_nexus
+from nexus_engine.model.proposals import Proposal
+from nexus_engine.model.turn import Turn
+from nexus_engine.model.words import Latch, Leg, Level, OrderKind, OrderStatus, Outcome, ProposalStatus, Side, Venue
+from nexus_engine.servos.asking import TIMER as ASK_TIMER
+from nexus_engine.servos.asking import Asker
+from nexus_engine.servos.protection import DEADLINE_TIMER, RETRY_TIMER, Protection
+
+ENTRY_TIMER: Final = "entry:"
+EXIT_TIMER: Final = "exit:"
+DRIFT_TIMER: Final = "drift:"
+DRIFT_MS: Final = 1_500
+"""How long venue and ledger may disagree on a position before the account is read again: the two streams race."""
+EXIT_RETRY_MS: Final = 300
+POLL_NS: Final = 1_000_000_000
+"""An entry or exit without news for this long is asked for: user events get lost."""
+
+_UNANSWERED: Final = (OrderStatus.INTENT, OrderStatus.SUBMITTED, OrderStatus.UNKNOWN)
+
+
+class Manager:
+    """Orders from intent to end, and the positions that they build."""
+
+    def __init__(self, risk: RiskConfig) -> None:
+        self._risk = risk
+        self.asker = Asker()
+        self.protection = Protection(risk, self.asker)
+        self.venue_qty: dict[str, Decimal] = {}
+        self.liquidation: dict[str, Decimal | None] = {}
+        self._timers: Final[dict[str, Callable[[Turn, str], None]]] = {
+            ASK_TIMER: self._ask,
+            ENTRY_TIMER: self._entry_over,
+            EXIT_TIMER: self._exit_again,
+            DRIFT_TIMER: self._still_drifting,
+            RETRY_TIMER: self.protection.protect,
+            DEADLINE_TIMER: self.protection.deadline,
+        }
+
+    # ---- what people and strategies want -----------------------------------------------------------------------------
+
+    def enter(self, turn: Turn, proposal: Proposal, by: str) -> Order:
+        """Send the entry of an approved proposal. Its plan travels with it, so a fill always knows its stop."""
+        order = turn.submit(
+            leg=Leg.ENTRY,
+            symbol=proposal.symbol,
+            side=proposal.side,
+            kind=OrderKind.LIMIT,
+            qty=proposal.qty,
+            price=proposal.limit,
+            intent=proposal.id,
+            strategy=proposal.strategy,
+            by=by,
+            leverage=proposal.leverage,
+            plan=proposal.plan,
+        )
+        turn.timer(f"{ENTRY_TIMER}{order.client_id}", self._risk.entry_ms)
+        return order
+
+    def close(self, turn: Turn, symbol: str, instrument: Instrument | None, *, half: bool, by: str) -> str:
+        """Close our position, or half of it. Returns what to tell the person."""
+        position = turn.ledger.positions.get(symbol)
+        if position is None:
+            return f"{symbol}: we hold nothing"
+        qty = abs(position.qty)
+        if half and instrument is not None:
+            qty = instrument.quantity(qty / 2) or qty
+        self.protection.leave(turn, position, qty, by)
+        turn.note(Level.INFO, symbol, f"closing {'half' if half else 'all'} of it at market: {qty}", by)
+        return f"{symbol}: closing {qty} at market"
+
+    def exit_all(self, turn: Turn, by: str, *, longs_only: bool = False) -> int:
+        """Cancel working entries and close our positions at market. Shorts stay when `longs_only`. Returns how many."""
+        self.cancel_entries(turn, longs_only=longs_only)
+        count = 0
+        for position in list(turn.ledger.positions.values()):
+            if not longs_only or position.qty > 0:
+                self.protection.leave(turn, position, abs(position.qty), by)
+                count += 1
+        return count
+
+    def cancel_entries(self, turn: Turn, *, longs_only: bool = False) -> int:
+        """Cancel entries that may still fill. Returns how many."""
+        entries = [order for order in turn.ledger.alive(leg=Leg.ENTRY) if not longs_only or order.side is Side.BUY]
+        for order in entries:
+            turn.cancel(order)
+        return len(entries)
+
+    # ---- what the venue says -----------------------------------------------------------------------------------------
+
+    def reported(self, turn: Turn, report: OrderReport, fills: tuple[Fill, ...] = ()) -> None:
+        """A stream, a reply or a list told of an order, with the executions it told of."""
+        order = turn.ledger.orders.get(report.client_id)
+        if order is None:
+            self.stranger(turn, report.client_id, report.symbol)
+            return
+        self.asker.found(order.client_id, turn.mono_ns)
+        for fill in fills:
+            self._fill(turn, fill)
+        order = turn.ledger.orders[order.client_id]
+        if report.filled > order.filled or (report.status is OrderStatus.FILLED and order.leaves):
+            self.asker.ask(turn, order)
+        self._settle(turn, order, report)
+
+    def _settle(self, turn: Turn, order: Order, report: OrderReport) -> None:
+        status = report.status
+        if status in (OrderStatus.OPEN, OrderStatus.PARTIAL):
+            # executions alone make an order partial: a status without them only says that the venue has it
+            if order.status in _UNANSWERED:
+                turn.change(order, OrderStatus.OPEN, venue_id=report.venue_id)
+        elif status is not OrderStatus.FILLED and not order.status.terminal:
+            turn.change(order, status, venue_id=report.venue_id, reason=report.reason)
+        self._after(turn, turn.ledger.orders[order.client_id])
+
+    def _after(self, turn: Turn, order: Order) -> None:
+        """What an order's new state calls for."""
+        if order.leg is Leg.ENTRY and order.status.terminal:
+            self._entry_ended(turn, order)
+        if order.status.terminal:
+            self.asker.forget(order.client_id)
+        self.protection.protect(turn, order.symbol)
+
+    def filled(self, turn: Turn, fill: Fill) -> None:
+        """An execution that came without a report, from a list of the venue's trades."""
+        self._fill(turn, fill)
+        self._after(turn, turn.ledger.orders[fill.client_id])
+
+    def _fill(self, turn: Turn, fill: Fill) -> None:
+        ledger = turn.ledger
+        order = ledger.orders.get(fill.client_id)
+        if order is None or ledger.has_trade(fill):
+            return
+        before = ledger.positions.get(fill.symbol)
+        turn.record(Filled(at_ns=turn.at_ns, fill=fill, market_ns=turn.market_ns))
+        after = ledger.positions.get(fill.symbol)
+        if order.leg is Leg.ENTRY:
+            verb = "filled" if ledger.orders[fill.client_id].leaves == 0 else "partly filled"
+            turn.note(
+                Level.GOOD, fill.symbol, f"P{order.intent} {verb}: {fill.side} {fill.qty} at {fill.price}", order.by
+            )
+            swan = ledger.locks.get(SWAN_LOCK)
+            if swan is not None and swan.until_ns > turn.market_ns and after is not None and after.qty > 0:
+                turn.note(Level.ALARM, fill.symbol, "a long filled after the black swan: closing it at once")
+                self.protection.leave(turn, after, abs(after.qty))
+        elif before is not None:
+            what = {Leg.STOP: "stop", Leg.TARGET: "target", Leg.EXIT: "exit"}[order.leg]
+            turn.note(
+                Level.INFO, fill.symbol, f"{what} of P{order.intent}: {fill.side} {fill.qty} at {fill.price}", order.by
+            )
+        if before is not None and after is None:
+            trade = ledger.closed[-1]
+            level = Level.GOOD if trade.pnl >= 0 else Level.WARN
+            turn.note(level, trade.symbol, f"P{trade.intent} closed: {trade.pnl:+.2f} ({trade.r:+.1f} R)", trade.by)
+
+    def _entry_ended(self, turn: Turn, order: Order) -> None:
+        proposal = turn.ledger.proposals.get(order.intent)
+        if proposal is None or proposal.status is not ProposalStatus.APPROVED:
+            return
+        status = ProposalStatus.EXECUTED if order.filled else ProposalStatus.FAILED
+        turn.record(
+            ProposalChanged(at_ns=turn.at_ns, proposal=order.intent, status=status, by=proposal.by, reason=order.reason)
+        )
+        if not order.filled:
+            turn.note(
+                Level.WARN, order.symbol, f"{proposal.handle} came to nothing: {order.reason or order.status.lower()}"
+            )
+
+    def submitted(self, turn: Turn, result: SubmitResult) -> None:
+        """The answer to a Submit. A stream may have been quicker, so it only ever adds."""
+        order = turn.ledger.orders[result.client_id]
+        if result.outcome is Outcome.DONE:
+            if result.report is not None:
+                self.reported(turn, result.report)
+        elif result.outcome is Outcome.UNKNOWN:
+            if order.status in (OrderStatus.INTENT, OrderStatus.SUBMITTED):
+                turn.change(order, OrderStatus.UNKNOWN, reason=result.text)
+                turn.note(Level.WARN, order.symbol, f"{_leg_name(order)}: outcome unknown, asking the venue")
+            self.asker.later(turn, order)
+            self.protection.protect(turn, order.symbol)
+        elif not order.status.terminal and not order.venue_id:
+            turn.change(order, OrderStatus.REJECTED, reason=result.text or str(result.code))
+            self._refused(turn, order, result.code, result.text)
+
+    def _refused(self, turn: Turn, order: Order, code: int, text: str) -> None:
+        if order.leg is Leg.STOP:
+            self.protection.stop_refused(turn, order, code, text)
+            return
+        turn.note(Level.WARN, order.symbol, f"{_leg_name(order)} refused: {text or code}")
+        if order.leg is Leg.EXIT:
+            turn.timer(f"{EXIT_TIMER}{order.symbol}", EXIT_RETRY_MS)
+            turn.snapshot(Venue.BINANCE)
+        self._after(turn, turn.ledger.orders[order.client_id])
+
+    def cancelled(self, turn: Turn, result: CancelResult) -> None:
+        """The answer to a Cancel. Whatever it is, the order's end is asked for: a fill may have come first."""
+        order = turn.ledger.orders.get(result.client_id)
+        if order is None or order.status.terminal:
+            return
+        if result.outcome is Outcome.UNKNOWN:
+            self.asker.later(turn, order)
+        else:
+            self.asker.ask(turn, order)
+
+    def answered(self, turn: Turn, result: QueryResult) -> None:
+        """The answer to a Query."""
+        self.asker.answered(result.client_id)
+        order = turn.ledger.orders.get(result.client_id)
+        if order is None:
+            return
+        if result.outcome is Outcome.DONE and result.report is not None:
+            self.reported(turn, result.report, result.fills)
+            self._follow_up(turn, turn.ledger.orders[order.client_id], result.report)
+        elif order.status.terminal:
+            return
+        elif result.outcome is Outcome.ABSENT:
+            if self.asker.absent(turn, order):
+                self.asker.never_placed(turn, order)
+                self._after(turn, turn.ledger.orders[order.client_id])
+            else:
+                self.protection.protect(turn, order.symbol)
+        else:
+            self.asker.later(turn, order, 1_000)
+
+    def _follow_up(self, turn: Turn, order: Order, report: OrderReport) -> None:
+        if report.filled > order.filled:
+            self.asker.later(turn, order)
+        elif order.status is OrderStatus.PENDING_CANCEL and report.status in (OrderStatus.OPEN, OrderStatus.PARTIAL):
+            turn.change(order, report.status)
+            turn.cancel(turn.ledger.orders[order.client_id])
+
+    def stranger(self, turn: Turn, cid: str, symbol: str) -> None:
+        """An order that the journal does not know. Another Nexus on the account stops every entry of ours."""
+        if is_foreign_nexus(cid, turn.ledger.instance) and Latch.PROTECT_ONLY not in turn.ledger.latches:
+            reason = f"another Nexus writes on this account: order {cid} on {symbol}"
+            turn.record(LatchSet(at_ns=turn.at_ns, latch=Latch.PROTECT_ONLY, on=True, by="bot", reason=reason))
+            turn.note(Level.ALARM, symbol, reason)
+
+    def account(self, turn: Turn, event: AccountUpdate) -> None:
+        """Wallet and positions as the venue sees them; a lasting difference has the whole account read again."""
+        if event.wallet is not None and event.wallet != turn.ledger.wallet:
+            turn.record(WalletSeen(at_ns=turn.at_ns, wallet=event.wallet))
+        for report in event.positions:
+            self.venue_qty[report.symbol] = report.qty
+            self.liquidation[report.symbol] = report.liquidation
+            if self._drifts(turn, report.symbol):
+                turn.timer(f"{DRIFT_TIMER}{report.symbol}", DRIFT_MS)
+
+    def _drifts(self, turn: Turn, symbol: str) -> bool:
+        position = turn.ledger.positions.get(symbol)
+        ours = 0 if position is None else position.qty
+        return self.venue_qty.get(symbol, 0) != ours + turn.ledger.foreign.get(symbol, 0)
+
+    # ---- time --------------------------------------------------------------------------------------------------------
+
+    def timer(self, turn: Turn, key: str) -> bool:
+        """A timer of ours came due; False when it is not ours."""
+        head, colon, tail = key.partition(":")
+        handler = self._timers.get(head + colon)
+        if handler is not None:
+            handler(turn, tail)
+        return handler is not None
+
+    def pulse(self, turn: Turn) -> None:
+        """Four times a second: ask for silent orders, and leave positions whose time is over."""
+        for order in list(turn.ledger.alive()):
+            if order.leg in (Leg.ENTRY, Leg.EXIT) and order.status is not OrderStatus.INTENT:
+                self.asker.poll(turn, order, POLL_NS)
+        for position in list(turn.ledger.positions.values()):
+            plan = position.plan
+            if plan.time_stop_ns and turn.market_ns - position.opened_market_ns >= plan.time_stop_ns:
+                self.protection.leave(turn, position, abs(position.qty))
+
+    def _ask(self, turn: Turn, cid: str) -> None:
+        order = turn.ledger.orders.get(cid)
+        if order is not None:
+            self.asker.ask(turn, order)
+
+    def _entry_over(self, turn: Turn, cid: str) -> None:
+        order = turn.ledger.orders.get(cid)
+        if order is not None and order.alive:
+            turn.note(Level.INFO, order.symbol, f"P{order.intent}: entry not filled in time, cancelling the rest")
+            turn.cancel(order)
+
+    def _exit_again(self, turn: Turn, symbol: str) -> None:
+        position = turn.ledger.positions.get(symbol)
+        if position is not None:
+            self.protection.leave(turn, position, abs(position.qty))
+
+    def _still_drifting(self, turn: Turn, symbol: str) -> None:
+        if self._drifts(turn, symbol):
+            turn.snapshot(Venue.BINANCE)
+
+
+def _leg_name(order: Order) -> str:
+    return {Leg.ENTRY: "entry", Leg.STOP: "stop", Leg.TARGET: "target", Leg.EXIT: "exit"}[order.leg]

@@ -1,0 +1,211 @@
+"""A position has a venue-confirmed stop of its side and size, or a clock is running."""
+
+from decimal import Decimal
+from typing import Final
+
+from nexus_engine.model.config import RiskConfig
+from nexus_engine.model.facts import Naked, StopTried
+from nexus_engine.model.ledger import exit_side
+from nexus_engine.model.orders import Order
+from nexus_engine.model.positions import Position
+from nexus_engine.model.turn import Turn
+from nexus_engine.model.words import Leg, Level, OrderKind, OrderStatus
+from nexus_engine.servos.asking import Asker
+
+RETRY_TIMER: Final = "protect:"
+DEADLINE_TIMER: Final = "naked:"
+RETRY_MS: Final = 200
+PATIENCE_NS: Final = 700_000_000
+"""How long a stop that was sent may stay unanswered before another is tried: it is reduce-only, one too many is
+harmless."""
+RESTART_MS: Final = 3_000
+"""What a position found naked at a start has, instead of the configured limit."""
+EXIT_PATIENCE_NS: Final = 5_000_000_000
+
+
+class Protection:
+    """Places stops and targets, keeps their size equal to the position's, and closes what cannot be protected."""
+
+    def __init__(self, risk: RiskConfig, asker: Asker) -> None:
+        self._risk = risk
+        self._asker = asker
+        self._naked_mono: dict[str, int] = {}
+        """Monotonic instant at which the patience with a naked position ends, by symbol."""
+
+    def protect(self, turn: Turn, symbol: str) -> None:
+        """Look at one symbol and do what is missing. Safe to call at any time."""
+        position = turn.ledger.positions.get(symbol)
+        if position is None:
+            self._sweep(turn, symbol)
+            return
+        need, side = abs(position.qty), exit_side(position)
+        stops = [order for order in turn.ledger.alive(symbol, Leg.STOP) if order.side is side]
+        exact = [order for order in stops if order.leaves == need and order.trigger == position.plan.stop]
+        confirmed = [order for order in exact if _stands(order)]
+        if confirmed:
+            self._covered(turn, position, confirmed[0], stops)
+            return
+        if not any(_stands(order) and order.leaves >= need for order in stops):
+            self._count_naked(turn, position)
+        if self._leaving(turn, position):
+            return
+        waiting = [order for order in exact if self._may_still_come(turn, order)]
+        if not waiting:
+            self._place_stop(turn, position, need)
+
+    def deadline(self, turn: Turn, symbol: str) -> None:
+        """The patience with a naked position is over: out, at market."""
+        position = turn.ledger.positions.get(symbol)
+        due = self._naked_mono.get(symbol)
+        if position is None or due is None or position.naked_since_ns is None:
+            return
+        if turn.mono_ns < due:
+            turn.timer(f"{DEADLINE_TIMER}{symbol}", (due - turn.mono_ns) // 1_000_000 + 1)
+            return
+        turn.note(Level.ALARM, symbol, f"no stop confirmed in {self._risk.naked_ms / 1000:.1f} s: closing at market")
+        self.leave(turn, position, abs(position.qty))
+        turn.timer(f"{DEADLINE_TIMER}{symbol}", self._risk.naked_ms)
+
+    def leave(self, turn: Turn, position: Position, qty: Decimal, by: str = "bot") -> None:
+        """Close `qty` of a position at market, reduce-only, unless that is under way already."""
+        if self._leaving(turn, position):
+            return
+        turn.submit(
+            leg=Leg.EXIT,
+            symbol=position.symbol,
+            side=exit_side(position),
+            kind=OrderKind.MARKET,
+            qty=qty,
+            intent=position.intent,
+            strategy=position.strategy,
+            by=by,
+        )
+
+    def stop_refused(self, turn: Turn, order: Order, code: int, text: str) -> None:
+        """The venue would not take a stop."""
+        position = turn.ledger.positions.get(order.symbol)
+        if position is None:
+            return
+        turn.note(Level.WARN, order.symbol, f"stop refused: {text or code}")
+        if code == WOULD_TRIGGER:
+            turn.note(Level.ALARM, order.symbol, "price is beyond the stop already: closing at market")
+            self.leave(turn, position, abs(position.qty))
+            return
+        turn.timer(f"{RETRY_TIMER}{order.symbol}", RETRY_MS)
+
+    def resume(self, turn: Turn) -> None:
+        """At a start: the snapshot confirms what stood before; what is naked has its limit from now."""
+        for position in turn.ledger.positions.values():
+            if position.naked_since_ns is not None:
+                self._start_clock(turn, position.symbol, RESTART_MS)
+
+    def naked_left_ms(self, symbol: str, mono_ns: int) -> int | None:
+        """What is left of the patience with a naked position; None when it is covered."""
+        due = self._naked_mono.get(symbol)
+        return None if due is None else (due - mono_ns) // 1_000_000
+
+    # ---- inside ------------------------------------------------------------------------------------------------------
+
+    def _covered(self, turn: Turn, position: Position, stop: Order, stops: list[Order]) -> None:
+        if position.naked_since_ns is not None:
+            naked_ms = (turn.at_ns - position.naked_since_ns) // 1_000_000
+            turn.record(Naked(at_ns=turn.at_ns, symbol=position.symbol, since_ns=None))
+            self._naked_mono.pop(position.symbol, None)
+            turn.note(Level.GOOD, position.symbol, f"stop {stop.trigger} confirmed, {naked_ms} ms")
+        for other in stops:
+            if other is not stop:
+                turn.cancel(other)
+        self._aim(turn, position)
+
+    def _aim(self, turn: Turn, position: Position) -> None:
+        """The take-profit rests once the entry is over, and only beside a stop."""
+        target = position.plan.target
+        if target is None or any(turn.ledger.alive(position.symbol, Leg.ENTRY)) or self._leaving(turn, position):
+            return
+        need = abs(position.qty)
+        resting = list(turn.ledger.alive(position.symbol, Leg.TARGET))
+        if any(order.leaves == need for order in resting if order.status is not OrderStatus.PENDING_CANCEL):
+            return
+        for order in resting:
+            turn.cancel(order)
+        if resting or self._target_refused(turn, position):
+            return
+        turn.submit(
+            leg=Leg.TARGET,
+            symbol=position.symbol,
+            side=exit_side(position),
+            kind=OrderKind.LIMIT,
+            qty=need,
+            price=target,
+            intent=position.intent,
+            strategy=position.strategy,
+        )
+
+    def _target_refused(self, turn: Turn, position: Position) -> bool:
+        """A refused target is not tried again: the stop protects, and a person sees the note."""
+        return any(
+            order.leg is Leg.TARGET and order.status is OrderStatus.REJECTED and order.qty == abs(position.qty)
+            for order in turn.ledger.orders.values()
+            if order.intent == position.intent
+        )
+
+    def _place_stop(self, turn: Turn, position: Position, need: Decimal) -> None:
+        turn.record(StopTried(at_ns=turn.at_ns, symbol=position.symbol))
+        turn.submit(
+            leg=Leg.STOP,
+            symbol=position.symbol,
+            side=exit_side(position),
+            kind=OrderKind.STOP_MARKET,
+            qty=need,
+            trigger=position.plan.stop,
+            intent=position.intent,
+            strategy=position.strategy,
+        )
+        turn.timer(f"{RETRY_TIMER}{position.symbol}", PATIENCE_NS // 1_000_000)
+
+    def _count_naked(self, turn: Turn, position: Position) -> None:
+        if position.naked_since_ns is None:
+            turn.record(Naked(at_ns=turn.at_ns, symbol=position.symbol, since_ns=turn.at_ns))
+            turn.note(Level.ALARM, position.symbol, "NAKED: no confirmed stop of its size")
+        if position.symbol not in self._naked_mono:
+            self._start_clock(turn, position.symbol, self._risk.naked_ms)
+
+    def _start_clock(self, turn: Turn, symbol: str, limit_ms: int) -> None:
+        self._naked_mono[symbol] = turn.mono_ns + limit_ms * 1_000_000
+        turn.timer(f"{DEADLINE_TIMER}{symbol}", limit_ms)
+
+    def _may_still_come(self, turn: Turn, order: Order) -> bool:
+        if order.status is OrderStatus.PENDING_CANCEL:
+            return False
+        return _fresh(turn, order, PATIENCE_NS) and not self._asker.missed(order.client_id)
+
+    def _leaving(self, turn: Turn, position: Position) -> bool:
+        """An exit at market for the whole of it is under way and may be believed."""
+        return any(
+            order.leaves >= abs(position.qty) and _fresh(turn, order, EXIT_PATIENCE_NS)
+            for order in turn.ledger.alive(position.symbol, Leg.EXIT)
+        )
+
+    def _sweep(self, turn: Turn, symbol: str) -> None:
+        """Nothing is held: what was there to leave it goes."""
+        self._naked_mono.pop(symbol, None)
+        for order in list(turn.ledger.alive(symbol)):
+            if order.leg is not Leg.ENTRY and not _unanswered_exit(turn, order):
+                turn.cancel(order)
+
+
+WOULD_TRIGGER: Final = -2021
+
+
+def _stands(order: Order) -> bool:
+    return order.status in (OrderStatus.OPEN, OrderStatus.PARTIAL)
+
+
+def _fresh(turn: Turn, order: Order, patience_ns: int) -> bool:
+    """The order changed that recently. A monotonic stamp of an earlier boot may lie in the future: not fresh."""
+    return 0 <= turn.mono_ns - order.changed_mono_ns < patience_ns
+
+
+def _unanswered_exit(turn: Turn, order: Order) -> bool:
+    """An exit that was sent and not answered yet is not cancelled before the venue knows it."""
+    return order.status in (OrderStatus.INTENT, OrderStatus.SUBMITTED) and order.leg is Leg.EXIT

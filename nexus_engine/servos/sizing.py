@@ -1,0 +1,72 @@
+"""How much: fixed-fractional risk, costs included, on the venue's grid."""
+
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from nexus_engine.model.config import RiskConfig, percent_of
+from nexus_engine.model.instruments import Instrument
+from nexus_engine.model.orders import ExitPlan
+from nexus_engine.model.signals import Signal
+from nexus_engine.model.words import Side
+
+STOP_SLIPPAGE: Final = 0.0005
+"""What a triggered stop is expected to lose beyond its trigger, as a fraction of price."""
+
+
+class Sized(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that could be placed. `worst` > 0 in quote currency: the loss when the stop fills, costs included."""
+
+    qty: Decimal
+    limit: Decimal
+    plan: ExitPlan
+    worst: Decimal
+    worst_pct: float
+    r_multiple: float
+    leverage: int
+
+
+def size(
+    signal: Signal, *, limit: float, equity: Decimal, instrument: Instrument, risk: RiskConfig, scale: float = 1.0
+) -> Sized | str:
+    """Size a signal so that its worst case is the risk it may take; a string says why it cannot be sized.
+
+    qty = risk money / (|limit - stop| + fees + slippage), rounded down to the step (Van Tharp's fixed-fractional
+    sizing). `limit` is the worst entry price; `scale` (0..1) what the guards left.
+    """
+    side = signal.side
+    limit_price = instrument.limit(limit, side)
+    stop_price = instrument.stop(signal.price - signal.stop_distance * side.sign, side.opposite)
+    distance = (limit_price - stop_price) * side.sign
+    if stop_price <= 0 or distance <= 0:
+        return f"stop {stop_price} is not behind the entry {limit_price}"
+    target = None if signal.target is None else instrument.limit(signal.target, side.opposite)
+    fee = Decimal(repr(instrument.taker_fee))
+    per_unit = distance + (limit_price + stop_price) * fee + stop_price * Decimal(repr(STOP_SLIPPAGE))
+    budget = percent_of(min(signal.risk_pct, risk.trade_risk_pct) * scale, equity)
+    qty = min(instrument.quantity(budget / per_unit), instrument.market_max_qty)
+    if qty < instrument.min_qty or qty * limit_price < instrument.min_notional:
+        return f"{budget:.2f} of risk buys less than the smallest order ({qty * limit_price:.2f})"
+    worst = qty * per_unit
+    reward = Decimal(0) if target is None else (target - limit_price) * side.sign
+    return Sized(
+        qty=qty,
+        limit=limit_price,
+        plan=ExitPlan(stop=stop_price, target=target, time_stop_ns=signal.time_stop_ns),
+        worst=worst,
+        worst_pct=float(worst / equity * 100),
+        r_multiple=float(reward / distance),
+        leverage=min(signal.leverage, risk.leverage),
+    )
+
+
+def runs_away(signal: Signal, price: float) -> float:
+    """How far price has left the signal's, as a part of the stop distance; positive is against the entry's side
+    (a buy that got dearer), negative towards the stop."""
+    return (price - signal.price) * signal.side.sign / signal.stop_distance
+
+
+def entry_price(side: Side, bid: float, ask: float) -> float:
+    """The touch that an entry would take."""
+    return ask if side is Side.BUY else bid
