@@ -1,0 +1,1 @@
+"""BRAIN: indicators, regime, factory and the strategies."""

@@ -1,0 +1,68 @@
+"""What a strategy is to the factory, and how its parameters are checked."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+import msgspec
+
+from nexus_engine.model.config import ConfigError
+from nexus_engine.model.events import Bar, BarRow
+from nexus_engine.model.signals import Quote, RegimeView, Signal
+
+Value = bool | int | float
+Params = Mapping[str, Value]
+
+_UNITS_NS = {"m": 60_000_000_000, "h": 3_600_000_000_000, "d": 86_400_000_000_000}
+
+
+def interval_ns(interval: str) -> int:
+    """Nanoseconds of `5m`, `1h`, `1d`."""
+    return int(interval[:-1]) * _UNITS_NS[interval[-1]]
+
+
+class Param(msgspec.Struct, frozen=True, kw_only=True):
+    """A parameter: its type is that of the default, its range includes both ends, `source` says whose number it is."""
+
+    default: Value
+    low: Value
+    high: Value
+    doc: str
+    source: str
+
+
+class Strategy(Protocol):
+    """One object serves all symbols. Bars come closed, in order and without a gap; `warm` begins a symbol anew.
+
+    `counters` says how far its patterns got, for the funnel.
+    """
+
+    name: ClassVar[str]
+    PARAMS: ClassVar[Mapping[str, Param]]
+    intervals: ClassVar[tuple[str, ...]]
+    counters: Counter[str]
+
+    def __init__(self, params: Params) -> None: ...
+    def warm(self, symbol: str, interval: str, rows: Sequence[BarRow]) -> None: ...
+    def on_bar(self, bar: Bar, quote: Quote, regime: RegimeView) -> Signal | None: ...
+
+
+def checked(kind: type[Strategy], given: Mapping[str, Any]) -> dict[str, Value]:
+    """The defaults with what the user gave instead. ConfigError names the key, the value and what is allowed."""
+    values: dict[str, Value] = {key: param.default for key, param in kind.PARAMS.items()}
+    for key, value in given.items():
+        where = f"strategies.{kind.name}.{key}"
+        param = kind.PARAMS.get(key)
+        if param is None:
+            raise ConfigError(f"unknown key {where}; known here: {', '.join(kind.PARAMS)}")
+        if isinstance(param.default, bool):
+            if not isinstance(value, bool):
+                raise ConfigError(f"{where} = {value!r}: must be true or false")
+        else:
+            whole = isinstance(param.default, int)
+            fits = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+            if not (fits and param.low <= value <= param.high):
+                noun = "a whole number" if whole else "a number"
+                raise ConfigError(f"{where} = {value!r}: must be {noun} from {param.low} to {param.high}")
+        values[key] = type(param.default)(value)
+    return values
