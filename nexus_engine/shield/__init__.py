@@ -1,0 +1,1 @@
+"""DEFENCE: the Sentinel Protocol."""

@@ -1,0 +1,280 @@
+"""The black swan: a fall of the whole market within minutes, told apart from a bad tick, a wick and a spike.
+
+Prices pass a median of `swan_median` ticks. A low counts once `swan_confirmations` filtered ticks in a row stood at or
+below it; a high as far as the mark stood there too, or without a fresh mark once as many ticks stood at or above it.
+The fall is measured between the two. A contract's fall that a fresh mark has not followed half the way is a wick.
+"""
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterator, Sequence
+from math import inf, isfinite
+from statistics import median
+from typing import Final
+
+import msgspec
+
+from nexus_engine.model.config import ShieldConfig
+from nexus_engine.model.events import BarRow
+
+SECOND_NS: Final = 1_000_000_000
+MINUTE_NS: Final = 60 * SECOND_NS
+GAP_NS: Final = 30 * SECOND_NS
+"""Market time without a tick after which confirmations count anew, however fast the market runs."""
+ABSURD: Final = 2.0
+"""A tick more than this factor away from the last filtered price is not a price."""
+MARK_MEDIAN: Final = 3
+MARK_CONFIRMATIONS: Final = 5
+"""Marks in a row that make a high of the mark: it comes once a second."""
+MARK_SHARE: Final = 0.5
+"""How much of the contract's fall the mark must show."""
+ALONE_NS: Final = 5 * SECOND_NS
+"""Without a fresh mark nobody contradicts: then the fall must last this long as well, in market time."""
+ESCALATION: Final = 0.02
+"""While locked, a new low this fraction under the last one trips again."""
+EVIDENCE: Final = 50
+
+
+class SlidingMax:
+    """The maximum over the newest keys, amortised O(1): a monotonic deque. Keys never go back; equal keys share a slot,
+    so it never holds more entries than the window has keys."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self) -> None:
+        self._items: deque[tuple[int, float]] = deque()
+
+    def __iter__(self) -> Iterator[tuple[int, float]]:
+        return iter(self._items)
+
+    def push(self, key: int, value: float) -> None:
+        items = self._items
+        while items and items[-1][1] <= value:
+            items.pop()
+        if not items or items[-1][0] != key:
+            items.append((key, value))
+
+    def top(self, oldest: int) -> float:
+        """The maximum over keys from `oldest` on, older ones are dropped; minus infinity when nothing is left."""
+        items = self._items
+        while items and items[0][0] < oldest:
+            items.popleft()
+        return items[0][1] if items else -inf
+
+    def peek(self, oldest: int) -> float:
+        """What `top` would answer, with nothing dropped: a look at the screen may not change a decision."""
+        return next((value for key, value in self._items if key >= oldest), -inf)
+
+    def clear(self) -> None:
+        self._items.clear()
+
+
+class Lane:
+    """One source of prices: its median filter, its runs in a row and the confirmed highs of its windows."""
+
+    def __init__(self, ticks: int, confirmations: int, windows_min: tuple[int, ...], stale_ns: int) -> None:
+        self._size, self._confirmations, self._stale_ns = ticks, confirmations, stale_ns
+        self._ticks: deque[float] = deque()
+        self._sorted: list[float] = []
+        self._count = 0
+        self._above, self._below = SlidingMax(), SlidingMax()
+        self._windows = tuple((minutes * 60, SlidingMax()) for minutes in windows_min)
+        self._span_s = max(windows_min) * 60
+        self._mono_ns = 0
+        self.venue_ns = 0
+        self.last = 0.0
+        """The newest filtered price; 0 before the first."""
+        self.low = inf
+        """The newest confirmed low: no filtered tick of the last run was above it; infinite without a whole run."""
+        self.fallen_ns = 0
+        """Venue time since when the lane has been fallen without a break; 0 when it is not."""
+        self.evidence: deque[tuple[int, float]] = deque(maxlen=EVIDENCE)
+
+    def add(self, price: float, venue_ns: int, mono_ns: int, mark: float = 0.0) -> bool:
+        """Take a tick. True when it moved the filtered price. `mark` is the fresh mark, 0 when there is none."""
+        if venue_ns <= self.venue_ns:
+            # Ticks of one matching instant are one observation, late ones are none; a clock set back starts over.
+            if self.venue_ns - venue_ns <= GAP_NS:
+                return False
+            self.reset()
+        elif venue_ns - self.venue_ns > GAP_NS or mono_ns - self._mono_ns > self._stale_ns:
+            self._begin_run()
+            if all(window.top(venue_ns // SECOND_NS - span_s) == -inf for span_s, window in self._windows):
+                self.last = 0.0
+        # NaN and infinity fail the first comparison.
+        if not 0.0 < price < inf or (self.last and not self.last / ABSURD < price < self.last * ABSURD):
+            return False
+        self.venue_ns, self._mono_ns = venue_ns, mono_ns
+        self.evidence.append((venue_ns, price))
+        ticks, ranked = self._ticks, self._sorted
+        if len(ticks) == self._size:
+            del ranked[bisect_left(ranked, ticks.popleft())]
+        ticks.append(price)
+        insort(ranked, price)
+        if len(ticks) < self._size:
+            return False
+        self.last = middle = ranked[self._size // 2]
+        self._count = count = self._count + 1
+        self._above.push(count, middle)
+        self._below.push(count, -middle)
+        high = min(middle, mark) if mark else 0.0
+        if count >= self._confirmations:
+            oldest = count - self._confirmations + 1
+            self.low = self._above.top(oldest)
+            high = high or -self._below.top(oldest)
+        if high > 0.0:
+            slot = venue_ns // SECOND_NS
+            for _, window in self._windows:
+                window.push(slot, high)
+        return True
+
+    def high(self, window: int, venue_ns: int) -> float:
+        """The confirmed high of a window, by its place in the directive; minus infinity when it knows none."""
+        span_s, highs = self._windows[window]
+        return highs.top(venue_ns // SECOND_NS - span_s)
+
+    def fall_pct(self, window: int, market_ns: int) -> float:
+        """How far the newest filtered price is under a window's confirmed high, at least 0. Changes nothing."""
+        span_s, highs = self._windows[window]
+        high = highs.peek(market_ns // SECOND_NS - span_s)
+        return max(0.0, (1.0 - self.last / high) * 100.0) if high > 0.0 else 0.0
+
+    def fresh(self, venue_ns: int, mono_ns: int) -> bool:
+        """It has a filtered price that is young by both clocks."""
+        return (
+            self.last > 0.0
+            and len(self._ticks) == self._size
+            and mono_ns - self._mono_ns <= self._stale_ns
+            and venue_ns - self.venue_ns <= GAP_NS
+        )
+
+    def seed(self, closes: Sequence[tuple[int, float]]) -> None:
+        """Rebuild the highs from closes, as (market ns, price) oldest first; what ticks have shown since then stays."""
+        last_slot = closes[-1][0] // SECOND_NS
+        for _, window in self._windows:
+            newer = [item for item in window if item[0] > last_slot]
+            window.clear()
+            for at_ns, close in closes:
+                window.push(at_ns // SECOND_NS, close)
+            for slot, high in newer:
+                window.push(slot, high)
+        self._begin_run()
+        self.last = closes[-1][1]
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._begin_run()
+        for _, window in self._windows:
+            window.clear()
+        self.last, self.venue_ns, self._mono_ns = 0.0, 0, 0
+
+    def _begin_run(self) -> None:
+        self._ticks.clear()
+        self._sorted.clear()
+        self._above.clear()
+        self._below.clear()
+        self._count, self.low, self.fallen_ns = 0, inf, 0
+
+
+class Fall(msgspec.Struct, frozen=True, kw_only=True):
+    """What tripped. `minutes` names the window, 0 means a new low under the one of the last trip; `mark` is 0 when no
+    fresh one could be asked."""
+
+    minutes: int
+    high: float
+    low: float
+    limit_pct: float
+    mark: float
+    evidence: tuple[tuple[int, float], ...]
+
+    @property
+    def drop_pct(self) -> float:
+        return (1.0 - self.low / self.high) * 100.0
+
+
+class BlackSwan:
+    """Watches one symbol. About 3 µs a tick; keeps price windows and nothing else."""
+
+    def __init__(self, config: ShieldConfig) -> None:
+        self._minutes = config.swan_windows_min
+        self._limit_pct = config.swan_drop_pct
+        self._drop = config.swan_drop_pct / 100.0
+        stale_ns = config.stale_ms * 1_000_000
+        self._lanes = {
+            source: Lane(config.swan_median, config.swan_confirmations, self._minutes, stale_ns)
+            for source in ("trade", "mid")
+        }
+        self._mark = Lane(MARK_MEDIAN, MARK_CONFIRMATIONS, self._minutes, stale_ns)
+        self._anchor = 0.0
+
+    def tick(self, source: str, price: float, venue_ns: int, mono_ns: int, *, locked: bool) -> Fall | None:
+        """Take a price of `trade`, `mid` or `mark`. A Fall exactly on a trip, or on an escalation while `locked`."""
+        if source == "mark":
+            self._mark.add(price, venue_ns, mono_ns)
+            return None
+        lane = self._lanes[source]
+        mark = self._mark.last if self._mark.fresh(venue_ns, mono_ns) else 0.0
+        if not lane.add(price, venue_ns, mono_ns, mark):
+            return None
+        fall = self._escalation(lane, venue_ns, mark) if locked else self._fall(lane, venue_ns, mark)
+        if fall is not None:
+            self._anchor = fall.low
+            lane.fallen_ns = 0
+        return fall
+
+    def seed(self, rows: Sequence[BarRow], market_ns: int) -> None:
+        """Rebuild the highs from closed 1 minute bars, oldest first."""
+        since_ns = market_ns - (max(self._minutes) + 1) * MINUTE_NS
+        rows = [row for row in rows if since_ns <= row.open_ns < market_ns and isfinite(row.close) and row.close > 0.0]
+        if not rows:
+            return
+        centre = median(row.close for row in rows)
+        rows = [row for row in rows if centre / ABSURD < row.close < centre * ABSURD]
+        closes = []
+        for at, row in enumerate(rows):
+            # The median of three neighbours: one bad close is no high.
+            first = min(max(0, at - 1), max(0, len(rows) - 3))
+            close = median(near.close for near in rows[first : first + 3])
+            closes.append((min(row.open_ns + MINUTE_NS, market_ns), close))
+        for lane in (*self._lanes.values(), self._mark):
+            lane.seed(closes)
+
+    def falls(self, market_ns: int) -> tuple[tuple[int, float], ...]:
+        """By window: (minutes, percent that the newest filtered price is under the confirmed high, at least 0)."""
+        lane = max(self._lanes.values(), key=lambda lane: lane.venue_ns)
+        return tuple((minutes, lane.fall_pct(at, market_ns)) for at, minutes in enumerate(self._minutes))
+
+    def _fall(self, lane: Lane, venue_ns: int, mark: float) -> Fall | None:
+        fallen = False
+        for at, minutes in enumerate(self._minutes):
+            high = lane.high(at, venue_ns)
+            if lane.low <= high * (1.0 - self._drop):
+                fallen = True
+                if self._confirmed(lane, venue_ns, mark, self._mark.high(at, venue_ns) if mark else 0.0, self._drop):
+                    return self._made(lane, minutes, high, self._limit_pct, mark)
+        if not fallen:
+            lane.fallen_ns = 0
+        return None
+
+    def _escalation(self, lane: Lane, venue_ns: int, mark: float) -> Fall | None:
+        if not self._anchor and lane.low < inf:
+            # The lock is older than this process: count from where the market stands now.
+            self._anchor = lane.low
+        if lane.low > self._anchor * (1.0 - ESCALATION):
+            lane.fallen_ns = 0
+            return None
+        if self._confirmed(lane, venue_ns, mark, self._anchor, ESCALATION):
+            return self._made(lane, 0, self._anchor, ESCALATION * 100.0, mark)
+        return None
+
+    def _confirmed(self, lane: Lane, venue_ns: int, mark: float, mark_from: float, drop: float) -> bool:
+        if mark:
+            lane.fallen_ns = 0
+            return mark <= mark_from * (1.0 - drop * MARK_SHARE)
+        lane.fallen_ns = lane.fallen_ns or venue_ns
+        return venue_ns - lane.fallen_ns >= ALONE_NS
+
+    def _made(self, lane: Lane, minutes: int, high: float, limit_pct: float, mark: float) -> Fall:
+        return Fall(
+            minutes=minutes, high=high, low=lane.low, limit_pct=limit_pct, mark=mark, evidence=tuple(lane.evidence)
+        )

@@ -1,0 +1,160 @@
+"""The Shield: looks at every price first, judges every signal and every size.
+
+It keeps price windows only. What must outlive the process (locks, latches, streaks) is in the ledger, as facts.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+
+from nexus_engine.model.config import RiskConfig, ShieldConfig
+from nexus_engine.model.events import BarRow
+from nexus_engine.model.facts import SWAN_LOCK, GuardTripped, LockSet
+from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.orders import ZERO
+from nexus_engine.model.signals import Quote, Signal
+from nexus_engine.model.turn import Turn
+from nexus_engine.model.verdicts import Gauge, Reading, Verdict, allow, refuse
+from nexus_engine.model.words import Sentinel, Side
+from nexus_engine.shield import exposure, sentinel, streak
+from nexus_engine.shield.blackswan import MINUTE_NS, BlackSwan, Fall
+from nexus_engine.shield.guards import SIGNAL_GUARDS, Case, cooldown, latched
+from nexus_engine.shield.staleness import unseen
+
+
+class Shield:
+    """Pure and deterministic; every time comes with the turn."""
+
+    def __init__(self, shield: ShieldConfig, risk: RiskConfig) -> None:
+        self._shield = shield
+        self._risk = risk
+        self._swan = BlackSwan(shield)
+
+    # ---- prices ------------------------------------------------------------------------------------------------------
+
+    def price(self, turn: Turn, symbol: str, source: str, price: float, venue_ns: int) -> bool:
+        """Show it a price of `trade`, `mark` or `mid`; `venue_ns` is the market's clock.
+
+        True exactly on a trip of the black swan, or on an escalation while it is locked: the lock and the evidence are
+        recorded then, and every long must go.
+        """
+        if symbol != self._shield.swan_symbol:
+            return False
+        lock = turn.ledger.locks.get(SWAN_LOCK)
+        locked = lock is not None and lock.until_ns > turn.market_ns
+        fall = self._swan.tick(source, price, venue_ns, turn.mono_ns, locked=locked)
+        if fall is None:
+            return False
+        self._trip(turn, fall)
+        return True
+
+    def history(self, symbol: str, rows: Sequence[BarRow], market_ns: int) -> None:
+        """Closed 1 minute bars, oldest first: rebuild the highs after a start or a reconnect. Never trips by itself."""
+        if symbol == self._shield.swan_symbol:
+            self._swan.seed(rows, market_ns)
+
+    def _trip(self, turn: Turn, fall: Fall) -> None:
+        where = f"its {fall.minutes} min high" if fall.minutes else "where the black swan tripped"
+        reason = f"{self._shield.swan_symbol} fell {fall.drop_pct:.1f} % under {where}"
+        until_ns = turn.market_ns + self._shield.swan_lock_min * MINUTE_NS
+        readings = (
+            Reading("fall", fall.drop_pct, fall.limit_pct, "%"),
+            Reading("window", fall.minutes, unit="min"),
+            Reading("high", fall.high),
+            Reading("low", fall.low),
+            Reading("mark", fall.mark),
+        )
+        verdict = refuse("swan", reason, *readings, side=Side.BUY, until_ns=until_ns)
+        turn.record(GuardTripped(at_ns=turn.at_ns, verdict=verdict, evidence=fall.evidence))
+        turn.record(LockSet(at_ns=turn.at_ns, name=SWAN_LOCK, until_ns=until_ns, reason=reason))
+
+    # ---- judgements --------------------------------------------------------------------------------------------------
+
+    def judge_signal(self, turn: Turn, signal: Signal, quote: Quote, swan_quote: Quote | None) -> tuple[Verdict, ...]:
+        """One verdict a guard, the allowing ones included, in the order of the table."""
+        case = Case(
+            ledger=turn.ledger,
+            market_ns=turn.market_ns,
+            shield=self._shield,
+            risk=self._risk,
+            signal=signal,
+            quote=quote,
+            swan_quote=swan_quote,
+            falls=tuple(
+                Reading(f"fall {minutes}m", drop, self._shield.swan_drop_pct, "%")
+                for minutes, drop in self._swan.falls(turn.market_ns)
+            ),
+        )
+        return tuple(guard(case) for guard in SIGNAL_GUARDS)
+
+    def judge_size(
+        self,
+        turn: Turn,
+        *,
+        symbol: str,
+        side: Side,
+        qty: Decimal,
+        price: Decimal,
+        stop: Decimal,
+        equity: Decimal,
+        marks: Mapping[str, Decimal],
+    ) -> tuple[Verdict, ...]:
+        """Judge a size before it leaves: the stop's side, exposure, open risk, and the day's loss with what is open.
+
+        A REDUCE leaves `scale` of `qty`; the smallest scale of all verdicts fits every limit.
+        """
+        ledger = turn.ledger
+        marks = {name: mark for name, mark in marks.items() if mark.is_finite() and mark > 0}
+        open_pnl = sum(
+            (position.pnl(marks.get(position.symbol, position.entry)) for position in ledger.positions.values()), ZERO
+        )
+        behind = (price - stop) * side.sign > 0
+        return (
+            allow("stop") if behind else refuse("stop", f"stop {stop} is not behind the entry {price}"),
+            *exposure.judge(
+                exposure.measure(ledger, marks),
+                self._risk,
+                symbol=symbol,
+                qty=qty,
+                worth=max(price, marks.get(symbol, ZERO)),
+                risk_per_unit=abs(price - stop),
+                equity=equity,
+            ),
+            streak.day_loss(ledger, self._risk, open_pnl),
+        )
+
+    def streak(self, turn: Turn, strategy: str) -> None:
+        """Call after a trade closed: pauses a strategy that has lost too often in a row."""
+        streak.pause(turn, strategy, self._shield)
+
+    def entries_blocked(self, turn_market_ns: int, ledger: Ledger, swan_quote: Quote | None) -> str:
+        """Why no entry at all may leave now; empty when one may."""
+        lock = cooldown(ledger, turn_market_ns, frozenset())
+        day = streak.day_loss(ledger, self._risk)
+        return (
+            latched(ledger)
+            or unseen(self._shield.swan_symbol, swan_quote, self._shield.stale_ms)
+            or (lock.reason if lock is not None else "")
+            or (day.reason if day.refuses else "")
+        )
+
+    # ---- what it shows -----------------------------------------------------------------------------------------------
+
+    def sentinel(
+        self, ledger: Ledger, market_ns: int, swan_quote: Quote | None, worst_age_ms: int | None
+    ) -> tuple[Sentinel, str]:
+        """The badge and its reason in words."""
+        return sentinel.badge(self._shield, ledger, market_ns, swan_quote, worst_age_ms)
+
+    def gauges(
+        self, ledger: Ledger, market_ns: int, *, equity: float, exposure_pct: float, day_pnl: float
+    ) -> tuple[Gauge, ...]:
+        """Every guard's distance to its trip, tightest first."""
+        return sentinel.gauges(
+            self._shield,
+            self._risk,
+            ledger,
+            self._swan.falls(market_ns),
+            equity=equity,
+            exposure_pct=exposure_pct,
+            day_pnl=day_pnl,
+        )

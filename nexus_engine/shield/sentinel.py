@@ -1,0 +1,63 @@
+"""The badge and the gauges: what the Shield shows of itself."""
+
+from nexus_engine.model.config import RiskConfig, ShieldConfig
+from nexus_engine.model.facts import SWAN_LOCK
+from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.signals import Quote
+from nexus_engine.model.verdicts import Gauge
+from nexus_engine.model.words import Sentinel
+from nexus_engine.shield.blackswan import MINUTE_NS
+from nexus_engine.shield.guards import held
+from nexus_engine.shield.staleness import unseen
+
+
+def badge(
+    config: ShieldConfig, ledger: Ledger, market_ns: int, swan_quote: Quote | None, worst_age_ms: int | None
+) -> tuple[Sentinel, str]:
+    """What holds now, the gravest first, and why. `worst_age_ms` is the age of the oldest market feed."""
+    lock = held(ledger, SWAN_LOCK, market_ns)
+    if lock is not None:
+        left_min = -(-(lock.until_ns - market_ns) // MINUTE_NS)
+        return Sentinel.BLACK_SWAN, f"{lock.reason}; no longs for {left_min} min"
+    blind = unseen(config.swan_symbol, swan_quote, config.stale_ms)
+    if blind:
+        return Sentinel.BLIND, blind
+    if worst_age_ms is None:
+        return Sentinel.BLIND, "a market feed has not spoken yet"
+    if worst_age_ms > config.stale_ms:
+        limit_s = config.stale_ms / 1000
+        return Sentinel.BLIND, f"market data is {worst_age_ms / 1000:.1f} s old, limit {limit_s:.1f} s"
+    return Sentinel.CALM, "every guard sees"
+
+
+def gauges(
+    shield: ShieldConfig,
+    risk: RiskConfig,
+    ledger: Ledger,
+    falls: tuple[tuple[int, float], ...],
+    *,
+    equity: float,
+    exposure_pct: float,
+    day_pnl: float,
+) -> tuple[Gauge, ...]:
+    """Every guard's distance to its trip, tightest first. `falls` are (window in minutes, percent)."""
+    base = shield.swan_symbol.removesuffix("USDT")
+    day_limit = (float(ledger.day_equity) or equity) * risk.day_loss_pct / 100.0
+    rows = [("swan", f"{base} fall {minutes}m", drop, shield.swan_drop_pct, "%") for minutes, drop in falls]
+    rows += [
+        ("streak", "losses in row", float(max(ledger.streaks.values(), default=0)), float(shield.loss_streak), ""),
+        ("account exposure", "exposure", exposure_pct, risk.account_exposure_pct, "%"),
+        ("day loss", "day loss", max(0.0, -day_pnl), day_limit, ""),
+    ]
+    shown = [
+        Gauge(
+            guard=guard,
+            label=label,
+            value=value,
+            limit=limit,
+            unit=unit,
+            used=min(1.0, value / limit) if limit > 0.0 else 0.0,
+        )
+        for guard, label, value, limit, unit in rows
+    ]
+    return tuple(sorted(shown, key=lambda gauge: -gauge.used))

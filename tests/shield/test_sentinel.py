@@ -1,0 +1,83 @@
+"""The badge and the gauges: the gravest first, the tightest first."""
+
+from decimal import Decimal
+
+import pytest
+from shield_words import MINUTE_NS, NOW_NS, quote, trade
+from swan_corpus import START_NS, Desk, flat
+
+from nexus_engine.model.facts import SWAN_LOCK, DayOpened, LockSet
+from nexus_engine.model.signals import Quote
+from nexus_engine.model.words import Sentinel
+
+BTC = quote("BTCUSDT", 60_000.0, 60_000.1)
+STALE = quote("BTCUSDT", 60_000.0, 60_000.1, age_ms=4_200)
+
+
+def locked(desk: Desk) -> Desk:
+    reason = "BTCUSDT fell 4.3 % under its 5 min high"
+    desk.ledger.apply(LockSet(at_ns=NOW_NS, name=SWAN_LOCK, until_ns=NOW_NS + 51 * MINUTE_NS + 1, reason=reason))
+    return desk
+
+
+@pytest.mark.parametrize(
+    ("swan", "age_ms", "badge", "reason"),
+    [
+        (BTC, 100, Sentinel.CALM, "every guard sees"),
+        (BTC, 3_000, Sentinel.CALM, "every guard sees"),
+        (STALE, 100, Sentinel.BLIND, "BTCUSDT: market data is 4.2 s old, limit 3.0 s"),
+        (None, 100, Sentinel.BLIND, "BTCUSDT: no market data yet"),
+        (BTC, 7_000, Sentinel.BLIND, "market data is 7.0 s old, limit 3.0 s"),
+        (BTC, None, Sentinel.BLIND, "a market feed has not spoken yet"),
+    ],
+)
+def test_the_badge_says_what_holds_and_why(
+    swan: Quote | None, age_ms: int | None, badge: Sentinel, reason: str
+) -> None:
+    desk = Desk()
+    assert desk.shield.sentinel(desk.ledger, NOW_NS, swan, age_ms) == (badge, reason)
+
+
+@pytest.mark.parametrize(("swan", "age_ms"), [(BTC, 100), (STALE, None), (None, 9_000)])
+def test_the_black_swan_goes_before_blindness_and_counts_down(swan: Quote | None, age_ms: int | None) -> None:
+    desk = locked(Desk())
+    badge, reason = desk.shield.sentinel(desk.ledger, NOW_NS, swan, age_ms)
+    assert badge is Sentinel.BLACK_SWAN
+    assert reason == "BTCUSDT fell 4.3 % under its 5 min high; no longs for 52 min"
+    later = desk.shield.sentinel(desk.ledger, NOW_NS + 52 * MINUTE_NS, BTC, 100)
+    assert later[0] is Sentinel.CALM
+
+
+def test_gauges_come_tightest_first_with_value_limit_and_share() -> None:
+    desk = Desk()
+    desk.ledger.apply(DayOpened(at_ns=NOW_NS, day=1, equity=Decimal(20_000)))
+    trade(desk.ledger, 1, "SOLUSDT", "-1")
+    flat(desk, "mark", lambda _: 100.0, 60)
+    flat(desk, "trade", lambda _: 100.0, 60)
+    flat(desk, "mark", lambda _: 99.1, 60, since=60)
+    flat(desk, "trade", lambda _: 99.1, 60, since=60)
+    gauges = desk.shield.gauges(desk.ledger, START_NS, equity=19_000.0, exposure_pct=38.0, day_pnl=-60.0)
+    assert [gauge.label for gauge in gauges] == [
+        "exposure",
+        "BTC fall 5m",
+        "BTC fall 15m",
+        "losses in row",
+        "day loss",
+    ]
+    rows = {gauge.label: (round(gauge.value, 6), gauge.limit, gauge.unit, round(gauge.used, 6)) for gauge in gauges}
+    assert rows == {
+        "exposure": (38.0, 100.0, "%", 0.38),
+        "BTC fall 5m": (0.9, 4.0, "%", 0.225),
+        "BTC fall 15m": (0.9, 4.0, "%", 0.225),
+        "losses in row": (1.0, 5.0, "", 0.2),
+        "day loss": (60.0, 600.0, "", 0.1),
+    }
+
+
+def test_at_rest_every_gauge_is_at_zero_and_none_passes_one() -> None:
+    desk = Desk()
+    assert {
+        gauge.used for gauge in desk.shield.gauges(desk.ledger, NOW_NS, equity=0.0, exposure_pct=0.0, day_pnl=9.0)
+    } == {0.0}
+    full = desk.shield.gauges(desk.ledger, NOW_NS, equity=100.0, exposure_pct=250.0, day_pnl=-90.0)
+    assert [(gauge.label, gauge.used) for gauge in full[:2]] == [("exposure", 1.0), ("day loss", 1.0)]
