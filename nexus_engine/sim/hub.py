@@ -1,0 +1,189 @@
+"""The venue's sockets: who listens to what, and how a message reaches them without one client holding up another.
+
+A message is encoded and framed once for all its subscribers and written straight to their transports: a server frame
+is not masked, so the bytes are the same for everybody, and a write to a transport never waits.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+import msgspec
+
+from nexus_engine.sim.faults import Faults
+from nexus_engine.sim.wire import Json
+
+SLOW_BYTES = 1 << 20  # a client that has not read this much is cut off
+POLICY_VIOLATION = 1008
+GOING_AWAY = 1001
+_ABORT_AFTER_S = 2.0
+_TEXT, _CLOSE = 0x81, 0x88
+CATEGORIES = ("public", "market", "private")
+
+
+def frame(payload: bytes, head: int = _TEXT) -> bytes:
+    """A whole, unmasked WebSocket frame (RFC 6455, 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return bytes((head, size)) + payload
+    if size < 1 << 16:
+        return bytes((head, 126)) + size.to_bytes(2, "big") + payload
+    return bytes((head, 127)) + size.to_bytes(8, "big") + payload
+
+
+class Connection:
+    """One socket. `category` is "" on the un-routed paths, where every stream is heard."""
+
+    def __init__(self, transport: asyncio.Transport, category: str, combined: bool) -> None:
+        self.category = category
+        self.combined = combined
+        self.streams: set[str] = set()
+        self.open = True
+        self._transport = transport
+        self._waiting: list[bytes] = []
+
+    def push(self, whole_frame: bytes) -> None:
+        if self.open:
+            self._waiting.append(whole_frame)
+
+    def flush(self) -> None:
+        """Write what was pushed; cut off a client that does not read."""
+        if not self._waiting or not self.open:
+            return
+        data = b"".join(self._waiting)
+        self._waiting.clear()
+        self._transport.write(data)
+        if self.buffered > SLOW_BYTES:
+            self.close(POLICY_VIOLATION)
+
+    @property
+    def buffered(self) -> int:
+        return 0 if self._transport.is_closing() else self._transport.get_write_buffer_size()
+
+    def close(self, code: int) -> None:
+        if not self.open:
+            return
+        self.open = False
+        self._transport.write(frame(code.to_bytes(2, "big"), _CLOSE))
+        asyncio.get_running_loop().call_later(_ABORT_AFTER_S, self._transport.abort)
+        self._transport.close()
+
+
+class Hub:
+    """Fan-out. `home` tells the category a stream lives on, None for a name the venue does not know."""
+
+    def __init__(self, faults: Faults, home: Callable[[str], str | None]) -> None:
+        self._faults = faults
+        self._home = home
+        self._encode = msgspec.json.Encoder().encode
+        self._connections: set[Connection] = set()
+        self._heard: dict[str, set[Connection]] = {}
+        self.listen_key = ""
+        self.changed = asyncio.Event()
+        """Set whenever somebody subscribes."""
+
+    # -- who listens --------------------------------------------------------------------------------------------------
+
+    def add(self, connection: Connection, streams: Iterable[str]) -> None:
+        self._connections.add(connection)
+        self.subscribe(connection, streams)
+
+    def remove(self, connection: Connection) -> None:
+        connection.open = False
+        self._connections.discard(connection)
+        self.unsubscribe(connection, tuple(connection.streams))
+
+    def subscribe(self, connection: Connection, streams: Iterable[str]) -> None:
+        """As on the venue, a stream asked for on the wrong path is accepted and stays mute."""
+        for stream in streams:
+            connection.streams.add(stream)
+            if connection.category in {"", self.category(stream)}:
+                self._heard.setdefault(stream, set()).add(connection)
+        self.changed.set()
+
+    def unsubscribe(self, connection: Connection, streams: Iterable[str]) -> None:
+        for stream in streams:
+            connection.streams.discard(stream)
+            heard = self._heard.get(stream)
+            if heard is not None:
+                heard.discard(connection)
+                if not heard:
+                    del self._heard[stream]
+
+    def category(self, stream: str) -> str | None:
+        return "private" if self.listen_key and stream == self.listen_key else self._home(stream)
+
+    def streams(self) -> tuple[str, ...]:
+        """Streams that somebody hears now."""
+        return tuple(self._heard)
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    def publish(self, stream: str, body: Json | list[Json], *, depth: bool = False) -> None:
+        self.publish_raw(stream, self._encode(body), depth=depth)
+
+    def publish_raw(self, stream: str, raw: bytes, *, depth: bool = False) -> None:
+        """Push an encoded message to everybody who hears the stream; `flush` sends it."""
+        heard = self._heard.get(stream)
+        if heard and not self._struck(stream, depth):
+            self._push(stream, raw, heard)
+
+    def _struck(self, stream: str, depth: bool) -> bool:
+        category = self.category(stream)
+        fault = self._faults.strike(f"stream /{category}", depth=depth)
+        if fault is None:
+            return False
+        if fault.kind == "disconnect":
+            for connection in [c for c in self._connections if c.category in {"", category}]:
+                connection.close(GOING_AWAY)
+        return True
+
+    def _push(self, stream: str, raw: bytes, heard: Iterable[Connection]) -> None:
+        plain = wrapped = b""
+        for connection in heard:
+            if connection.combined:
+                wrapped = wrapped or frame(b'{"stream":' + self._encode(stream) + b',"data":' + raw + b"}")
+                connection.push(wrapped)
+            else:
+                plain = plain or frame(raw)
+                connection.push(plain)
+
+    def user(self, body: Json) -> None:
+        """Send a message to the account's own sockets."""
+        fault = self._faults.strike("user")
+        if fault is None:
+            self._send_user(body)
+        elif fault.kind == "delay":
+            asyncio.get_running_loop().call_later(fault.delay_ms / 1000, self._send_user, body)
+        elif fault.kind == "disconnect":
+            for connection in tuple(self._heard.get(self.listen_key, ())):
+                connection.close(GOING_AWAY)
+
+    def _send_user(self, body: Json) -> None:
+        heard = self._heard.get(self.listen_key)
+        if heard:
+            self._push(self.listen_key, self._encode(body), heard)
+            for connection in heard:
+                connection.flush()
+
+    def drop_listen_key(self) -> None:
+        """Nothing more is heard on the key; its sockets stay open and mute, as on the venue."""
+        self._heard.pop(self.listen_key, None)
+        self.listen_key = ""
+
+    def flush(self) -> None:
+        for connection in self._connections:
+            connection.flush()
+
+    def most_buffered(self) -> int:
+        """Bytes that the slowest client has not taken yet."""
+        return max((connection.buffered for connection in self._connections if connection.open), default=0)
+
+    def cut_off(self, limit_bytes: int) -> None:
+        """Close the clients that have more than this unread."""
+        for connection in self._connections:
+            if connection.buffered > limit_bytes:
+                connection.close(POLICY_VIOLATION)
+
+    def close_all(self) -> None:
+        for connection in self._connections:
+            connection.close(GOING_AWAY)

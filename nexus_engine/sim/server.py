@@ -1,0 +1,269 @@
+"""The practice venue on loopback: REST and WebSocket as Binance USD-M speaks them, over one Venue and its clock."""
+
+import asyncio
+import hmac
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qsl
+
+import msgspec
+from aiohttp import WSMsgType, web
+
+from nexus_engine.sim import wire_account
+from nexus_engine.sim.faults import Faults
+from nexus_engine.sim.hub import CATEGORIES, Connection, Hub, frame
+from nexus_engine.sim.params import Params
+from nexus_engine.sim.rest import KEY, OPEN, ROUTES, SIGNED, Rest
+from nexus_engine.sim.rules import VenueError
+from nexus_engine.sim.streams import TICK_MS, Publisher, home
+from nexus_engine.sim.venue import Venue
+from nexus_engine.sim.wire import MS, ORDER_LIMIT_1M, ORDER_LIMIT_10S, WEIGHT_LIMIT_1M, Json
+
+LISTEN_KEY_PATH = "/fapi/v1/listenKey"
+LISTEN_KEY_LIFE_S = 3600.0
+PING_EVERY_S = 180.0
+RECV_WINDOW_MS, RECV_WINDOW_MOST_MS = 5000, 60_000
+EARLY_MS = 1000  # a timestamp may be this far ahead of the server
+LATE_S = 1.0  # a clock this far behind gives up the ticks it missed
+KEY_HEADER = "X-MBX-APIKEY"
+
+
+class Window:
+    """A rate limit counted in fixed windows, as the venue's headers show it."""
+
+    def __init__(self, limit: int, span_s: float) -> None:
+        self._limit = limit
+        self._span_s = span_s
+        self._began = time.monotonic()
+        self.used = 0
+
+    def count(self, amount: int) -> bool:
+        """Add to the window; False when that is more than it allows."""
+        now = time.monotonic()
+        if now - self._began >= self._span_s:
+            self._began, self.used = now, 0
+        self.used += amount
+        return self.used <= self._limit
+
+    def left_s(self) -> int:
+        return max(1, round(self._span_s - (time.monotonic() - self._began)))
+
+
+class Reply(msgspec.Struct, frozen=True):
+    body: Any
+    status: int = 200
+    retry_after_s: int = 0
+
+
+class Server:
+    """`drive` moves the market by one tick; `store` is called after every change of the account, before it is told."""
+
+    def __init__(
+        self,
+        venue: Venue,
+        *,
+        api_key: str,
+        api_secret: str,
+        drive: Callable[[], None],
+        store: Callable[[], None],
+        faults: Faults,
+        recorded: frozenset[str] = frozenset(),
+    ) -> None:
+        self.venue = venue
+        self.hub = Hub(faults, home)
+        self._publisher = Publisher(venue, self.hub, recorded)
+        self._rest = Rest(venue, lambda: time.time_ns() // MS)
+        self._key, self._secret = api_key, api_secret.encode()
+        self._drive, self._store = drive, store
+        self._faults = faults
+        self._weight = Window(WEIGHT_LIMIT_1M, 60.0)
+        self._orders_10s, self._orders_1m = Window(ORDER_LIMIT_10S, 10.0), Window(ORDER_LIMIT_1M, 60.0)
+        self._listen_keys = 0
+        self._listen_until = 0.0
+
+    def app(self) -> web.Application:
+        app = web.Application(client_max_size=1 << 20)
+        for prefix in ("", "/{category:" + "|".join(CATEGORIES) + "}"):
+            for kind in ("ws", "stream"):
+                app.router.add_get(f"{prefix}/{{kind:{kind}}}", self._socket)
+            app.router.add_get(f"{prefix}/{{kind:ws}}/{{names:.*}}", self._socket)
+        app.router.add_route("*", "/{path:.*}", self._request)
+        return app
+
+    # -- the clock ----------------------------------------------------------------------------------------------------
+
+    async def run_clock(self) -> None:
+        """A tick each 100 ms of real time, whatever the market's speed: the load does not grow with it."""
+        due = time.monotonic()
+        while True:
+            due += TICK_MS / 1000
+            late_s = time.monotonic() - due
+            if late_s > LATE_S:
+                due += late_s
+            await asyncio.sleep(max(0.0, -late_s))
+            self._drive()
+            self._tell_account()
+            self._publisher.tick()
+            if self.hub.listen_key and time.monotonic() > self._listen_until:
+                self.hub.user(wire_account.listen_key_expired(self.hub.listen_key, time.time_ns() // MS))
+                self.hub.drop_listen_key()
+
+    def _tell_account(self) -> None:
+        events = self.venue.take_events()
+        if not events:
+            return
+        self._store()
+        if self.hub.listen_key:
+            for event in events:
+                for body in wire_account.user_events(self.venue.scales, event):
+                    self.hub.user(body)
+
+    # -- REST ---------------------------------------------------------------------------------------------------------
+
+    async def _request(self, request: web.Request) -> web.StreamResponse:
+        fault = self._faults.strike(f"{request.method} {request.path}")
+        body = await request.text()
+        if fault is not None:
+            if fault.kind == "delay":
+                await asyncio.sleep(fault.delay_ms / 1000)
+            elif fault.kind == "refuse":
+                return self._respond(Reply({"code": fault.code, "msg": fault.msg}, fault.status))
+            elif fault.kind == "drop_before":
+                return self._hang_up(request)
+        reply = self._answer(request, body)
+        self._tell_account()
+        if fault is not None and fault.kind == "drop_after":
+            return self._hang_up(request)
+        return self._respond(reply)
+
+    @staticmethod
+    def _hang_up(request: web.Request) -> web.Response:
+        if request.transport is not None:
+            request.transport.abort()
+        return web.Response()
+
+    def _answer(self, request: web.Request, body: str) -> Reply:
+        try:
+            return Reply(self._call(request, body))
+        except VenueError as error:
+            retry_after_s = self._weight.left_s() if error.http_status == 429 else 0
+            return Reply({"code": error.code, "msg": error.msg}, error.http_status, retry_after_s)
+
+    def _respond(self, reply: Reply) -> web.Response:
+        headers = {
+            "x-mbx-used-weight-1m": str(self._weight.used),
+            "x-mbx-order-count-10s": str(self._orders_10s.used),
+            "x-mbx-order-count-1m": str(self._orders_1m.used),
+        }
+        if reply.retry_after_s:
+            headers["Retry-After"] = str(reply.retry_after_s)
+        return web.Response(
+            body=msgspec.json.encode(reply.body), status=reply.status, headers=headers, content_type="application/json"
+        )
+
+    def _call(self, request: web.Request, body: str) -> Any:
+        query = request.rel_url.raw_query_string
+        params = Params(dict(parse_qsl(body)) | dict(parse_qsl(query)))
+        if request.path == LISTEN_KEY_PATH:
+            self._count(1, 0)
+            self._authorise(request, KEY, params, query, body)
+            return self._listen_key(request.method)
+        route = ROUTES.get((request.method, request.path))
+        if route is None:
+            raise VenueError(-5000, f"{request.path}, Method {request.method}", http_status=404)
+        endpoint, security, weight, orders = route
+        self._count(weight if isinstance(weight, int) else weight(params), orders)
+        self._authorise(request, security, params, query, body)
+        return endpoint(self._rest, params)
+
+    def _count(self, weight: int, orders: int) -> None:
+        if not self._weight.count(weight):
+            raise VenueError(-1003, http_status=429)
+        if orders and not (self._orders_10s.count(orders) & self._orders_1m.count(orders)):
+            raise VenueError(-1015, http_status=429)
+
+    def _authorise(self, request: web.Request, security: str, params: Params, query: str, body: str) -> None:
+        if security == OPEN:
+            return
+        key = request.headers.get(KEY_HEADER, "")
+        if not key:
+            raise VenueError(-2014, http_status=401)
+        if not hmac.compare_digest(key.encode(), self._key.encode()):
+            raise VenueError(-2015, http_status=401)
+        if security != SIGNED:
+            return
+        signature = params.need("signature")
+        expected = hmac.new(self._secret, (unsigned(query) + unsigned(body)).encode(), "sha256").hexdigest()
+        if not hmac.compare_digest(signature.encode(), expected.encode()):
+            raise VenueError(-1022)
+        sent_ms, window_ms = params.integer("timestamp"), params.integer("recvWindow")
+        if sent_ms is None:
+            raise VenueError(-1102, "timestamp")
+        window_ms = min(window_ms or RECV_WINDOW_MS, RECV_WINDOW_MOST_MS)
+        age_ms = time.time_ns() // MS - sent_ms
+        if age_ms > window_ms or age_ms < -EARLY_MS:
+            raise VenueError(-1021)
+
+    def _listen_key(self, method: str) -> Json:
+        if method == "POST" and not self.hub.listen_key:
+            self._listen_keys += 1
+            seed = f"listen:{self._listen_keys}:{time.time_ns()}".encode()
+            self.hub.listen_key = hmac.new(self._secret, seed, "sha256").hexdigest()
+        if not self.hub.listen_key:
+            raise VenueError(-1125)
+        if method == "DELETE":
+            self.hub.drop_listen_key()
+            return {}
+        self._listen_until = time.monotonic() + LISTEN_KEY_LIFE_S
+        return {"listenKey": self.hub.listen_key}
+
+    # -- WebSocket ----------------------------------------------------------------------------------------------------
+
+    async def _socket(self, request: web.Request) -> web.StreamResponse:
+        names = [name for name in request.match_info.get("names", "").split("/") if name]
+        names += [name for name in request.query.get("streams", "").split("/") if name]
+        names += request.query.getall("listenKey", [])
+        socket = web.WebSocketResponse(heartbeat=PING_EVERY_S, compress=False, max_msg_size=1 << 16)
+        await socket.prepare(request)
+        transport = request.transport
+        if transport is None:
+            return socket
+        category, combined = request.match_info.get("category", ""), request.match_info["kind"] == "stream"
+        connection = Connection(transport, category, combined)
+        self.hub.add(connection, names)
+        try:
+            async for message in socket:
+                if message.type is WSMsgType.TEXT:
+                    connection.push(frame(msgspec.json.encode(self._control(connection, message.data))))
+                    connection.flush()
+        finally:
+            self.hub.remove(connection)
+        return socket
+
+    def _control(self, connection: Connection, text: str) -> Json:
+        """SUBSCRIBE, UNSUBSCRIBE and LIST_SUBSCRIPTIONS."""
+        try:
+            message = json.loads(text)
+            method, names, identity = message["method"], message.get("params", []), message.get("id")
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                return {"error": {"code": 2, "msg": "Invalid request: params must be strings"}, "id": identity}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return {"error": {"code": 3, "msg": "Invalid JSON: expected an object with a method"}, "id": None}
+        if method == "LIST_SUBSCRIPTIONS":
+            return {"result": sorted(connection.streams), "id": identity}
+        if method == "SUBSCRIBE":
+            self.hub.subscribe(connection, names)
+        elif method == "UNSUBSCRIBE":
+            self.hub.unsubscribe(connection, names)
+        else:
+            return {"error": {"code": 2, "msg": f"Invalid request: unknown variant `{method}`"}, "id": identity}
+        return {"result": None, "id": identity}
+
+
+def unsigned(raw: str) -> str:
+    """What was signed of a query or a body: all of it but the signature."""
+    return "&".join(part for part in raw.split("&") if not part.startswith("signature="))
+
+

@@ -1,0 +1,126 @@
+"""REST of the practice venue on the wire: who may call, what is counted, how refusals look."""
+
+import hmac
+import time
+from urllib.parse import urlencode
+
+import pytest
+from venue_host import KEY, SECRET, Host, host
+
+LIMIT = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01", "price": 95_000}
+
+
+def signed(params: dict[str, object], secret: str = SECRET) -> str:
+    raw = urlencode(params)
+    return f"{raw}&signature={hmac.new(secret.encode(), raw.encode(), 'sha256').hexdigest()}"
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("key", "secret", "offset_ms", "status", "code"),
+    [
+        ("", SECRET, 0, 401, -2014),
+        ("wrong", SECRET, 0, 401, -2015),
+        (KEY, "wrong", 0, 400, -1022),
+        (KEY, SECRET, -6_000, 400, -1021),
+        (KEY, SECRET, 2_000, 400, -1021),
+        (KEY, SECRET, 0, 200, None),
+    ],
+)
+async def test_who_calls_is_checked(key: str, secret: str, offset_ms: int, status: int, code: int | None) -> None:
+    async with host(speed=0) as venue:
+        query = signed({"timestamp": now_ms() + offset_ms}, secret)
+        headers = {"X-MBX-APIKEY": key} if key else {}
+        async with venue.http.get(f"{venue.rest}/fapi/v3/balance?{query}", headers=headers) as reply:
+            body = await reply.json()
+        assert reply.status == status
+        assert code is None or body["code"] == code
+
+
+async def test_parameters_come_in_the_query_or_the_body_or_both_and_the_query_wins() -> None:
+    async with host(speed=0) as venue:
+
+        async def post(query: str, body: str) -> dict[str, object]:
+            headers = {"X-MBX-APIKEY": KEY, "Content-Type": "application/x-www-form-urlencoded"}
+            async with venue.http.post(f"{venue.rest}/fapi/v1/order?{query}", data=body, headers=headers) as reply:
+                found: dict[str, object] = await reply.json()
+                return found
+
+        stamp = {"timestamp": now_ms()}
+        assert (await post(signed(LIMIT | stamp), ""))["origQty"] == "0.010"
+        assert (await post("", signed(LIMIT | stamp)))["origQty"] == "0.010"
+        query, body = urlencode({"quantity": "0.02"}), urlencode(LIMIT | stamp)
+        signature = hmac.new(SECRET.encode(), (query + body).encode(), "sha256").hexdigest()
+        assert (await post(query, f"{body}&signature={signature}"))["origQty"] == "0.020"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "params", "status", "code"),
+    [
+        ("GET", "/fapi/v1/nothing", {}, 404, -5000),
+        ("GET", "/fapi/v1/depth", {}, 400, -1102),
+        ("GET", "/fapi/v1/depth", {"symbol": "NOPE"}, 400, -1121),
+        ("GET", "/fapi/v1/depth", {"symbol": "BTCUSDT", "limit": "7"}, 400, -1130),
+        ("GET", "/fapi/v1/klines", {"symbol": "BTCUSDT", "interval": "7m"}, 400, -1120),
+        ("POST", "/fapi/v1/order", LIMIT | {"quantity": "many"}, 400, -1130),
+        ("POST", "/fapi/v1/order", {**LIMIT, "type": "STOP_MARKET"}, 400, -4120),
+        ("POST", "/fapi/v1/order", LIMIT | {"positionSide": "LONG"}, 400, -4061),
+        ("POST", "/fapi/v1/positionSide/dual", {"dualSidePosition": "false"}, 400, -4059),
+        ("PUT", "/fapi/v1/listenKey", {}, 400, -1125),
+    ],
+)
+async def test_refusals_carry_the_venues_code(
+    method: str, path: str, params: dict[str, object], status: int, code: int
+) -> None:
+    async with host(speed=0) as venue:
+        assert (await venue.call(method, path, **params))[0] == status
+        assert (await venue.call(method, path, **params))[1]["code"] == code
+        assert not venue.venue.account.ledger.orders
+
+
+async def test_reduce_only_is_read_in_capitals_too() -> None:
+    async with host(speed=0) as venue:
+        await venue.ok("POST", "/fapi/v1/order", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.01")
+        closing = {"symbol": "BTCUSDT", "side": "SELL", "type": "MARKET", "quantity": "0.05", "reduceOnly": "True"}
+        reply = await venue.ok("POST", "/fapi/v1/order", newOrderRespType="RESULT", positionSide="BOTH", **closing)
+        assert (reply["status"], reply["executedQty"]) == ("EXPIRED", "0.010")
+
+
+async def used(venue: Host, path: str) -> dict[str, str]:
+    async with venue.http.get(venue.rest + path) as reply:
+        return {name.lower(): value for name, value in reply.headers.items()}
+
+
+async def test_weight_and_orders_are_counted_and_too_many_are_turned_away() -> None:
+    async with host(speed=0) as venue:
+        assert (await used(venue, "/fapi/v1/depth?symbol=BTCUSDT&limit=1000"))["x-mbx-used-weight-1m"] == "20"
+        await venue.ok("POST", "/fapi/v1/order", **LIMIT)
+        headers = await used(venue, "/fapi/v1/ping")
+        assert (headers["x-mbx-order-count-10s"], headers["x-mbx-order-count-1m"]) == ("1", "1")
+        for _ in range(59):
+            await used(venue, "/fapi/v1/ticker/24hr")
+        async with venue.http.get(venue.rest + "/fapi/v1/ticker/24hr") as reply:
+            assert reply.status == 429
+            assert (await reply.json())["code"] == -1003
+            assert 0 < int(reply.headers["Retry-After"]) <= 60
+
+
+async def test_the_account_is_stored_before_its_reply_leaves() -> None:
+    async with host(speed=0) as venue:
+        await venue.ok("POST", "/fapi/v1/order", **LIMIT)
+        assert venue.stored == 1
+        await venue.ok("GET", "/fapi/v1/openOrders")
+        assert venue.stored == 1
+
+
+async def test_trades_of_the_tape_can_be_read_back() -> None:
+    async with host(speed=20) as venue:
+        async with venue.stream("/market/ws/btcusdt@aggTrade") as ears:
+            first, second = await ears.next(), await ears.next()
+        rows = await venue.ok("GET", "/fapi/v1/aggTrades", signed=False, symbol="BTCUSDT", fromId=first["a"])
+        assert [row["a"] for row in rows[:2]] == [first["a"], second["a"]]
+        assert rows[0]["p"] == first["p"]
+        assert await venue.ok("GET", "/fapi/v1/trades", signed=False, symbol="BTCUSDT", limit=5)
