@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from nexus_engine.model.paths import ACCOUNT_NAME
 from nexus_engine.model.words import AccountKind, Mode
 
 Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,20}$")]
@@ -26,7 +27,7 @@ class _Section(BaseModel):
 class AccountConfig(_Section):
     """Which account, and who decides."""
 
-    name: str = Field("main", pattern=r"^[a-z0-9][a-z0-9-]{0,30}$", description="names the state folder and the header")
+    name: str = Field("main", pattern=ACCOUNT_NAME, description="names the state folder and the header")
     kind: AccountKind = Field(
         AccountKind.DEMO, description="DEMO, PAPER, TESTNET or LIVE; a flag on the command line wins"
     )

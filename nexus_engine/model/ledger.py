@@ -52,6 +52,8 @@ class Ledger:
         self.kind: AccountKind | None = None
         self.instance = ""
         self.epoch = 0
+        self.started_ns = 0
+        """When the last run began."""
         self.mode: Mode | None = None
         self.orders: dict[str, Order] = {}
         self.positions: dict[str, Position] = {}
@@ -118,6 +120,7 @@ class Ledger:
             self.account,
             self.instance,
             self.epoch,
+            self.started_ns,
             self.mode,
             self.orders,
             self.positions,
@@ -149,7 +152,7 @@ class Ledger:
 
     def _run_started(self, fact: RunStarted) -> None:
         self.account, self.kind = fact.account, fact.kind
-        self.instance, self.epoch = fact.instance, fact.epoch
+        self.instance, self.epoch, self.started_ns = fact.instance, fact.epoch, fact.at_ns
 
     def _order_intended(self, fact: OrderIntended) -> None:
         self.orders[fact.order.client_id] = fact.order
@@ -158,7 +161,9 @@ class Ledger:
             self._forget_orders()
 
     def _forget_orders(self) -> None:
-        ended = [cid for cid, order in self.orders.items() if not order.alive]
+        # those of an open position stay: what they were sent for is read from them, and their ids are taken
+        held = {position.intent for position in self.positions.values()}
+        ended = [cid for cid, order in self.orders.items() if not order.alive and order.intent not in held]
         for cid in ended[: max(0, len(ended) - KEPT_ORDERS)]:
             del self.orders[cid]
 

@@ -28,6 +28,12 @@ def is_foreign_nexus(cid: str, instance: str) -> bool:
     return cid.startswith(PREFIX) and cid.count("-") == 2 and not is_ours(cid, instance)
 
 
+def is_newer(cid: str, instance: str, epoch: int) -> bool:
+    """The order was written by this journal, but by a writer that took it after us."""
+    written = cid.removeprefix(f"{PREFIX}{instance}-").partition("-")[0]
+    return is_ours(cid, instance) and written.isdecimal() and int(written) > epoch
+
+
 class ExitPlan(msgspec.Struct, frozen=True, kw_only=True):
     """How a position will be left. Prices on the tick; `time_stop_ns` is market time since the entry's first fill."""
 

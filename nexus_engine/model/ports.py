@@ -24,7 +24,8 @@ class Clock(Protocol):
 class Feed(Protocol):
     """A venue's streams."""
 
-    venue: Venue
+    @property
+    def venue(self) -> Venue: ...
 
     async def run(self, sink: Sink) -> None:
         """Deliver until cancelled; reconnect for ever; say FeedStatus when a stream comes or goes."""
@@ -36,7 +37,8 @@ class Broker(Protocol):
     Every call has its own deadline. Only the carrier calls it.
     """
 
-    venue: Venue
+    @property
+    def venue(self) -> Venue: ...
 
     async def submit(self, order: Order) -> SubmitResult: ...
 

@@ -1,0 +1,138 @@
+"""`nexus journal verify | export | why`."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import NoReturn
+
+import msgspec
+
+from nexus_engine.model.paths import StateError, account_path, journal_path, state_root
+from nexus_engine.model.ports import JournalError
+from nexus_engine.model.words import AccountKind
+from nexus_engine.store.export import FORMATS, TABLES, table, write
+from nexus_engine.store.verify import verify
+from nexus_engine.store.why import intent_of, lines, story
+
+
+class UsageError(Exception):
+    """The command was not meant like this; the message is one clear line."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run one journal command. 0: done; 1: it ran and the answer is no; 2: bad usage, with one line on stderr."""
+    try:
+        args = _parser().parse_args(argv)
+        return int(args.run(args))
+    except (UsageError, StateError, JournalError) as error:
+        sys.stderr.write(f"nexus journal: {error}\n")
+        return 2
+    except SystemExit as stop:
+        return int(stop.code or 0)
+    except BrokenPipeError:
+        # The reader has what it wanted (`| head`); what is left in the buffer must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _Parser(add_help=False)
+    common.add_argument("--account", default="main", metavar="NAME", help="which account (main)")
+    common.add_argument("--state", type=Path, metavar="DIR", help="the state folder")
+    common.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    kinds = common.add_mutually_exclusive_group()
+    for kind in AccountKind:
+        kinds.add_argument(f"--{kind.lower()}", dest="kind", action="store_const", const=kind, help=argparse.SUPPRESS)
+    parser = _Parser(prog="nexus journal", description="Read what was decided, and why.")
+    commands = parser.add_subparsers(required=True, metavar="verify | export | why")
+    one = commands.add_parser("verify", parents=[common], help="check the chain, and the trading state it gives")
+    one.set_defaults(run=_verify)
+    one = commands.add_parser("export", parents=[common], help="write a table")
+    one.add_argument("--what", choices=TABLES, default="trades", help="the table (trades); all: every fact")
+    one.add_argument("--format", choices=FORMATS, default="csv", help="how (csv)")
+    one.add_argument("--out", type=Path, metavar="FILE", help="where (stdout)")
+    one.set_defaults(run=_export)
+    one = commands.add_parser("why", parents=[common], help="tell why a trade was proposed or made")
+    one.add_argument("id", metavar="ID", help="P41, 41, or an order's client id")
+    one.set_defaults(run=_why)
+    return parser
+
+
+def _journal(args: argparse.Namespace) -> Path:
+    """The account's journal; without a kind, that of the only kind there is."""
+    root = state_root(args.state)
+    kinds = [args.kind] if args.kind else list(AccountKind)
+    found = [path for kind in kinds if (path := journal_path(account_path(root, args.account, kind))).is_file()]
+    if not found:
+        raise UsageError(f"account {args.account} has no journal in {root}; see --account and --state")
+    if len(found) > 1:
+        names = ", ".join(path.parent.name for path in found)
+        raise UsageError(f"account {args.account} has several journals ({names}); add --demo, --paper, ...")
+    return found[0]
+
+
+def _answer(value: object) -> None:
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+
+
+def _verify(args: argparse.Namespace) -> int:
+    path = _journal(args)
+    report = verify(path)
+    if args.json:
+        _answer(report)
+    elif report.ok:
+        sys.stdout.write(
+            f"{path}: whole. {report.facts} facts in {report.commits} commits by {report.epoch} writers, "
+            f"{report.digests_checked} seals hold, trading state {report.state_digest}\n"
+        )
+    else:
+        sys.stdout.write("".join(f"{path}: {problem}\n" for problem in report.problems))
+    return 0 if report.ok else 1
+
+
+def _export(args: argparse.Namespace) -> int:
+    path = _journal(args)
+    if args.out is None and args.format == "parquet":
+        raise UsageError("parquet is not for a terminal; name a file with --out")
+    if args.out is None and args.json:
+        with table(path, args.what) as source:
+            rows = [dict(zip(source.columns, row, strict=True)) for row in source.rows]
+        _answer({"what": args.what, "rows": rows})
+        return 0
+    try:
+        with (
+            args.out.open("wb") if args.out else nullcontext(sys.stdout.buffer) as out,
+            table(path, args.what) as source,
+        ):
+            count = write(source, args.format, out)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UsageError(f"{args.out or 'stdout'}: cannot be written ({error.strerror})") from error
+    if args.json:
+        _answer({"what": args.what, "rows": count, "out": str(args.out)})
+    elif args.out:
+        sys.stdout.write(f"{args.out}: {count} rows\n")
+    return 0
+
+
+def _why(args: argparse.Namespace) -> int:
+    intent = intent_of(args.id)
+    if not intent:
+        raise UsageError(f"{args.id!r} is no id; use P41, 41, or an order's client id")
+    facts = story(_journal(args), intent)
+    if args.json:
+        _answer({"intent": intent, "facts": facts})
+    elif facts:
+        sys.stdout.write("".join(f"{line}\n" for line in lines(facts)))
+    if not facts:
+        sys.stderr.write(f"nexus journal: nothing is known of P{intent}\n")
+    return 0 if facts else 1

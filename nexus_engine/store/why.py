@@ -1,0 +1,128 @@
+"""Why a trade was proposed or made, from the journal alone."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+from nexus_engine.model.facts import (
+    AnyFact,
+    Filled,
+    OrderChanged,
+    OrderIntended,
+    ProposalChanged,
+    ProposalMade,
+    SignalSeen,
+)
+from nexus_engine.model.verdicts import Reading, Verdict
+from nexus_engine.model.words import Leg
+from nexus_engine.store.rows import decode_fact, reading, rows
+
+_ID: Final = re.compile(r"[Pp]?(\d{1,18})|nx\w+-\d+-(\d{1,18})[a-z]\d+")
+_LEGS: Final = {Leg.ENTRY: "entry", Leg.STOP: "stop", Leg.TARGET: "target", Leg.EXIT: "exit"}
+_INTENT_OF: Final[dict[type, Callable[[Any], int]]] = {
+    SignalSeen: lambda fact: fact.proposal,
+    ProposalMade: lambda fact: fact.proposal.id,
+    ProposalChanged: lambda fact: fact.proposal,
+    OrderIntended: lambda fact: fact.order.intent,
+    OrderChanged: lambda fact: intent_of(fact.client_id),
+    Filled: lambda fact: intent_of(fact.fill.client_id),
+}
+
+
+def intent_of(ref: str) -> int:
+    """The intent that `41`, `P41` or a client id names; 0 for anything else."""
+    found = _ID.fullmatch(ref)
+    return int(found[1] or found[2]) if found else 0
+
+
+def story(path: Path, intent: int) -> list[AnyFact]:
+    """The facts of one intent in order, a signal before what it led to. Raises JournalError."""
+    facts: list[AnyFact] = []
+    with reading(path) as conn:
+        for _, turn in groupby(rows(conn), lambda row: row.turn):
+            mine = [fact for fact in map(decode_fact, turn) if _INTENT_OF.get(type(fact), _no_intent)(fact) == intent]
+            facts += sorted(mine, key=lambda fact: not isinstance(fact, SignalSeen))
+    return facts
+
+
+def _no_intent(_: AnyFact) -> int:
+    return 0
+
+
+def lines(facts: list[AnyFact]) -> Iterator[str]:
+    """The story for a person, one line each, without anything that a terminal could obey."""
+    for fact in facts:
+        head = datetime.fromtimestamp(fact.at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
+        for line in _TOLD[type(fact)](fact):
+            yield "".join(char if char.isprintable() else "?" for char in f"{head:23}  {line}")
+            head = ""
+
+
+def _signal(fact: SignalSeen) -> Iterator[str]:
+    signal = fact.signal
+    target = "none" if signal.target is None else f"{signal.target:g}"
+    yield f"signal    {signal.strategy}: {signal.side} {signal.symbol} at {signal.price:g}, not beyond {signal.limit:g}"
+    yield f"  plan    stop distance {signal.stop_distance:g}, target {target}, risks {signal.risk_pct:g}%"
+    for reason in signal.reasons:
+        yield f"  reason  {reason}"
+    yield from map(_reading, signal.readings)
+    yield f"  regime  {signal.regime.regime} ({signal.regime.confidence:.0%} sure)"
+    yield from map(_reading, signal.regime.readings)
+    yield from _verdicts(fact.verdicts)
+    yield f"outcome   {fact.outcome}"
+
+
+def _proposal(fact: ProposalMade) -> Iterator[str]:
+    card = fact.proposal
+    yield (
+        f"proposal  {card.handle} {card.status}: {card.side} {card.qty} {card.symbol}, limit {card.limit}, "
+        f"stop {card.plan.stop}, target {card.plan.target or 'none'}, worst {card.worst} ({card.worst_pct:.2f}%)"
+    )
+
+
+def _decision(fact: ProposalChanged) -> Iterator[str]:
+    yield f"decision  {fact.status} by {fact.by}{_because(fact.reason)}"
+
+
+def _order(fact: OrderIntended) -> Iterator[str]:
+    order = fact.order
+    at = "".join(f" {word} {price}" for word, price in (("at", order.price), ("trigger", order.trigger)) if price)
+    yield f"order     {order.client_id} {_LEGS[order.leg]}: {order.side} {order.kind} {order.qty}{at}, by {order.by}"
+
+
+def _change(fact: OrderChanged) -> Iterator[str]:
+    yield f"order     {fact.client_id} {fact.status}{_because(fact.reason)}"
+
+
+def _fill(fact: Filled) -> Iterator[str]:
+    fill = fact.fill
+    yield f"fill      {fill.client_id}: {fill.side} {fill.qty} at {fill.price}, fee {fill.fee} {fill.fee_asset}"
+
+
+_TOLD: Final[dict[type, Callable[[Any], Iterator[str]]]] = {
+    SignalSeen: _signal,
+    ProposalMade: _proposal,
+    ProposalChanged: _decision,
+    OrderIntended: _order,
+    OrderChanged: _change,
+    Filled: _fill,
+}
+
+
+def _verdicts(verdicts: tuple[Verdict, ...]) -> Iterator[str]:
+    for verdict in verdicts:
+        scale = f" to {verdict.scale:.0%}" if verdict.scale != 1 else ""
+        yield f"  guard   {verdict.guard}: {verdict.ruling}{scale}{_because(verdict.reason)}"
+        yield from map(_reading, verdict.inputs)
+
+
+def _reading(reading: Reading) -> str:
+    limit = "" if reading.limit is None else f" (limit {reading.limit:g}{reading.unit})"
+    return f"          {reading.name} {reading.value:g}{reading.unit}{limit}"
+
+
+def _because(reason: str) -> str:
+    return f": {reason}" if reason else ""

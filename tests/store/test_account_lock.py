@@ -1,0 +1,60 @@
+"""One writer per account, whatever becomes of the writer."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from journal_data import CHILD_ENV
+
+from nexus_engine.model.paths import StateError
+from nexus_engine.store.lock import AccountBusy, AccountLock
+
+HOLD = """
+import sys
+from pathlib import Path
+from nexus_engine.store.lock import AccountLock
+lock = AccountLock.acquire(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_second_writer_is_told_who_holds_the_account_and_a_kill_frees_it(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    command = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=CHILD_ENV) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(AccountBusy) as busy:
+            AccountLock.acquire(path)
+        assert busy.value.pid == holder.pid
+        assert str(holder.pid) in str(busy.value)
+        holder.kill()
+        holder.wait()
+        lock = AccountLock.acquire(path)
+        assert path.read_text() == f"{os.getpid()}\n"
+        lock.release()
+
+
+def test_the_lock_can_be_taken_again_after_release(tmp_path: Path) -> None:
+    first = AccountLock.acquire(tmp_path / "lock")
+    with pytest.raises(AccountBusy):
+        AccountLock.acquire(tmp_path / "lock")
+    first.release()
+    first.release()
+    AccountLock.acquire(tmp_path / "lock").release()
+
+
+def test_a_child_process_does_not_inherit_the_lock(tmp_path: Path) -> None:
+    lock = AccountLock.acquire(tmp_path / "lock")
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, close_fds=False) as child:
+        lock.release()
+        AccountLock.acquire(tmp_path / "lock").release()
+        child.kill()
+
+
+def test_a_lock_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="No such file or directory"):
+        AccountLock.acquire(tmp_path / "missing" / "lock")
