@@ -1,0 +1,26 @@
+"""Every command but the cockpit itself, each imported when it is called."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+COMMANDS: Final = {
+    "status": ("nexus_engine.runtime.commands:status", "one line for each account that runs (--json)"),
+    "kill": ("nexus_engine.runtime.commands:kill", "HALT from a second shell, even when the cockpit is frozen"),
+    "exchange": ("nexus_engine.sim.exchange:main", "the practice venue alone, for any client"),
+    "journal": ("nexus_engine.store.commands:main", "verify or export the journal; why a decision was made"),
+}
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run `argv[0]` with the rest. Returns the exit code: 0 done, 1 the answer is no, 2 bad usage."""
+    if not argv or argv[0] not in COMMANDS:
+        print(f"nexus: no command {argv[0] if argv else ''!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    module, _, function = COMMANDS[argv[0]][0].partition(":")
+    return int(getattr(importlib.import_module(module), function)(argv[1:]))
+
+
+if __name__ == "__main__":
+    raise SystemExit(run(sys.argv[1:]))

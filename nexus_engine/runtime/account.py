@@ -1,0 +1,367 @@
+"""One account's life on its loop: start (which is recovery), run, leave."""
+
+import asyncio
+import gc
+import logging
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from msgspec.structs import replace
+
+import nexus_engine
+from nexus_engine.carrier import Carrier
+from nexus_engine.model.commands import AnyCommand, Flatten, Halt
+from nexus_engine.model.config import Directive
+from nexus_engine.model.effects import Snapshot
+from nexus_engine.model.events import FeedStatus, Started, Stopping
+from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.paths import journal_path, latch_path, socket_path, venue_state_dir
+from nexus_engine.model.secret import Secret
+from nexus_engine.model.view import View, ViewRequest
+from nexus_engine.model.words import AccountKind, Leg
+from nexus_engine.runtime.clock import SystemClock
+from nexus_engine.runtime.control import ControlServer, Status
+from nexus_engine.runtime.demo import DemoVenue, read_ready
+from nexus_engine.runtime.health import Pulse, memory_mb
+from nexus_engine.runtime.options import Options, StartError
+from nexus_engine.runtime.uplinks import Address, Connect, Need, Uplink, address, connect_binance, warm
+from nexus_engine.store.recording import Header, Recorder
+from nexus_engine.store.sqlite import SqliteJournal
+from nexus_engine.uplink.binance.settings import AccountRefused, UplinkError
+
+if TYPE_CHECKING:
+    from nexus_engine.core.engine import Engine
+
+log = logging.getLogger(__name__)
+
+_LATCH_POLL_S: Final = 0.1
+_AGAIN_S: Final = 1.0
+_FRAME_S: Final = 1.0
+_FLATTEN_S: Final = 10.0
+_CALM_S: Final = 3.0
+_DRAIN_S: Final = 6.0
+"""Longer than a broker's own deadline."""
+_STREAMS: Final = ("public", "market", "user")
+
+R = TypeVar("R")
+
+
+class Account:
+    """What lives on the engine's loop. Every method is called on that loop.
+
+    `say` is told what a start is doing; heavy imports wait for `after` to be set, a second at most.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        folder: Path,
+        say: Callable[[str], None],
+        *,
+        after: threading.Event | None = None,
+        connect: Connect | None = None,
+    ) -> None:
+        self.options = options
+        self.folder = folder
+        self.pulse = Pulse()
+        self.progress = ""
+        self.running = False
+        """The venue has been asked for the account once: from here on one leaves in order."""
+        self._say = say
+        self._after = after
+        self._connect = connect or connect_binance
+        self._clock = SystemClock()
+        self._early: list[tuple[AnyCommand, str, str]] = []
+        self._leave = asyncio.Event()
+        self._how = "quit"
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._failures: dict[str, str] = {}
+        self._engine: Engine | None = None
+        self._ledger = Ledger()
+        self._journal: SqliteJournal | None = None
+        self._recorder: Recorder | None = None
+        self._venue: DemoVenue | None = None
+        self._uplink: Uplink | None = None
+        self._carrier: Carrier | None = None
+
+    # ---- life --------------------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """The whole life. Raises StartError, ConfigError, StateError, JournalError with one line.
+
+        A cancel while it starts takes it down at once; later `stop` is the way.
+        """
+        control = ControlServer(self, socket_path(self.folder))
+        try:
+            await control.start()
+            await self._start()
+            self.running = True
+            self._tell("")
+            await self._leave.wait()
+            await self._depart()
+        finally:
+            await control.close()
+            await self._close()
+
+    async def _start(self) -> None:
+        self._tell("reading the journal")
+        directive = self.options.resolve()
+        self._journal = journal = SqliteJournal.open(journal_path(self.folder))
+        facts = tuple(journal.facts())
+        ledger = self._ledger = Ledger().fold(facts)
+        account = directive.account
+        epoch = journal.claim(account.name, account.kind)
+        if self.options.record is not None:
+            header = Header(version=nexus_engine.__version__, directive=directive.model_dump(mode="json"), facts=facts)
+            self._recorder = Recorder(self.options.record, header)
+        # The venue's process starts on another core; meanwhile this one imports, once the first frame is on the screen.
+        where = self._hold(self._address(directive))
+        if self._after is not None:
+            await asyncio.to_thread(self._after.wait, _FRAME_S)
+        from nexus_engine.core.engine import Engine
+
+        engine = self._engine = Engine(directive, ledger)
+        await warm()
+        found = await where
+        self._tell("connecting to the venue")
+        need = Need(intervals=engine.intervals, warmup_bars=engine.warmup_bars)
+        self._uplink = uplink = await self._connect(directive, found, need, self._clock)
+        broker, feed = uplink.broker, uplink.feed
+        carrier = Carrier(engine, journal, {broker.venue: broker}, self._clock, recorder=self._recorder)
+        self._hold(carrier.run())
+        at_ns, mono_ns = self._now()
+        carrier.post(
+            Started(
+                at_ns=at_ns,
+                mono_ns=mono_ns,
+                account=account.name,
+                kind=account.kind,
+                instance=journal.instance,
+                epoch=epoch,
+                version=nexus_engine.__version__,
+                mode=account.mode,
+            )
+        )
+        self._carrier = carrier
+        for early in self._early:
+            self.command(early[0], by=early[1], surface=early[2])
+        self._hold(self._keep("pulse", self._beat))
+        self._hold(self._keep("kill latch", self._watch_latch))
+        await self._prepare(uplink, carrier)
+        self._hold(self._keep("feed", self._feed))
+        self._tell("comparing with the venue")
+        await carrier.snapshot(Snapshot(venue=feed.venue))
+        # What lives by now mostly lives on; leaving it out of collections keeps their pauses under 4 ms.
+        gc.collect()
+        gc.freeze()
+
+    async def _prepare(self, uplink: Uplink, carrier: Carrier) -> None:
+        """A venue that does not answer is waited for: until then nothing is traded, and HALT and stop work."""
+        while True:
+            try:
+                return await uplink.prepare(carrier.post)
+            except AccountRefused as error:
+                raise StartError(str(error)) from error
+            except UplinkError as error:
+                self._tell(f"the venue cannot be reached, trying again: {error}")
+                await asyncio.sleep(_AGAIN_S)
+
+    async def _address(self, directive: Directive) -> Address:
+        if directive.account.kind is not AccountKind.DEMO:
+            return address(directive)
+        if directive.demo.venue:
+            ready = read_ready(Path(directive.demo.venue))
+        else:
+            self._tell("demo venue starting")
+            venue = self._venue = DemoVenue(directive.demo, venue_state_dir(self.folder), self.options.replay)
+            ready = await venue.start()
+            port = int(ready.rest.rpartition(":")[2])
+            self._hold(self._keep("demo venue", lambda: venue.keep(port)))
+        return Address(
+            rest_url=ready.rest, ws_url=ready.ws, api_key=Secret(ready.api_key), api_secret=Secret(ready.api_secret)
+        )
+
+    async def _depart(self) -> None:
+        """Leave in order: no entries, working ones cancelled, what is open under its stop; then let go."""
+        self._tell("closing")
+        carrier, ledger = self._carrier, self._ledger
+        assert carrier is not None
+        if self._how == "flatten":
+            carrier.command(Flatten(word="flat"), by="you", surface="cockpit")
+            await self._until(lambda: not ledger.positions, _FLATTEN_S)
+        carrier.entries = False
+        at_ns, mono_ns = self._now()
+        carrier.post(Stopping(at_ns=at_ns, mono_ns=mono_ns))
+        await self._until(
+            lambda: (
+                not any(ledger.alive(leg=Leg.ENTRY))
+                and all(position.naked_since_ns is None for position in ledger.positions.values())
+            ),
+            _CALM_S,
+        )
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                await carrier.drain()
+        except TimeoutError:
+            log.warning("left with requests under way; the next start asks the venue what became of them")
+
+    async def _until(self, done: Callable[[], bool], within_s: float) -> None:
+        deadline_s = time.monotonic() + within_s
+        while not done() and time.monotonic() < deadline_s:  # noqa: ASYNC110 the ledger has no event to wait for
+            await asyncio.sleep(0.05)
+
+    async def _close(self) -> None:
+        async with AsyncExitStack() as closing:  # last in, first out; one that fails keeps no other open
+            if self._journal is not None:
+                closing.callback(self._journal.close)
+            if self._recorder is not None:
+                closing.callback(self._recorder.close)
+            if self._venue is not None:
+                closing.push_async_callback(self._venue.stop)
+            if self._uplink is not None:
+                closing.push_async_callback(self._uplink.close)
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # ---- what runs beside the engine ---------------------------------------------------------------------------------
+
+    def _hold(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run something for ever; begin again when it fails, and say so."""
+        while True:
+            try:
+                await work()
+                log.error("%s ended", name)
+            # Supervision boundary: none of these may take the account down with it.
+            except Exception:
+                log.exception("%s failed", name)
+            self._failures[name] = f"{name} failed and was started again; see the log"
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _feed(self) -> None:
+        assert self._uplink is not None and self._carrier is not None
+        feed = self._uplink.feed
+        try:
+            await feed.run(self._carrier.post)
+        except Exception:
+            at_ns, mono_ns = self._now()
+            for name in _STREAMS:
+                self._carrier.post(
+                    FeedStatus(at_ns=at_ns, mono_ns=mono_ns, venue=feed.venue, feed=name, up=False, reason="failed")
+                )
+            raise
+
+    async def _beat(self) -> None:
+        assert self._carrier is not None
+        while True:
+            await self.pulse.beat(self._carrier.posted)
+
+    async def _watch_latch(self) -> None:
+        assert self._carrier is not None
+        latch = latch_path(self.folder)
+        while True:
+            if latch.exists():
+                self._carrier.command(Halt(reason="asked by nexus kill"), by="nexus kill", surface="latch")
+                if await self._carrier.recorded(_AGAIN_S):
+                    latch.unlink(missing_ok=True)
+                else:
+                    await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(_LATCH_POLL_S)
+
+    # ---- what others ask ---------------------------------------------------------------------------------------------
+
+    def command(self, command: AnyCommand, *, by: str, surface: str) -> str:
+        """Take a person's wish; returns why not, or nothing. One that comes while the account starts waits for it."""
+        if self.options.read_only and not isinstance(command, Halt):
+            return "this engine was started with --read-only: only HALT is taken"
+        if self._carrier is not None:
+            self._carrier.command(command, by=by, surface=surface)
+        elif len(self._early) < 20:
+            self._early.append((command, by, surface))
+        else:
+            return "the account is still starting"
+        return ""
+
+    def stop(self, how: str) -> None:
+        """Leave: `quit` with stops resting, or `flatten` first. Before it runs there is nothing to leave: see `run`."""
+        self._how = how
+        self._leave.set()
+
+    async def recorded(self, within_s: float) -> bool:
+        return self._carrier is not None and await self._carrier.recorded(within_s)
+
+    def view(self, request: ViewRequest) -> View | None:
+        """The picture of this moment, with the thread's health; None before there is one."""
+        if self._engine is None or self._carrier is None:
+            return None
+        at_ns, mono_ns = self._now()
+        view = self._engine.view(request, at_ns=at_ns, mono_ns=mono_ns)
+        return replace(view, health=(*view.health, *self.pulse.readings()), problem=view.problem or self.problem)
+
+    @property
+    def problem(self) -> str:
+        """The worst thing that is wrong with the machine itself, in one line; empty when all is well."""
+        journal = "" if self._carrier is None else self._carrier.journal_problem
+        venue = "" if self._venue is None else self._venue.problem
+        recorder = "" if self._recorder is None else self._recorder.error
+        found = (journal and f"journal: {journal}", venue, *self._failures.values(), self.pulse.problem, recorder)
+        return next(filter(None, found), "")
+
+    def status(self) -> Status:
+        """One line's worth."""
+        status = Status(
+            account=self.options.account,
+            kind=self.options.kind,
+            pid=os.getpid(),
+            progress=self.progress,
+            problem=self.problem,
+        )
+        view = self.view(ViewRequest(events=0))
+        if view is None:
+            return status
+        account = view.account
+        return replace(
+            status,
+            problem=view.problem,
+            mode=account.mode,
+            state=account.state,
+            sentinel=view.sentinel,
+            equity=account.equity,
+            day_pnl=account.day_pnl,
+            positions=len(view.positions),
+            naked=sum(position.naked_ms is not None for position in view.positions),
+            unknown=view.unknown_orders,
+            foreign=len(view.foreign),
+            proposals=len(view.proposals),
+        )
+
+    def stats(self) -> dict[str, float]:
+        """What `--stats` prints at the end."""
+        seconds = time.monotonic() - self.pulse.started_s
+        events = 0 if self._carrier is None else self._carrier.posted
+        return {
+            "seconds": round(seconds, 1),
+            "events": events,
+            "events_per_s": round(events / seconds, 1),
+            "views": 0 if self._engine is None else self._engine.views,
+            "loop_lag_max_ms": round(self.pulse.worst_ms, 1),
+            "memory_mb": round(memory_mb(), 1),
+        }
+
+    def _tell(self, progress: str) -> None:
+        self.progress = progress
+        self._say(progress)
+
+    def _now(self) -> tuple[int, int]:
+        return self._clock.utc_ns(), self._clock.mono_ns()

@@ -1,0 +1,35 @@
+"""One question to an account that runs, from another process."""
+
+import socket
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from nexus_engine.model.paths import socket_path
+
+_CHUNK: Final = 1 << 16
+
+
+class NoAnswer(Exception):
+    """Nobody listens at the account's socket, or nobody answers in time; the message is one line."""
+
+
+def ask(folder: Path, request: dict[str, Any], within_s: float = 1.0) -> dict[str, Any]:
+    """Send one request of the control protocol and return its answer. Raises NoAnswer."""
+    line = bytearray()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+        link.settimeout(within_s)
+        try:
+            link.connect(str(socket_path(folder)))
+            link.sendall(msgspec.json.encode(request) + b"\n")
+            while not line.endswith(b"\n"):
+                chunk = link.recv(_CHUNK)
+                if not chunk:
+                    raise NoAnswer("the engine hung up")
+                line += chunk
+            return msgspec.json.decode(line, type=dict[str, Any])
+        except TimeoutError as error:
+            raise NoAnswer(f"no answer in {within_s:g} s") from error
+        except (OSError, msgspec.DecodeError) as error:
+            raise NoAnswer(f"{getattr(error, 'strerror', error)}") from error

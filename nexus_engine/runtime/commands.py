@@ -1,0 +1,113 @@
+"""`nexus status` and `nexus kill`: what a second shell asks of the accounts that run."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from nexus_engine.model.paths import StateError, account_dir, latch_path, state_root
+from nexus_engine.model.words import AccountKind
+from nexus_engine.runtime.client import NoAnswer, ask
+
+_KINDS = tuple(kind.value.lower() for kind in AccountKind)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def status(argv: Sequence[str]) -> int:
+    """One line per account that runs. Exit 1 when none does."""
+    parser = _parser("status", "one line for each account that runs")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead")
+    options = parser.parse_args(argv)
+    found: list[dict[str, Any]] = []
+    for folder in _folders(options):
+        try:
+            found.append(ask(folder, {"op": "status"})["status"])
+        except NoAnswer:
+            continue
+    if options.json:
+        print(json.dumps({"accounts": found}))
+    else:
+        for one in found:
+            print(_line(one))
+        if not found:
+            print("no account runs")
+    return 0 if found else 1
+
+
+def kill(argv: Sequence[str]) -> int:
+    """HALT, over the socket or by the latch file that an engine polls. Without a choice: every account there is."""
+    parser = _parser("kill", "HALT: no entries, working entries cancelled, exits and stops alive")
+    options = parser.parse_args(argv)
+    try:
+        folders = _folders(options) or [_chosen(options)]
+        for folder in folders:
+            print(f"{folder.name}: {_kill(folder)}")
+    except (StateError, OSError) as error:
+        print(f"nexus kill: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _kill(folder: Path) -> str:
+    try:
+        answer = ask(folder, {"op": "halt", "by": "nexus kill"})
+    except NoAnswer as silence:
+        # Written beside and moved, so that an engine never finds a latch and removes it while we still write.
+        latch = latch_path(folder)
+        fresh = latch.with_name(f"{latch.name}.{os.getpid()}")
+        fresh.write_text("nexus kill\n")
+        fresh.replace(latch)
+        return f"no engine answered ({silence}); left the latch: it halts within 100 ms if it runs, or when it starts"
+    if "error" in answer:
+        return f"refused: {answer['error']}"
+    return "halted" + (f"; {answer['warning']}" if "warning" in answer else "")
+
+
+def _parser(name: str, summary: str) -> argparse.ArgumentParser:
+    parser = _Parser(prog=f"nexus {name}", description=summary, allow_abbrev=False)
+    parser.add_argument("--account", metavar="NAME", help="this account only")
+    parser.add_argument("--state", metavar="DIR", type=Path, help="the state folder")
+    kinds = parser.add_mutually_exclusive_group()
+    for kind in _KINDS:
+        kinds.add_argument(f"--{kind}", dest="kind", action="store_const", const=kind, help=f"{kind} accounts only")
+    return parser
+
+
+def _folders(options: argparse.Namespace) -> list[Path]:
+    """The account folders that are meant: all that match what was said."""
+    try:
+        root = state_root(options.state)
+        found = [folder for folder in root.iterdir() if folder.is_dir()]
+    except (StateError, OSError):
+        return []
+    kinds = (options.kind,) if options.kind else _KINDS
+    return sorted(
+        folder
+        for folder in found
+        for name, _, kind in (folder.name.rpartition("-"),)
+        if kind in kinds and name and (options.account is None or name == options.account)
+    )
+
+
+def _chosen(options: argparse.Namespace) -> Path:
+    """The folder of an account that does not exist yet, so that a latch can wait for it."""
+    kind = AccountKind((options.kind or "demo").upper())
+    return account_dir(state_root(options.state), options.account or "main", kind)
+
+
+def _line(one: dict[str, Any]) -> str:
+    head = f"{one['kind']} {one['account']}"
+    if one["progress"] or not one["state"]:
+        return f"{head}  {one['progress'] or 'starting'}"
+    counts = "".join(f"  {one[key]} {key.upper()}" for key in ("naked", "unknown", "foreign") if one[key])
+    return (
+        f"{head}  {one['mode']} {one['state']}  {one['sentinel']}  day {one['day_pnl']:+,.2f}"
+        f"  positions {one['positions']}  proposals {one['proposals']}{counts}  {one['problem'] or 'ok'}"
+    )

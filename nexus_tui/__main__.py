@@ -1,0 +1,288 @@
+"""`nexus`: opens the cockpit, or hands a command to the engine's command line. Imports as little as it can, as late."""
+
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Sequence
+
+    from textual.pilot import Pilot
+
+    from nexus_engine.runtime import Options, Runtime
+    from nexus_tui.app import NexusApp
+    from nexus_tui.guardian import Leash
+
+_KINDS: Final = {
+    "demo": "an offline practice market (the default)",
+    "paper": "live prices, simulated money (not yet)",
+    "testnet": "the venue's play money; keys in NEXUS_BINANCE_API_KEY and NEXUS_BINANCE_API_SECRET",
+    "live": "the venue (not yet)",
+}
+
+
+def main(argv: "Sequence[str] | None" = None) -> int:
+    """Run `nexus`. Returns the exit code: 0 done, 1 the engine failed, 2 bad usage or input."""
+    if sys.version_info < (3, 11):  # noqa: UP036 whoever starts it may have an older one
+        return _refuse(f"needs Python 3.11 or newer; this is {sys.version.split()[0]}")
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        if words and words[0] == "attach":
+            return _attach(_parse(words[1:], attach=True))
+        if words and not words[0].startswith("-"):
+            from nexus_engine.cli import run
+
+            return run(words)
+        return _open(_parse(words))
+    except KeyboardInterrupt:
+        return 130
+
+
+# ---- the command line ------------------------------------------------------------------------------------------------
+
+
+def _parse(words: "Sequence[str]", *, attach: bool = False) -> "argparse.Namespace":
+    import argparse
+    from pathlib import Path
+
+    from nexus_engine import __version__
+    from nexus_engine.cli import COMMANDS
+
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+    commands = {"attach": "a cockpit on an engine that runs"} | {name: row[1] for name, row in COMMANDS.items()}
+    width = max(map(len, commands))
+    parser = Parser(
+        prog="nexus attach" if attach else "nexus",
+        description="A cockpit on an engine that runs." if attach else "A terminal trading cockpit: defence first.",
+        epilog="" if attach else "commands:\n" + "\n".join(f"  {name:{width}}  {commands[name]}" for name in commands),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    kinds = parser.add_mutually_exclusive_group()
+    for name, summary in _KINDS.items():
+        kinds.add_argument(f"--{name}", dest="kind", action="store_const", const=name.upper(), help=summary)
+    parser.add_argument("--account", metavar="NAME", help="which account (main)")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="the system directive, a nexus.toml")
+    parser.add_argument("--state", metavar="DIR", type=Path, help="where accounts are kept")
+    parser.add_argument("--read-only", action="store_true", help="look only; HALT still works")
+    if not attach:
+        parser.add_argument("--headless", action="store_true", help="the engine without a cockpit")
+        parser.add_argument("--scenario", metavar="NAME", help="what the demo's market plays")
+        parser.add_argument("--replay", metavar="FILE", type=Path, help="a recorded market for the demo")
+        parser.add_argument("--seed", metavar="N", type=int, help="same seed, same demo market")
+        parser.add_argument("--speed", metavar="X", type=float, help="market minutes a minute, up to 100")
+        parser.add_argument("--record", metavar="FILE", type=Path, help="write the engine's input, to replay it")
+        parser.add_argument("--stats", action="store_true", help="at the end, rates and lags as JSON")
+        parser.add_argument("--version", action="version", version=f"nexus {__version__}")
+    return parser.parse_args(words)
+
+
+def _options(given: "argparse.Namespace") -> "Options":
+    """What was asked for, checked. Raises the errors that `_explain` puts in one line."""
+    from nexus_engine.model.words import AccountKind
+    from nexus_engine.runtime import Options, check
+
+    directive = None
+    if given.config is not None:
+        from nexus_engine.model.config import load
+
+        directive = load(given.config)
+    kind = given.kind or (AccountKind.DEMO if directive is None else directive.account.kind)
+    name = given.account or ("main" if directive is None else directive.account.name)
+    demo = ("scenario", "seed", "speed", "replay", "record")
+    options = Options(
+        kind=AccountKind(kind),
+        account=name,
+        directive=directive,
+        state=given.state,
+        read_only=given.read_only,
+        **{key: getattr(given, key, None) for key in demo},
+    )
+    check(options)
+    return options
+
+
+def _refuse(reason: object) -> int:
+    print(f"nexus: {reason}", file=sys.stderr)
+    return 2
+
+
+def _explained() -> tuple[type[Exception], ...]:
+    """Errors whose message was written for a person."""
+    from nexus_engine.model.paths import StateError
+    from nexus_engine.runtime import StartError
+
+    # pydantic comes with the module; without a directive nothing of it can have been raised
+    config: Any = sys.modules.get("nexus_engine.model.config")
+    return (StateError, StartError) if config is None else (StateError, StartError, config.ConfigError)
+
+
+# ---- starting --------------------------------------------------------------------------------------------------------
+
+
+def _open(given: "argparse.Namespace") -> int:
+    leash: Leash | None = None
+    if not given.headless:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            return _refuse("the cockpit needs a terminal; without one use --headless, then `nexus status`")
+        from nexus_tui.guardian import part
+
+        parted = part()
+        if isinstance(parted, int):
+            return parted
+        leash = parted
+    try:
+        options = _options(given)
+        from nexus_engine.runtime import AccountBusy, Runtime
+
+        try:
+            runtime = Runtime(options)
+        except AccountBusy as busy:
+            if leash is None:
+                return _refuse(f"{busy}; see it with `nexus attach`")
+            return _show_running(options, patience_s=10.0)
+    except _explained() as error:
+        return _refuse(error)
+    from nexus_engine.runtime.logs import log_to
+
+    log_to(runtime.folder)
+    code = _headless(runtime) if leash is None else _cockpit(runtime, leash, given.read_only)
+    if given.stats:
+        import json
+
+        print(json.dumps(runtime.stats))
+    return code
+
+
+def _headless(runtime: "Runtime") -> int:
+    from nexus_tui.guardian import Signals
+
+    Signals(runtime).install()
+    runtime.start()
+    print(
+        f"nexus: {_name(runtime.options)} runs headless, process {os.getpid()}; see it with `nexus attach`", flush=True
+    )
+    runtime.join()
+    return _end(runtime)
+
+
+def _cockpit(runtime: "Runtime", leash: "Leash", read_only: bool) -> int:
+    from nexus_engine.runtime.logs import log_path
+    from nexus_tui.guardian import Signals
+
+    signals = Signals(runtime)
+    signals.install()
+    from nexus_tui.app import FLATTEN, HANGUP, QUIT, TERMINATE, NexusApp
+    from nexus_tui.link import LocalLink
+
+    framed = threading.Event()
+    runtime.start(after=framed)
+    app = NexusApp(LocalLink(runtime), log_path=log_path(runtime.folder), read_only=read_only)
+
+    def opened() -> None:
+        framed.set()
+        signals.watch(app)
+
+    left = _run(app, opened)
+    signals.watch(None)
+    if left in (QUIT, FLATTEN, TERMINATE) or runtime.failed:
+        runtime.stop(FLATTEN if left == FLATTEN else QUIT)
+        if not runtime.join(1.0):
+            print("nexus: closing; stops stay at the venue", file=sys.stderr)
+            runtime.join()
+        return _end(runtime)
+    # Detached, hung up, or the cockpit failed: none of these is a reason to leave positions alone.
+    if left != HANGUP:
+        print(f"nexus: {_name(runtime.options)} goes on, process {os.getpid()}; see it with `nexus attach`", flush=True)
+    leash.release()
+    runtime.join()
+    return _end(runtime)
+
+
+def _end(runtime: "Runtime") -> int:
+    if runtime.failed:
+        print(f"nexus: {runtime.failed}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(app: "NexusApp", opened: "Callable[[], None]" = lambda: None) -> "str | None":
+    """Show the cockpit until it is left; how, or None when it failed."""
+    note = _ssh_note()
+
+    async def ready(pilot: "Pilot[object]") -> None:
+        if note:
+            app.say(note)
+        opened()
+
+    try:
+        return app.run(auto_pilot=ready)
+    # Supervision boundary: whatever is wrong with a screen, the engine behind it goes on.
+    except Exception:
+        import logging
+
+        logging.getLogger(__name__).exception("the cockpit failed")
+        return None
+
+
+def _ssh_note() -> str:
+    """A dropped SSH link closes the cockpit; said once, where nothing keeps the terminal alive."""
+    if "SSH_CONNECTION" in os.environ and not ("TMUX" in os.environ or "STY" in os.environ):
+        return "SSH without tmux: a drop closes this cockpit, the engine goes on. `nexus attach`, or start in tmux"
+    return ""
+
+
+def _name(options: "Options") -> str:
+    return f"{options.kind.value} {options.account}"
+
+
+# ---- a cockpit on an engine of another process -----------------------------------------------------------------------
+
+
+def _attach(given: "argparse.Namespace") -> int:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return _refuse("the cockpit needs a terminal; without one use `nexus status`")
+    try:
+        return _show_running(_options(given))
+    except _explained() as error:
+        return _refuse(error)
+
+
+def _show_running(options: "Options", patience_s: float = 0.0) -> int:
+    import time
+
+    from nexus_engine.model.paths import account_path, socket_path, state_root
+    from nexus_tui.app import FLATTEN, QUIT, NexusApp
+    from nexus_tui.link import SocketLink
+
+    folder = account_path(state_root(options.state), options.account, options.kind)
+    deadline_s = time.monotonic() + patience_s
+    while True:
+        try:
+            link = SocketLink(socket_path(folder))
+            break
+        except OSError:
+            if time.monotonic() >= deadline_s:
+                print(f"nexus: {_name(options)} does not run, or does not answer", file=sys.stderr)
+                return 1
+            time.sleep(0.1)
+    left = _run(NexusApp(link, read_only=options.read_only))
+    link.close()
+    if left in (QUIT, FLATTEN) and not options.read_only:
+        from nexus_engine.runtime.client import NoAnswer, ask
+
+        try:
+            ask(folder, {"op": "stop", "how": left})
+        except NoAnswer as silence:
+            print(f"nexus: {_name(options)}: {silence}", file=sys.stderr)
+            return 1
+    return 0 if left else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,224 @@
+"""How an account starts, is refused, is restarted and ends."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from runtime_help import READY_S, ended, started, wait_until
+
+from nexus_engine.model.commands import Halt, SetMode
+from nexus_engine.model.config import Directive
+from nexus_engine.model.paths import latch_path
+from nexus_engine.model.view import View, ViewRequest
+from nexus_engine.model.words import AccountKind, Latch, Mode, TradingState
+from nexus_engine.runtime import AccountBusy, Options, Runtime, StartError, StateError, check
+from nexus_engine.runtime.client import NoAnswer, ask
+from nexus_engine.store.sqlite import SqliteJournal
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def view_of(runtime: Runtime) -> View:
+    """A View that was built after this call."""
+    seen = runtime.pull(ViewRequest())
+    found: View | None = None
+
+    def newer() -> bool:
+        nonlocal found
+        found = runtime.pull(ViewRequest())
+        return found is not None and found is not seen
+
+    wait_until(newer)
+    assert found is not None
+    return found
+
+
+def test_a_second_engine_on_an_account_is_refused_by_the_first_ones_process(demo: Runtime) -> None:
+    with pytest.raises(AccountBusy) as busy:
+        Runtime(demo.options)
+    assert busy.value.pid == os.getpid()
+
+
+def test_pull_never_waits_and_views_come_at_most_ten_a_second(demo: Runtime) -> None:
+    first = view_of(demo)
+    wait_until(lambda: (view := demo.pull(ViewRequest())) is not None and view.seq >= first.seq + 5)
+    last = demo.pull(ViewRequest())
+    assert last is not None
+    assert (last.at_ns - first.at_ns) / 1e9 >= 0.095 * (last.seq - first.seq)
+
+
+def test_halt_asked_before_the_engine_runs_holds_and_survives_the_restart(tmp_path: Path) -> None:
+    runtime = Runtime(Options(state=tmp_path, scenario="calm"))
+    runtime.start()
+    runtime.send(Halt(reason="at once"))
+    assert runtime.ready.wait(READY_S), runtime.failed
+    view = view_of(runtime)
+    assert view.account.state is TradingState.HALTED
+    ended(runtime)
+    journal = SqliteJournal.open(runtime.folder / "journal.db")
+    instance, facts = journal.instance, list(journal.facts())
+    journal.close()
+    assert facts
+
+    again = started(Options(state=tmp_path, scenario="calm", read_only=True))
+    assert [latch.latch for latch in view_of(again).account.latches] == [Latch.HALT]
+    again.send(SetMode(mode=Mode.WATCHER))  # read-only: not taken
+    assert view_of(again).account.mode is Mode.COPILOT
+    ended(again)
+    journal = SqliteJournal.open(again.folder / "journal.db")
+    assert journal.instance == instance
+    assert journal.claim("main", AccountKind.DEMO) == 3
+    journal.close()
+
+
+def test_a_latch_left_before_the_start_halts_before_anything_can_leave(tmp_path: Path) -> None:
+    runtime = Runtime(Options(state=tmp_path, scenario="calm"))
+    latch_path(runtime.folder).touch()
+    runtime.start()
+    assert runtime.ready.wait(READY_S), runtime.failed
+    assert view_of(runtime).account.state is TradingState.HALTED
+    ended(runtime)
+
+
+def test_a_start_can_be_given_up_and_leaves_the_account_free(tmp_path: Path) -> None:
+    runtime = Runtime(Options(state=tmp_path))
+    runtime.start()
+    wait_until(lambda: runtime.progress == "demo venue starting", READY_S)
+    runtime.stop()
+    assert runtime.join(10.0)
+    assert runtime.failed == ""
+    assert not _children(runtime.folder)
+    Runtime(Options(state=tmp_path))._lock.release()
+
+
+def test_a_directive_of_another_venue_and_missing_keys_end_the_start_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL)
+    monkeypatch.delenv("NEXUS_BINANCE_API_KEY", raising=False)
+    missing = Directive.model_validate({"demo": {"venue": str(tmp_path / "nothing")}})
+    for options, told in (
+        (Options(state=tmp_path, directive=missing), "demo.venue"),
+        (Options(state=tmp_path, kind=AccountKind.TESTNET), "NEXUS_BINANCE_API_KEY"),
+        (Options(state=tmp_path, config=tmp_path / "no.toml"), "no.toml"),
+        (Options(state=tmp_path, scenario="calm", record=tmp_path / "no" / "where"), "no/where"),
+    ):
+        runtime = Runtime(options)
+        runtime.start()
+        assert runtime.join(READY_S)
+        assert told in runtime.failed
+        assert "\n" not in runtime.failed
+        assert not runtime.ready.is_set()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (Options(kind=AccountKind.LIVE), "--live"),
+        (Options(kind=AccountKind.PAPER), "--demo and --testnet work"),
+        (Options(kind=AccountKind.TESTNET, seed=1), "--seed"),
+        (Options(scenario="riot"), "unknown scenario 'riot'; known: "),
+        (Options(seed=-1), "--seed -1"),
+        (Options(speed=0.0), "--speed 0"),
+        (Options(speed=float("nan")), "--speed nan"),
+        (Options(replay=Path("nothing.gz")), "nothing.gz"),
+        (Options(record=Path("no/where/rec")), "no/where/rec"),
+    ],
+)
+def test_bad_options_are_told_early_in_one_line(options: Options, told: str) -> None:
+    with pytest.raises(StartError) as error:
+        check(options)
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_state_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StateError, match="cannot be created"):
+        Runtime(Options(state=tmp_path / "file" / "state"))
+
+
+def test_the_environment_forgets_keys_once_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    from nexus_engine.runtime.uplinks import address
+
+    monkeypatch.setenv("NEXUS_BINANCE_API_KEY", "key-1")
+    monkeypatch.setenv("NEXUS_BINANCE_API_SECRET", "secret-1")
+    found = address(Directive.model_validate({"account": {"kind": "TESTNET"}}))
+    assert found.api_secret.reveal() == "secret-1"
+    assert "secret-1" not in repr(found)
+    assert not {"NEXUS_BINANCE_API_KEY", "NEXUS_BINANCE_API_SECRET"} & set(os.environ)
+
+
+# ---- the venue's process ---------------------------------------------------------------------------------------------
+
+
+def test_a_venue_that_dies_is_started_again_on_the_same_books(tmp_path: Path) -> None:
+    runtime = started(Options(state=tmp_path, scenario="calm"))
+    (venue,) = _children(runtime.folder)
+    os.kill(venue, signal.SIGKILL)
+    wait_until(lambda: "venue" in view_of(runtime).problem)
+    wait_until(lambda: _children(runtime.folder) not in ([], [venue]))
+    wait_until(lambda: all(feed.up for feed in view_of(runtime).feeds) and not view_of(runtime).problem, 20.0)
+    ended(runtime)
+
+
+def test_the_venue_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
+    engine, venue = _headless(tmp_path)
+    engine.kill()
+    engine.wait()
+    wait_until(lambda: not _alive(venue), 5.0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_headless_engine_asked_to_end_leaves_in_order_and_a_hangup_does_not_end_it(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    engine, venue = _headless(tmp_path)
+    engine.send_signal(signal.SIGHUP)
+    assert ask(tmp_path / "main-demo", {"op": "status"}, within_s=5.0)
+    engine.send_signal(number)
+    assert engine.wait(15) == 0
+    assert not _alive(venue)
+    with pytest.raises(NoAnswer):
+        ask(tmp_path / "main-demo", {"op": "status"})
+
+
+def _headless(state: Path) -> tuple["subprocess.Popen[bytes]", int]:
+    command = [sys.executable, "-m", "nexus_tui", "--headless", "--state", str(state), "--scenario", "calm"]
+    engine = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+
+    def running() -> bool:
+        assert engine.poll() is None
+        try:
+            return bool(ask(state / "main-demo", {"op": "status"})["status"]["state"])
+        except NoAnswer:
+            return False
+
+    wait_until(running, READY_S)
+    (venue,) = _children(state / "main-demo")
+    return engine, venue
+
+
+def _children(folder: Path) -> list[int]:
+    """The venues that keep their books in an account's folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if f"{folder}/venue" in entry.joinpath("cmdline").read_text():
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def _alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
