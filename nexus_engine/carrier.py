@@ -93,6 +93,7 @@ class Carrier:
         """False: entries are answered with a refusal. The account is being closed."""
         self.journal_problem = ""
         """Why the last records are not durable; empty when they are."""
+        self._failing = False
         self.posted = 0
         """Events so far."""
         self._carry: Final[dict[type, Callable[[Any], object]]] = {
@@ -186,15 +187,23 @@ class Carrier:
         error = None if durable.cancelled() else durable.exception()
         if error is None:
             self.journal_problem = ""
+            self._failing = False
         else:
             self._journal_failed(str(error))
 
     def _journal_failed(self, reason: str) -> None:
         """Said once until the journal works again: the facts of saying it cannot be recorded either."""
-        if not self.journal_problem:
-            self.journal_problem = reason
+        self.journal_problem = reason
+        if not self._failing:
+            self._failing = True
             at_ns, mono_ns = self._now()
             self.post(JournalFailed(at_ns=at_ns, mono_ns=mono_ns, reason=reason))
+
+    def _journal_slow(self, reason: str) -> None:
+        """A commit that is late may still come, so nothing latches; it is said, and shows until the next one stands."""
+        if not self.journal_problem:
+            self.journal_problem = reason
+            self._tell(Notify(level=Level.ALARM, subject="journal", by="carrier", text=reason))
 
     def _bug(self, where: str) -> None:
         at_ns, mono_ns = self._now()
@@ -315,7 +324,7 @@ class Carrier:
         """Wait for a commit without owning it. True when it failed or took too long, which is then said."""
         done, _ = await asyncio.wait({durable}, timeout=within_s)
         if not done:
-            self._journal_failed(f"the journal took longer than {within_s * 1e3:.0f} ms")
+            self._journal_slow(f"the journal took longer than {within_s * 1e3:.0f} ms")
             return True
         return durable.cancelled() or durable.exception() is not None
 
