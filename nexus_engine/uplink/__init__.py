@@ -1,0 +1,1 @@
+"""SENSES: feeds and brokers of the venues."""

@@ -1,0 +1,296 @@
+"""Order entry at Binance USD-M futures, by REST only, and never the same order twice."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from nexus_engine.model.effects import Cancel, Query
+from nexus_engine.model.events import CancelResult, Instruments, QueryResult, SubmitResult, VenueSnapshot
+from nexus_engine.model.instruments import Instrument
+from nexus_engine.model.orders import PREFIX, ZERO, Fill, Order, OrderReport
+from nexus_engine.model.ports import Sink
+from nexus_engine.model.words import Leg, OrderKind, Outcome, Venue
+from nexus_engine.uplink.binance import replies, rest
+from nexus_engine.uplink.binance.limits import Urgency
+from nexus_engine.uplink.binance.outcomes import (
+    ABSENT_ORDER,
+    ALREADY_SO,
+    DUPLICATE_ID,
+    KEY_REFUSED,
+    RestError,
+)
+from nexus_engine.uplink.binance.rest import BinanceRest
+from nexus_engine.uplink.binance.settings import AccountRefused, UplinkError
+from nexus_engine.uplink.binance.wire import QUOTE, exact
+
+AT_ONCE: Final = 4
+FILLS_OF: Final = 10
+"""Symbols whose recent fills a snapshot reads at most."""
+RECENT: Final = 100
+
+
+class BinanceBroker:
+    """See `Broker`. The rest client must be open."""
+
+    venue: Final = Venue.BINANCE
+
+    def __init__(self, client: BinanceRest) -> None:
+        self._rest = client
+        self._settings = client.settings
+        self._clock = client.clock
+
+    # ---- before trading ----------------------------------------------------------------------------------------------
+
+    async def prepare(self, sink: Sink) -> None:
+        """Set isolated margin and the leverage, and deliver Instruments with the account's fees.
+
+        A symbol that the venue will not set so is delivered as not trading. Raises AccountRefused when a person has to
+        change something (hedge mode, a key that is not accepted), UplinkError when the venue could not be asked.
+        """
+        try:
+            await self._rest.sync_clock()
+            instruments = await self._prepare()
+        except RestError as error:
+            refused = AccountRefused if error.code in KEY_REFUSED else UplinkError
+            raise refused(f"the venue is not ready: {error}") from None
+        sink(Instruments(at_ns=self._clock.utc_ns(), mono_ns=self._clock.mono_ns(), instruments=instruments))
+
+    async def _prepare(self) -> tuple[Instrument, ...]:
+        call = self._rest.call
+        mode, configs, fees, instruments = await _all(
+            call(rest.POSITION_MODE, urgency=Urgency.QUERY),
+            call(rest.SYMBOL_CONFIG, urgency=Urgency.QUERY),
+            call(rest.COMMISSION, {"symbol": self._settings.symbols[0]}, Urgency.QUERY),
+            self._rest.instruments(),
+        )
+        if mode.dual_side_position:
+            raise AccountRefused("the account is in hedge mode; set its position mode to one-way")
+        known = {config.symbol: config for config in configs}
+        slots = asyncio.Semaphore(AT_ONCE)
+
+        async def ready(instrument: Instrument) -> Instrument:
+            async with slots:
+                usable = await self._set_up(instrument.symbol, known.get(instrument.symbol))
+            return replace(
+                instrument,
+                maker_fee=fees.maker_commission_rate,
+                taker_fee=fees.taker_commission_rate,
+                trading=instrument.trading and usable,
+            )
+
+        return tuple(await _all(*(ready(instrument) for instrument in instruments)))
+
+    async def _set_up(self, symbol: str, config: replies.SymbolConfig | None) -> bool:
+        """Isolated margin and our leverage, where they are not so already. False: the venue refuses."""
+        steps: list[tuple[rest.Endpoint[replies.Anything], dict[str, Any]]] = []
+        if config is None or config.margin_type != "ISOLATED":
+            steps.append((rest.SET_MARGIN_TYPE, {"symbol": symbol, "marginType": "ISOLATED"}))
+        if config is None or config.leverage != self._settings.leverage:
+            steps.append((rest.SET_LEVERAGE, {"symbol": symbol, "leverage": self._settings.leverage}))
+        for endpoint, params in steps:
+            try:
+                await self._rest.call(endpoint, params, Urgency.QUERY)
+            except RestError as error:
+                if error.code in ALREADY_SO:
+                    continue
+                if error.outcome is Outcome.UNKNOWN or error.retry_after_s or error.code in KEY_REFUSED:
+                    raise
+                return False
+        return True
+
+    # ---- orders ------------------------------------------------------------------------------------------------------
+
+    async def submit(self, order: Order) -> SubmitResult:
+        """Send it once. UNKNOWN when the venue may have it."""
+        outcome, code, text = Outcome.DONE, 0, ""
+        report: OrderReport | None = None
+        urgency = Urgency.NORMAL if order.leg is Leg.ENTRY else Urgency.EXIT
+        try:
+            if order.conditional:
+                report = replies.algo_report(await self._rest.call(rest.PLACE_ALGO, _algo_params(order), urgency))
+            else:
+                report = replies.plain_report(await self._rest.call(rest.PLACE, _plain_params(order), urgency))
+                self._rest.order_ids.learn(report.venue_id, order.client_id)
+        except RestError as error:
+            outcome, code, text = error.outcome, error.code, str(error)
+            if code == DUPLICATE_ID:
+                # the venue holds an order of this id, and only this order ever had it: ask
+                outcome = Outcome.UNKNOWN
+        return SubmitResult(
+            at_ns=self._clock.utc_ns(),
+            mono_ns=self._clock.mono_ns(),
+            client_id=order.client_id,
+            outcome=outcome,
+            code=code,
+            text=text,
+            report=report,
+        )
+
+    async def cancel(self, cancel: Cancel) -> CancelResult:
+        """Ask for its end. The stream, or a query, tells when it has come."""
+        outcome, code, text = Outcome.DONE, 0, ""
+        try:
+            if cancel.conditional:
+                await self._rest.call(rest.CANCEL_ALGO, {"clientAlgoId": cancel.client_id}, Urgency.EXIT)
+            else:
+                params = {"symbol": cancel.symbol, "origClientOrderId": cancel.client_id}
+                await self._rest.call(rest.CANCEL, params, Urgency.EXIT)
+        except RestError as error:
+            outcome, code, text = error.outcome, error.code, str(error)
+        return CancelResult(
+            at_ns=self._clock.utc_ns(),
+            mono_ns=self._clock.mono_ns(),
+            client_id=cancel.client_id,
+            outcome=outcome,
+            code=code,
+            text=text,
+        )
+
+    async def query(self, query: Query) -> QueryResult:
+        """What became of an order, with all its fills; UNKNOWN when any of that could not be read."""
+        outcome = Outcome.DONE
+        report: OrderReport | None = None
+        fills: tuple[Fill, ...] = ()
+        try:
+            find = self._find_algo if query.conditional else self._find_plain
+            report, fills = await find(query)
+        except RestError as error:
+            outcome = Outcome.ABSENT if error.code == ABSENT_ORDER else Outcome.UNKNOWN
+        if report is not None and sum((fill.qty for fill in fills), ZERO) != report.filled:
+            # the list of trades runs a moment behind the order
+            outcome, report, fills = Outcome.UNKNOWN, None, ()
+        return QueryResult(
+            at_ns=self._clock.utc_ns(),
+            mono_ns=self._clock.mono_ns(),
+            client_id=query.client_id,
+            outcome=outcome,
+            report=report,
+            fills=fills,
+        )
+
+    async def _find_plain(self, query: Query) -> tuple[OrderReport, tuple[Fill, ...]]:
+        params = {"symbol": query.symbol, "origClientOrderId": query.client_id}
+        row = await self._rest.call(rest.GET_ORDER, params, Urgency.QUERY)
+        self._rest.order_ids.learn(str(row.order_id), query.client_id)
+        return await self._with_fills(replies.plain_report(row), row.order_id)
+
+    async def _find_algo(self, query: Query) -> tuple[OrderReport, tuple[Fill, ...]]:
+        row = await self._rest.call(rest.GET_ALGO, {"clientAlgoId": query.client_id}, Urgency.QUERY)
+        report = replies.algo_report(row)
+        if row.actual_order_id in ("", "0"):
+            return report, ()
+        # it has triggered: the order that it made tells the rest
+        self._rest.order_ids.learn_child(row.actual_order_id, query.client_id)
+        params = {"symbol": query.symbol, "orderId": row.actual_order_id}
+        try:
+            made = await self._rest.call(rest.GET_ORDER, params, Urgency.QUERY)
+        except RestError as error:
+            # the conditional order is there; an order of its own that is not (yet) does not make it absent
+            raise RestError(Outcome.UNKNOWN, text=f"the order that it made cannot be read: {error}") from None
+        child = replies.plain_report(made)
+        report = replace(report, status=child.status, filled=child.filled, venue_ns=child.venue_ns)
+        return await self._with_fills(report, made.order_id)
+
+    async def _with_fills(self, report: OrderReport, order_id: int) -> tuple[OrderReport, tuple[Fill, ...]]:
+        if not report.filled:
+            return report, ()
+        params = {"symbol": report.symbol, "orderId": order_id, "limit": 1_000}
+        trades = await self._rest.call(rest.TRADES, params, Urgency.QUERY)
+        return report, tuple(replies.trade_fill(row, report.client_id) for row in trades)
+
+    # ---- the whole account -------------------------------------------------------------------------------------------
+
+    async def snapshot(self) -> VenueSnapshot:
+        """Both order lists, positions, balance, and the recent fills of symbols where we are."""
+        at_ns, mono_ns = self._clock.utc_ns(), self._clock.mono_ns()
+        try:
+            found = await self._read_account()
+        except (RestError, UplinkError) as error:
+            found = VenueSnapshot(at_ns=at_ns, mono_ns=mono_ns, venue=Venue.BINANCE, ok=False, reason=str(error))
+        return replace(found, at_ns=self._clock.utc_ns(), mono_ns=self._clock.mono_ns())
+
+    async def _read_account(self) -> VenueSnapshot:
+        call = self._rest.call
+        plain, algos, risks, balances = await _all(
+            call(rest.OPEN_ORDERS, urgency=Urgency.QUERY),
+            call(rest.OPEN_ALGOS, urgency=Urgency.QUERY),
+            call(rest.POSITIONS, urgency=Urgency.QUERY),
+            call(rest.BALANCE, urgency=Urgency.QUERY),
+        )
+        if any(row.position_side != "BOTH" and exact(row.position_amt) for row in risks):
+            raise AccountRefused("the account is in hedge mode")
+        for row in plain:
+            self._rest.order_ids.learn(str(row.order_id), row.client_order_id)
+        orders = (*map(replies.plain_report, plain), *map(replies.algo_report, algos))
+        held = [replies.position_report(row, self._settings.leverage) for row in risks]
+        positions = tuple(report for report in held if report.qty)
+        ours = {report.symbol for report in orders if report.client_id.startswith(PREFIX)}
+        symbols = [s for s in self._settings.symbols if s in ours or any(p.symbol == s for p in positions)]
+        fills = await _all(*(self._recent_fills(symbol) for symbol in symbols[:FILLS_OF]))
+        usdt = next((row for row in balances if row.asset == QUOTE), None)
+        return VenueSnapshot(
+            at_ns=self._clock.utc_ns(),
+            mono_ns=self._clock.mono_ns(),
+            venue=Venue.BINANCE,
+            ok=True,
+            wallet=ZERO if usdt is None else exact(usdt.balance),
+            available=ZERO if usdt is None else exact(usdt.available_balance),
+            orders=orders,
+            positions=positions,
+            fills=tuple(fill for some in fills for fill in some),
+        )
+
+    async def _recent_fills(self, symbol: str) -> list[Fill]:
+        """Fills of our orders. The venue's list of trades names orders by number alone."""
+        params = {"symbol": symbol, "limit": RECENT}
+        trades = await self._rest.call(rest.TRADES, params, Urgency.QUERY)
+        ids = self._rest.order_ids
+        if any(ids.client_id(str(row.order_id)) is None for row in trades):
+            plain, algos = await _all(
+                self._rest.call(rest.ALL_ORDERS, params, Urgency.QUERY),
+                self._rest.call(rest.ALL_ALGOS, params, Urgency.QUERY),
+            )
+            for row in plain:
+                ids.learn(str(row.order_id), row.client_order_id)
+            for row in algos:
+                if row.actual_order_id not in ("", "0"):
+                    ids.learn_child(row.actual_order_id, row.client_algo_id)
+        return [replies.trade_fill(row, ids.client_id(str(row.order_id)) or "") for row in trades]
+
+
+def _plain_params(order: Order) -> dict[str, str]:
+    params = {
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "type": order.kind.value,
+        "quantity": f"{order.qty:f}",
+        "newClientOrderId": order.client_id,
+    }
+    if order.kind is OrderKind.LIMIT:
+        params |= {"price": f"{order.price:f}", "timeInForce": order.tif.value}
+    return params | ({"reduceOnly": "true"} if order.reduce_only else {})
+
+
+def _algo_params(order: Order) -> dict[str, str]:
+    params = {
+        "algoType": "CONDITIONAL",
+        "symbol": order.symbol,
+        "side": order.side.value,
+        "type": order.kind.value,
+        "quantity": f"{order.qty:f}",
+        "triggerPrice": f"{order.trigger:f}",
+        "workingType": "MARK_PRICE",
+        "clientAlgoId": order.client_id,
+    }
+    return params | ({"reduceOnly": "true"} if order.reduce_only else {})
+
+
+async def _all(*calls: Any) -> Any:
+    """The results of calls made at once. Waits for all of them; raises the first error there was."""
+    results = await asyncio.gather(*calls, return_exceptions=True)
+    failed: Iterable[BaseException] = (result for result in results if isinstance(result, BaseException))
+    for error in failed:
+        raise error
+    return results
