@@ -1,0 +1,194 @@
+"""The cockpit's app: one screen so far, themes, the keys that work everywhere, and the pace of painting."""
+
+import os
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from time import monotonic_ns
+from typing import Any, ClassVar
+
+from rich.console import RenderableType
+from textual import events
+from textual.app import App, SystemCommand
+from textual.binding import BindingType
+from textual.driver import Driver
+from textual.screen import Screen
+
+from nexus_engine.model.commands import AnyCommand, Halt
+from nexus_tui.bindings import bindings
+from nexus_tui.drain import Drain
+from nexus_tui.gate import KeyGate
+from nexus_tui.link import Link
+from nexus_tui.paths import styles_dir
+from nexus_tui.screens.cockpit import Cockpit
+from nexus_tui.themes import ANSI_VARIABLES, NO_COLOUR, THEMES
+
+QUIT, DETACH, HANGUP, FLATTEN, TERMINATE = "quit", "detach", "hangup", "flatten", "terminate"
+
+
+class NexusApp(App[str], inherit_bindings=False):
+    """Shows what a link sees. `run()` returns how it was left: quit, detach, hangup, flatten or terminate.
+
+    None means that it failed; the traceback, without any value, is then in `log_path`.
+    """
+
+    TITLE = "Nexus"
+    CSS_PATH: ClassVar[Any] = [styles_dir() / name for name in ("base.tcss", "cockpit.tcss", "narrow.tcss")]
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings(app=True)]
+    NOTIFICATION_TIMEOUT = 3
+
+    def __init__(
+        self,
+        link: Link,
+        *,
+        theme: str = "nexus-dark",
+        log_path: Path | None = None,
+        read_only: bool = False,
+        clock: Callable[[], int] = monotonic_ns,
+        driver_class: type[Driver] | None = None,
+    ) -> None:
+        if driver_class is None:
+            from nexus_tui.driver import CockpitDriver
+
+            driver_class = CockpitDriver
+        no_colour = "NO_COLOR" in os.environ
+        super().__init__(driver_class=driver_class, ansi_color=True if no_colour else None)
+        self.animation_level = "none"
+        self.link = link
+        self.read_only = read_only
+        self.clock = clock
+        self.drain = Drain()
+        self.gate = KeyGate(self.drain)
+        self._log_path = log_path
+        self._owed = False
+        for each in THEMES:
+            self.register_theme(each)
+        self.theme = NO_COLOUR if no_colour else theme
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return ANSI_VARIABLES
+
+    def get_default_screen(self) -> Screen[Any]:
+        return Cockpit()
+
+    # ---- the pace of painting -------------------------------------------------------------------------------------
+
+    def frame_free(self) -> bool:
+        """A frame may be painted now."""
+        free: Callable[[], bool] | None = getattr(self._driver, "free", None)
+        return not self.drain.busy if free is None else free()
+
+    def owe(self) -> None:
+        """Something could not be painted; it will be as soon as the frame on its way has been taken."""
+        self._owed = True
+
+    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
+        if renderable is None or self._batch_count:
+            return
+        if not self.frame_free():
+            # A screen of Textual's own, which does not keep what it could not paint: all of it, later.
+            self.owe()
+            screen.refresh()
+            return
+        super()._display(screen, renderable)
+        end_frame: Callable[[], None] | None = getattr(self._driver, "end_frame", None)
+        if end_frame is not None:
+            end_frame()
+        else:
+            self.frame_taken(self.drain.begin(self.clock()))
+
+    def frame_taken(self, frame: int) -> None:
+        """The terminal has painted `frame`."""
+        whole = self.drain.done(frame, self.clock())
+        if (cockpit := self._cockpit) is not None:
+            cockpit.drained()
+        self.paint_owed(whole=whole)
+
+    @property
+    def _cockpit(self) -> Cockpit | None:
+        bottom = self.screen_stack[0] if self._screen_stack else None
+        return bottom if isinstance(bottom, Cockpit) else None
+
+    def paint_owed(self, *, whole: bool = False) -> None:
+        """Paint what waited; all of it after a stall, when nobody knows what the terminal shows."""
+        if not self._screen_stack or not self.is_running:
+            return
+        if whole:
+            self.screen.refresh()
+        elif self._owed:
+            self._owed = False
+            self.screen._compositor_refresh()
+
+    # ---- keys that work everywhere --------------------------------------------------------------------------------
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            refused = self.gate.refuses(event.key, event.is_printable, self.clock())
+            if refused:
+                self.say(refused.strip())
+                return
+        await super().on_event(event)
+
+    def say(self, text: str) -> None:
+        """A line of the cockpit's own in the outcome row."""
+        if text and (cockpit := self._cockpit) is not None:
+            cockpit.say(text)
+
+    def send(self, command: AnyCommand) -> bool:
+        """Give a command to the engine. False when this cockpit may not."""
+        if self.read_only and not isinstance(command, Halt):
+            self.say("read-only: this cockpit only looks (HALT works)")
+            return False
+        self.link.send(command)
+        return True
+
+    def action_halt(self) -> None:
+        self.send(Halt(reason="key"))
+        self.say("HALT sent")
+
+    def action_redraw(self) -> None:
+        self.screen.refresh(layout=True)
+
+    def action_detach(self) -> None:
+        self.exit(DETACH)
+
+    def action_leave(self) -> None:
+        if isinstance(self.screen, Cockpit):
+            self.screen.action_leave()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        from nexus_tui.commands import commands
+
+        return commands(self, screen)
+
+    # ---- the end --------------------------------------------------------------------------------------------------
+
+    def hangup(self) -> None:
+        """The terminal is going (SIGHUP). From a signal handler or any thread."""
+        self._leave_from_outside(HANGUP)
+
+    def terminate(self) -> None:
+        """The process is asked to end (SIGTERM). From a signal handler or any thread."""
+        self._leave_from_outside(TERMINATE)
+
+    def _leave_from_outside(self, result: str) -> None:
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self.exit, result)
+
+    def hung_up(self) -> None:
+        """The driver found its terminal gone."""
+        self.exit(HANGUP)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Textual would print every local of every frame, and a key could be among them."""
+        self._return_code = 1
+        if self._exception is None:
+            self._exception = error
+            self._exception_event.set()
+        where = ""
+        if self._log_path is not None:
+            with self._log_path.open("a", encoding="utf-8") as log:
+                log.writelines(traceback.format_exception(error, limit=-40))
+            where = f"; details in {self._log_path}"
+        self._exit_renderables = [f"nexus: the cockpit failed: {type(error).__name__}{where}"]
+        self._close_messages_no_wait()

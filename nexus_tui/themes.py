@@ -1,0 +1,92 @@
+"""The three faces of Nexus. Colour never says anything that the text beside it does not say."""
+
+from typing import Final
+
+from textual.theme import Theme
+
+DARK: Final = Theme(
+    name="nexus-dark",
+    dark=True,
+    primary="#7aa2c8",
+    secondary="#9aa7b8",
+    accent="#e0b458",
+    foreground="#c8d0da",
+    background="#0e1318",
+    surface="#0e1318",
+    panel="#18202a",
+    success="#6cc08b",
+    warning="#e0b458",
+    error="#e0696c",
+    variables={
+        "quiet": "#71808f",
+        "line": "#34414e",
+        "pick": "#1d2936",
+        "bid": "#6cc08b",
+        "ask": "#e0797c",
+        "bid-bar": "#35664a",
+        "ask-bar": "#7a4245",
+    },
+)
+
+LIGHT: Final = Theme(
+    name="nexus-light",
+    dark=False,
+    primary="#24578a",
+    secondary="#52606d",
+    accent="#8a5a00",
+    foreground="#1d252d",
+    background="#f7f8f6",
+    surface="#f7f8f6",
+    panel="#e9ece8",
+    success="#16703c",
+    warning="#8a5a00",
+    error="#b3262b",
+    variables={
+        "quiet": "#69747e",
+        "line": "#b8c0c6",
+        "pick": "#dfe8ef",
+        "bid": "#16703c",
+        "ask": "#b3262b",
+        "bid-bar": "#9fcbb0",
+        "ask-bar": "#e3abad",
+    },
+)
+
+CVD: Final = Theme(
+    name="nexus-cvd",
+    dark=True,
+    primary="#8ab4e8",
+    secondary="#9aa7b8",
+    accent="#f0e442",
+    foreground="#d0d6dd",
+    background="#0e1318",
+    surface="#0e1318",
+    panel="#18202a",
+    success="#56b4e9",
+    warning="#f0e442",
+    error="#e69f00",
+    variables={
+        "quiet": "#7a8794",
+        "line": "#34414e",
+        "pick": "#1d2936",
+        "bid": "#56b4e9",
+        "ask": "#e69f00",
+        "bid-bar": "#2c5f7c",
+        "ask-bar": "#7d5a0c",
+    },
+)
+"""Blue and orange (the Okabe-Ito palette) in the place of green and red."""
+
+THEMES: Final = (DARK, LIGHT, CVD)
+NO_COLOUR: Final = "ansi-dark"
+"""Textual's theme of the terminal's own colours: with NO_COLOR it is the one that really has none."""
+
+ANSI_VARIABLES: Final = {
+    "quiet": "ansi_default",
+    "line": "ansi_default",
+    "pick": "ansi_default",
+    "bid": "ansi_default",
+    "ask": "ansi_default",
+    "bid-bar": "ansi_default",
+    "ask-bar": "ansi_default",
+}

@@ -1,0 +1,189 @@
+"""The one widget that everything on the cockpit is painted with: rows of styled text, repainted one by one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Final
+
+from rich.cells import cell_len
+from rich.segment import Segment
+from rich.style import Style
+from textual.geometry import Region
+from textual.strip import Strip
+from textual.widget import Widget
+
+from nexus_engine.model.view import View
+
+Span = tuple[str, str]
+"""(text, kind): kinds are the component classes of `Rows`; `bid+pick` lays one over the other."""
+Row = tuple[Span, ...]
+
+KINDS: Final = (
+    "quiet",
+    "strong",
+    "good",
+    "bad",
+    "warn",
+    "alarm",
+    "badge",
+    "bid",
+    "ask",
+    "mark",
+    "line",
+    "title",
+    "key",
+    "pick",
+    "care",
+    "bid-bar",
+    "ask-bar",
+)
+EMPTY: Final[Row] = ()
+
+
+def row(text: str, kind: str = "") -> Row:
+    return ((text, kind),)
+
+
+def spread(left: Row, right: Row, width: int) -> Row:
+    """Two ends of a row; the left end gives way."""
+    tail = length(right)
+    room = max(0, width - tail)
+    cut: list[Span] = []
+    for text, kind in left:
+        if room <= 0:
+            break
+        piece = text if cell_len(text) <= room else text[: max(0, room - 1)] + "…"
+        cut.append((piece, kind))
+        room -= cell_len(piece)
+    return (*cut, (" " * room, ""), *right)
+
+
+def length(spans: Row) -> int:
+    """Cells that the spans take."""
+    return sum(cell_len(text) for text, _ in spans)
+
+
+class Rows(Widget):
+    """Give it rows with `show`; it repaints those that differ."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"rows--{kind}" for kind in KINDS}
+
+    def __init__(self, **names: Any) -> None:
+        super().__init__(**names)
+        self._rows: list[Row] = []
+        self._kinds: dict[str, Style] = {}
+        self._strips: dict[int, Strip] = {}
+
+    def show(self, rows: Sequence[Row]) -> None:
+        """Replace the rows. Rows that are missing are blank."""
+        old, new = self._rows, list(rows)
+        width = self.size.width
+        blank: list[Row] = [EMPTY] * abs(len(old) - len(new))
+        changed = [
+            y for y, (before, after) in enumerate(zip(old + blank, new + blank, strict=False)) if before != after
+        ]
+        self._rows = new
+        for y in changed:
+            self._strips.pop(y, None)
+        if changed and width:
+            self.refresh(*(Region(0, y, width, 1) for y in changed))
+
+    def draw(self, build: Callable[[], Sequence[Row]]) -> None:
+        """Show what `build` gives; what it fails at stays inside these rows."""
+        try:
+            rows = build()
+        # One broken picture must not take the other panes, the keys and the way out with it.
+        except Exception as error:  # noqa: BLE001
+            rows = [self.head(), row(f" cannot be shown: {type(error).__name__}", "alarm")]
+        self.show(rows)
+
+    def head(self) -> Row:
+        """The first row of a picture that could not be built."""
+        return EMPTY
+
+    @property
+    def text(self) -> str:
+        """What is shown, for tests and for copying."""
+        return "\n".join("".join(text for text, _ in spans).rstrip() for spans in self._rows)
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._kinds.clear()
+        self._strips.clear()
+
+    def on_resize(self) -> None:
+        self._strips.clear()
+
+    def _style(self, kind: str) -> Style:
+        """`rich_style` walks every ancestor, so each kind is resolved once a theme."""
+        style = self._kinds.get(kind)
+        if style is None:
+            style = self.rich_style
+            for part in filter(None, kind.split("+")):
+                style += self.get_component_rich_style(f"rows--{part}", partial=True)
+            self._kinds[kind] = style
+        return style
+
+    def render_line(self, y: int) -> Strip:
+        strip = self._strips.get(y)
+        if strip is None:
+            width = self.size.width
+            spans = self._rows[y] if y < len(self._rows) else EMPTY
+            last = spans[-1][1] if spans else ""
+            fill = "pick" if last.endswith("pick") else ""
+            segments = [Segment(text, self._style(kind)) for text, kind in spans if text]
+            strip = Strip(segments).adjust_cell_length(width, self._style(fill)).simplify()
+            self._strips[y] = strip
+        return strip
+
+
+class Pane(Rows):
+    """Rows under a title line. A subclass says `build`; what it fails at stays inside its own pane."""
+
+    def __init__(self, **names: Any) -> None:
+        super().__init__(**names)
+        self.view: View | None = None
+        self.ticks: Mapping[int, str] = {}
+        """Junctions on the title line, by column."""
+
+    def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
+        """The title's spans and the rows under it, for `height` rows of `width` cells."""
+        raise NotImplementedError
+
+    def waiting(self) -> Row:
+        """The title before the first View."""
+        return EMPTY
+
+    def put(self, view: View | None) -> None:
+        """Show a View."""
+        self.view = view
+        width, height = self.size
+        if not width or not height:
+            return
+        if view is None:
+            self.show([self.head()])
+            return
+
+        def whole() -> list[Row]:
+            title, rows = self.build(view, width, height - 1)
+            return [self._title(title, width), *rows[: height - 1]]
+
+        self.draw(whole)
+
+    def head(self) -> Row:
+        return self._title(self.waiting(), self.size.width)
+
+    def tick(self, ticks: Mapping[int, str]) -> None:
+        """Set the junctions of the title line."""
+        if ticks != self.ticks:
+            self.ticks = dict(ticks)
+            self.put(self.view)
+
+    def on_resize(self) -> None:
+        self.put(self.view)
+
+    def _title(self, title: Row, width: int) -> Row:
+        lead: Row = (("─ ", "line"), *title, (" ", "")) if title else ()
+        line = "".join(self.ticks.get(x, "─") for x in range(width))
+        used = length(lead)
+        if used > width:
+            return spread(lead, (), width)
+        return (*lead, (line[used:], "line"))
