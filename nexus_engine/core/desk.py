@@ -10,7 +10,7 @@ from nexus_engine.model.commands import Approve
 from nexus_engine.model.config import Directive
 from nexus_engine.model.facts import SignalSeen
 from nexus_engine.model.proposals import Proposal
-from nexus_engine.model.signals import Quote, Signal
+from nexus_engine.model.signals import Signal
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.verdicts import Verdict
 from nexus_engine.model.words import Level, Mode, ProposalStatus, Ruling
@@ -115,11 +115,11 @@ class Desk:
         if (touch - stop) * proposal.side.sign <= 0:
             self._copilot.expire(turn, proposal, "price is beyond its stop")
             return True
-        sized = self._size(
-            turn, proposal.signal, quote, 1.0, touch + drift / 2 * _distance(proposal) * proposal.side.sign
-        )
-        if isinstance(sized, str):
-            self._copilot.expire(turn, proposal, sized)
+        limit = touch + drift / 2 * proposal.signal.stop_distance * proposal.side.sign
+        ruled, sized = self._fit(turn, proposal.signal, limit, proposal.qty)
+        objection = _objection(ruled)
+        if objection or isinstance(sized, str):
+            self._copilot.expire(turn, proposal, objection or str(sized))
         elif sized.r_multiple < WORST_R:
             self._copilot.expire(turn, proposal, f"price ran away: {sized.r_multiple:.1f} R left")
         elif (sized.limit, sized.qty) != (proposal.limit, proposal.qty):
@@ -138,32 +138,41 @@ class Desk:
         blocked = self.blocked(turn)
         if blocked:
             return blocked
+        if self._manager.drifts(turn, signal.symbol):
+            return "the venue holds something else there than we know"
         verdicts = self._shield.judge_signal(turn, signal, quote, swan)
         if _objection(verdicts):
             return verdicts, ""
-        sized: Sized | str
         if proposal is None:
-            sized = self._size(turn, signal, quote, 1.0, signal.limit)
-            if isinstance(sized, str):
-                return verdicts, sized
-            qty, limit, stop = sized.qty, sized.limit, sized.plan.stop
-        else:
-            sized = ""
-            qty, limit, stop = proposal.qty, proposal.limit, proposal.plan.stop
+            ruled, sized = self._fit(turn, signal, signal.limit)
+            return verdicts + ruled, sized
+        ruled = self._rule(turn, signal, proposal.qty, proposal.limit, proposal.plan.stop)
+        scale = _scale(ruled)
+        if scale < 1.0 and not _objection(ruled):
+            return f"only {scale:.0%} of it fits the limits now"
+        return verdicts + ruled, ""
+
+    def _fit(
+        self, turn: Turn, signal: Signal, limit: float, most: Decimal | None = None
+    ) -> tuple[tuple[Verdict, ...], Sized | str]:
+        """Size a signal at a limit, at most `most`, and cut it down to what the shield leaves of it."""
+        sized = self._size(turn, signal, 1.0, limit)
+        if isinstance(sized, str):
+            return (), sized
+        ruled = self._rule(turn, signal, sized.qty, sized.limit, sized.plan.stop)
+        scale = min(_scale(ruled), 1.0 if most is None else float(most / sized.qty))
+        if scale < 1.0 and not _objection(ruled):
+            return ruled, self._size(turn, signal, scale, limit)
+        return ruled, sized
+
+    def _rule(self, turn: Turn, signal: Signal, qty: Decimal, limit: Decimal, stop: Decimal) -> tuple[Verdict, ...]:
         marks = self._market.marks()
         equity = accounting.equity(turn.ledger, marks)
-        ruled = self._shield.judge_size(
+        return self._shield.judge_size(
             turn, symbol=signal.symbol, side=signal.side, qty=qty, price=limit, stop=stop, equity=equity, marks=marks
         )
-        verdicts += ruled
-        scale = min((v.scale for v in ruled if v.ruling is Ruling.REDUCE), default=1.0)
-        if scale < 1.0 and not _objection(ruled):
-            if proposal is not None:
-                return f"only {scale:.0%} of it fits the limits now"
-            sized = self._size(turn, signal, quote, scale, signal.limit)
-        return verdicts, sized
 
-    def _size(self, turn: Turn, signal: Signal, quote: Quote, scale: float, limit: float) -> Sized | str:
+    def _size(self, turn: Turn, signal: Signal, scale: float, limit: float) -> Sized | str:
         instrument = self._market.symbols[signal.symbol].instrument
         equity = accounting.equity(turn.ledger, self._market.marks())
         if equity <= Decimal(0):
@@ -183,5 +192,5 @@ def _objection(verdicts: tuple[Verdict, ...]) -> str:
     return next((f"{v.reason}" for v in verdicts if v.refuses), "")
 
 
-def _distance(proposal: Proposal) -> float:
-    return proposal.signal.stop_distance
+def _scale(verdicts: tuple[Verdict, ...]) -> float:
+    return min((v.scale for v in verdicts if v.ruling is Ruling.REDUCE), default=1.0)

@@ -58,6 +58,8 @@ class Engine:
         self.heard: dict[str, int] = {}
         """Monotonic ns of the last message by feed."""
         self.views = 0
+        self._closing = False
+        self._unfinished: list[AnyEffect] = []
         self._swan = directive.shield.swan_symbol
         self._started_mode = directive.account.mode
         self._handlers: Final[dict[type, Callable[[Turn, Any], None]]] = {
@@ -74,6 +76,7 @@ class Engine:
             e.CancelResult: self._cancelled,
             e.QueryResult: self._answered,
             e.Started: self._started,
+            e.Stopping: self._stopping,
             e.TimerFired: self._timer,
             e.Commanded: self._commanded,
             e.JournalFailed: self._journal_failed,
@@ -93,7 +96,10 @@ class Engine:
         return self.ledger.mode or self._started_mode
 
     def on(self, event: e.AnyEvent) -> list[AnyEffect]:
-        """Take one event; return what must be done about it, in order."""
+        """Take one event; return what must be done about it, in order.
+
+        What a turn did before it failed is done, and recorded, with the next one: else the journal would not know it.
+        """
         kind = type(event)
         if kind is e.BookDelta:
             self.market.delta(event)  # type: ignore[arg-type]
@@ -101,12 +107,17 @@ class Engine:
             return NOTHING
         if kind is e.BookSnapshot:
             self.market.snapshot(event)  # type: ignore[arg-type]
+            self.heard["public"] = event.mono_ns
             return NOTHING
         if kind is e.BookInvalid:
             self.market.invalid(event)  # type: ignore[arg-type]
             return NOTHING
         turn = Turn(self.ledger, at_ns=event.at_ns, mono_ns=event.mono_ns, market_ns=self.market.now_ns)
+        if self._unfinished:
+            turn.effects, self._unfinished = self._unfinished, []
+        self._unfinished = turn.effects
         self._handlers[kind](turn, event)
+        self._unfinished = []
         effects = turn.seal()
         if effects:
             self.notebook.listen(effects, event.at_ns)
@@ -114,6 +125,8 @@ class Engine:
 
     def blocked(self, turn: Turn) -> str:
         """Why no entry at all may leave now; empty when one may."""
+        if self._closing:
+            return "the account is being closed"
         if not self.reconciler.done:
             return "not reconciled with the venue yet"
         if not self.feeds.get("user", False):
@@ -212,6 +225,7 @@ class Engine:
 
     def _started(self, turn: Turn, event: e.Started) -> None:
         self._started_mode = event.mode
+        earlier_ns = self.ledger.started_ns
         turn.record(
             RunStarted(
                 at_ns=turn.at_ns,
@@ -225,7 +239,7 @@ class Engine:
         if self.ledger.mode is None:
             turn.record(ModeSet(at_ns=turn.at_ns, mode=event.mode, by="bot"))
         self.copilot.resume(turn)
-        self.reconciler.resume(turn)
+        self.reconciler.resume(turn, earlier_ns)
         turn.timer(PULSE, PULSE_MS)
 
     def _timer(self, turn: Turn, event: e.TimerFired) -> None:
@@ -245,6 +259,11 @@ class Engine:
     def _journal_failed(self, turn: Turn, event: e.JournalFailed) -> None:
         if Latch.PROTECT_ONLY not in self.ledger.latches:
             self._latch(turn, Latch.PROTECT_ONLY, "bot", f"the journal cannot be written: {event.reason}")
+
+    def _stopping(self, turn: Turn, event: e.Stopping) -> None:
+        self._closing = True
+        self.copilot.expire_all(turn, "the account is being closed")
+        self.manager.cancel_entries(turn)
 
     # ---- commands ----------------------------------------------------------------------------------------------------
 
@@ -292,6 +311,7 @@ class Engine:
         turn.note(Level.WARN if up else Level.INFO, "account", f"mode {command.mode}", by)
         if command.mode is Mode.WATCHER:
             self.copilot.expire_all(turn, "mode WATCHER")
+            self.manager.cancel_entries(turn)
         return f"mode {command.mode}"
 
     def _close(self, turn: Turn, command: c.ClosePosition, by: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
+from nexus_engine.cortex.strategy import interval_ns
 from nexus_engine.model.book import OrderBook
 from nexus_engine.model.events import Bar, BarRow, BookDelta, BookInvalid, BookSnapshot, History, Mark, Trade
 from nexus_engine.model.instruments import Instrument
@@ -137,8 +138,9 @@ class Market:
         state = self.symbols.get(event.symbol)
         if state is not None:
             state.bars[event.interval] = deque(event.bars, maxlen=KEPT_BARS)
-            if event.bars and not state.last:
-                state.last = event.bars[-1].close
+            if event.bars:
+                state.last = state.last or event.bars[-1].close
+                self.now_ns = max(self.now_ns, event.bars[-1].open_ns + interval_ns(event.interval))
 
     def quote(self, symbol: str, mono_ns: int) -> Quote | None:
         state = self.symbols.get(symbol)

@@ -40,8 +40,23 @@ KEPT_PROPOSALS: Final = 50
 KEPT_TRADES: Final = 5_000
 """Trade ids that are remembered, so that a fill told twice counts once."""
 KEPT_CLOSED: Final = 200
+KEPT_AHEAD: Final = 20
 
 _encoder = msgspec.msgpack.Encoder()
+
+
+class Ahead(msgspec.Struct, frozen=True):
+    """Executed quantity of exits, and what it was worth in quote currency."""
+
+    qty: Decimal
+    value: Decimal
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """A quantity written off. A fill of ours from before `at_ns` that comes to light explains it, and takes nothing."""
+
+    qty: Decimal
+    at_ns: int
 
 
 class Ledger:
@@ -72,6 +87,10 @@ class Ledger:
         self.day_fees: Decimal = ZERO
         self.day_trades = 0
         self.next_intent = 1
+        self.ahead: dict[int, Ahead] = {}
+        """By intent: exits that we heard of before the entry's fills that they closed."""
+        self.lost: dict[str, Lost] = {}
+        """By symbol: what the venue was last found to hold less than our fills say."""
         self._trades: dict[tuple[str, str], None] = {}
         self._apply: Final[dict[type, Callable[[Any], None]]] = {
             RunStarted: self._run_started,
@@ -133,6 +152,8 @@ class Ledger:
             self.wallet,
             (self.day, self.day_equity, self.day_realised, self.day_fees, self.day_trades),
             self.next_intent,
+            self.ahead,
+            self.lost,
         )
         return hashlib.blake2b(_encoder.encode(state), digest_size=16).hexdigest()
 
@@ -200,36 +221,71 @@ class Ledger:
 
     def _move(self, fact: Filled, order: Order, fill: Fill) -> None:
         position = self.positions.get(fill.symbol)
-        signed = fill.qty * fill.side.sign
+        if order.leg is not Leg.ENTRY:
+            self._leave(position, order.intent, fill, fact.at_ns)
+            return
+        qty = fill.qty - self._overtaken(order.intent, fill)
+        if not qty or order.plan is None:
+            return
         if position is None:
-            if order.plan is not None:
-                self.positions[fill.symbol] = Position(
-                    symbol=fill.symbol,
-                    intent=order.intent,
-                    qty=signed,
-                    entry=fill.price,
-                    strategy=order.strategy,
-                    by=order.by,
-                    plan=order.plan,
-                    leverage=order.leverage,
-                    opened_ns=fact.at_ns,
-                    opened_market_ns=fact.market_ns,
-                    peak_qty=abs(signed),
-                    fees=fill.fee,
-                    naked_since_ns=fact.at_ns,
-                )
-        elif (signed > 0) == (position.qty > 0):
-            qty = position.qty + signed
+            self.positions[fill.symbol] = Position(
+                symbol=fill.symbol,
+                intent=order.intent,
+                qty=qty * fill.side.sign,
+                entry=fill.price,
+                strategy=order.strategy,
+                by=order.by,
+                plan=order.plan,
+                leverage=order.leverage,
+                opened_ns=fact.at_ns,
+                opened_market_ns=fact.market_ns,
+                peak_qty=qty,
+                fees=fill.fee,
+                naked_since_ns=fact.at_ns,
+            )
+        elif fill.side is position.side:
+            size = abs(position.qty) + qty
             self.positions[fill.symbol] = replace(
                 position,
-                qty=qty,
-                entry=(position.entry * abs(position.qty) + fill.price * fill.qty) / abs(qty),
-                peak_qty=max(position.peak_qty, abs(qty)),
+                qty=size * fill.side.sign,
+                entry=(position.entry * abs(position.qty) + fill.price * qty) / size,
+                peak_qty=max(position.peak_qty, size),
                 fees=position.fees + fill.fee,
                 naked_since_ns=position.naked_since_ns or fact.at_ns,
             )
         else:
-            self._reduce(position, min(fill.qty, abs(position.qty)), fill.price, fill.fee, fact.at_ns)
+            self._reduce(position, min(qty, abs(position.qty)), fill.price, fill.fee, fact.at_ns)
+
+    def _leave(self, position: Position | None, intent: int, fill: Fill, at_ns: int) -> None:
+        """An exit executed: of what we hold, of what was written off already, or of what we have not heard of yet."""
+        qty = fill.qty
+        lost = self.lost.get(fill.symbol)
+        if lost is not None and fill.venue_ns <= lost.at_ns:
+            explained = min(qty, lost.qty)
+            qty -= explained
+            self.lost[fill.symbol] = Lost(lost.qty - explained, lost.at_ns)
+        if position is not None and fill.side is not position.side:
+            part = min(qty, abs(position.qty))
+            qty -= part
+            if part:
+                self._reduce(position, part, fill.price, fill.fee, at_ns)
+        if qty:
+            before = self.ahead.get(intent, Ahead(ZERO, ZERO))
+            self.ahead[intent] = Ahead(before.qty + qty, before.value + qty * fill.price)
+            if len(self.ahead) > KEPT_AHEAD:
+                del self.ahead[min(self.ahead)]
+
+    def _overtaken(self, intent: int, fill: Fill) -> Decimal:
+        """How much of an entry's fill was closed before we heard of it."""
+        ahead = self.ahead.pop(intent, None)
+        if ahead is None:
+            return ZERO
+        closed = min(fill.qty, ahead.qty)
+        worth = ahead.value * closed / ahead.qty
+        self.day_realised += (worth - closed * fill.price) * fill.side.sign
+        if ahead.qty > closed:
+            self.ahead[intent] = Ahead(ahead.qty - closed, ahead.value - worth)
+        return closed
 
     def _reduce(self, position: Position, qty: Decimal, price: Decimal, fee: Decimal, at_ns: int) -> None:
         sign = 1 if position.qty > 0 else -1
@@ -261,7 +317,9 @@ class Ledger:
 
     def _position_lost(self, fact: PositionLost) -> None:
         position = self.positions[fact.symbol]
-        self._reduce(position, abs(position.qty) - abs(fact.qty), fact.price, ZERO, fact.at_ns)
+        lost = abs(position.qty) - abs(fact.qty)
+        self.lost[fact.symbol] = Lost(lost, fact.at_ns)
+        self._reduce(position, lost, fact.price, ZERO, fact.at_ns)
 
     def _foreign_seen(self, fact: ForeignSeen) -> None:
         if fact.qty:

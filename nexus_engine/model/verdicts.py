@@ -1,6 +1,7 @@
 """What a guard rules on a signal or a size."""
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from nexus_engine.model.words import Ruling, Side
 
@@ -12,6 +13,13 @@ class Reading(msgspec.Struct, frozen=True):
     value: float
     limit: float | None = None
     unit: str = ""
+
+    def __post_init__(self) -> None:
+        # A count passes for a float, but comes back from the journal as one: the rebuilt state would not be the sealed.
+        for name in ("value", "limit"):
+            number = getattr(self, name)
+            if isinstance(number, int):
+                force_setattr(self, name, float(number))
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

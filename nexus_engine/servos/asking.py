@@ -53,7 +53,9 @@ class Asker:
     def poll(self, turn: Turn, order: Order, silent_ns: int) -> None:
         """Ask for an order of which nothing was heard for so long: user events get lost."""
         cid = order.client_id
-        last = max(order.changed_mono_ns, self.seen.get(cid, 0), self._polled.get(cid, 0))
+        stamps = (order.changed_mono_ns, self.seen.get(cid, 0), self._polled.get(cid, 0))
+        # a stamp of an earlier boot may lie in the future
+        last = max(stamp for stamp in (*stamps, 0) if stamp <= turn.mono_ns)
         if turn.mono_ns - last > silent_ns:
             self._polled[cid] = turn.mono_ns
             self.ask(turn, order)
@@ -62,10 +64,11 @@ class Asker:
         """At least one look did not find it."""
         return client_id in self._absent_since
 
-    @property
-    def busy(self) -> bool:
-        """Answers are awaited."""
-        return bool(self._under_way)
+    def open(self, order: Order) -> bool:
+        """The venue has not said yet what became of it. Once it has said that it has none such, the account can be
+        compared without it: if it comes after all, its fills will tell."""
+        unknown = order.status is OrderStatus.UNKNOWN or order.client_id in self._under_way
+        return unknown and not self.missed(order.client_id)
 
     def forget(self, client_id: str) -> None:
         """The order is over."""
@@ -76,7 +79,6 @@ class Asker:
 
     def never_placed(self, turn: Turn, order: Order) -> None:
         """The order does not exist and never will."""
-        status = OrderStatus.CANCELED if order.status is OrderStatus.PENDING_CANCEL else OrderStatus.REJECTED
-        turn.change(order, status, reason="the venue has no such order")
+        turn.change(order, OrderStatus.CANCELED, reason="the venue has no such order")
         turn.note(Level.WARN, order.symbol, f"{order.client_id} never reached the venue", "bot")
         self.forget(order.client_id)

@@ -5,25 +5,35 @@ from decimal import Decimal
 from typing import Final
 
 from nexus_engine.model.config import RiskConfig
+from nexus_engine.model.effects import Cancel
 from nexus_engine.model.events import AccountUpdate, CancelResult, QueryResult, SubmitResult
 from nexus_engine.model.facts import SWAN_LOCK, Filled, LatchSet, ProposalChanged, WalletSeen
 from nexus_engine.model.instruments import Instrument
-from nexus_engine.model.orders import Fill, Order, OrderReport, is_foreign_nexus
+from nexus_engine.model.orders import Fill, Order, OrderReport, is_foreign_nexus, is_newer
+from nexus_engine.model.positions import Position
 from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import Latch, Leg, Level, OrderKind, OrderStatus, Outcome, ProposalStatus, Side, Venue
 from nexus_engine.servos.asking import TIMER as ASK_TIMER
 from nexus_engine.servos.asking import Asker
-from nexus_engine.servos.protection import DEADLINE_TIMER, RETRY_TIMER, Protection
+from nexus_engine.servos.protection import (
+    DEADLINE_TIMER,
+    EXIT_RETRY_MS,
+    EXIT_TIMER,
+    NOTHING_TO_REDUCE,
+    REDUCE_ONLY_MS,
+    RETRY_TIMER,
+    Protection,
+    exit_owed,
+)
 
 ENTRY_TIMER: Final = "entry:"
-EXIT_TIMER: Final = "exit:"
 DRIFT_TIMER: Final = "drift:"
 DRIFT_MS: Final = 1_500
 """How long venue and ledger may disagree on a position before the account is read again: the two streams race."""
-EXIT_RETRY_MS: Final = 300
-POLL_NS: Final = 1_000_000_000
-"""An entry or exit without news for this long is asked for: user events get lost."""
+NO_SUCH_ORDER: Final = -2011
+POLL_NS: Final = {leg: 1_000_000_000 if leg in (Leg.ENTRY, Leg.EXIT) else 4_000_000_000 for leg in Leg}
+"""An order without news for this long is asked for: user events get lost."""
 
 _UNANSWERED: Final = (OrderStatus.INTENT, OrderStatus.SUBMITTED, OrderStatus.UNKNOWN)
 
@@ -37,10 +47,12 @@ class Manager:
         self.protection = Protection(risk, self.asker)
         self.venue_qty: dict[str, Decimal] = {}
         self.liquidation: dict[str, Decimal | None] = {}
+        self.compare: Callable[[Turn], None] = lambda turn: turn.snapshot(Venue.BINANCE)
+        """Have the whole account read; the reconciler puts itself here."""
         self._timers: Final[dict[str, Callable[[Turn, str], None]]] = {
             ASK_TIMER: self._ask,
             ENTRY_TIMER: self._entry_over,
-            EXIT_TIMER: self._exit_again,
+            EXIT_TIMER: self.protection.pursue,
             DRIFT_TIMER: self._still_drifting,
             RETRY_TIMER: self.protection.protect,
             DEADLINE_TIMER: self.protection.deadline,
@@ -72,6 +84,8 @@ class Manager:
         if position is None:
             return f"{symbol}: we hold nothing"
         qty = abs(position.qty)
+        if half and any(turn.ledger.alive(symbol, Leg.EXIT)):
+            return f"{symbol}: an exit is under way already"
         if half and instrument is not None:
             qty = instrument.quantity(qty / 2) or qty
         self.protection.leave(turn, position, qty, by)
@@ -97,8 +111,8 @@ class Manager:
 
     # ---- what the venue says -----------------------------------------------------------------------------------------
 
-    def reported(self, turn: Turn, report: OrderReport, fills: tuple[Fill, ...] = ()) -> None:
-        """A stream, a reply or a list told of an order, with the executions it told of."""
+    def reported(self, turn: Turn, report: OrderReport, fills: tuple[Fill, ...] = (), *, asked: bool = False) -> None:
+        """A stream, a reply or a list told of an order, with the executions it told of. `asked`: it answers a Query."""
         order = turn.ledger.orders.get(report.client_id)
         if order is None:
             self.stranger(turn, report.client_id, report.symbol)
@@ -106,20 +120,43 @@ class Manager:
         self.asker.found(order.client_id, turn.mono_ns)
         for fill in fills:
             self._fill(turn, fill)
-        order = turn.ledger.orders[order.client_id]
-        if report.filled > order.filled or (report.status is OrderStatus.FILLED and order.leaves):
-            self.asker.ask(turn, order)
-        self._settle(turn, order, report)
-
-    def _settle(self, turn: Turn, order: Order, report: OrderReport) -> None:
-        status = report.status
-        if status in (OrderStatus.OPEN, OrderStatus.PARTIAL):
-            # executions alone make an order partial: a status without them only says that the venue has it
-            if order.status in _UNANSWERED:
-                turn.change(order, OrderStatus.OPEN, venue_id=report.venue_id)
-        elif status is not OrderStatus.FILLED and not order.status.terminal:
-            turn.change(order, status, venue_id=report.venue_id, reason=report.reason)
+        self._settle(turn, turn.ledger.orders[order.client_id], report, asked=asked)
         self._after(turn, turn.ledger.orders[order.client_id])
+
+    def _settle(self, turn: Turn, order: Order, report: OrderReport, *, asked: bool) -> None:
+        """Bring an order to where the report says it is; what cannot be believed yet is asked for."""
+        status = report.status
+        if report.filled > order.filled:
+            # its executions come first: an order that ended without them would be nobody's exposure
+            if asked:
+                self.asker.later(turn, order)
+            else:
+                self.asker.ask(turn, order)
+        elif order.status.terminal:
+            if status.resting:
+                self._risen(turn, order, asked=asked)
+        elif status is OrderStatus.FILLED:
+            # a conditional order is finished also when what it made was not filled
+            if asked:
+                turn.change(order, OrderStatus.EXPIRED, reason=report.reason or "ended without being filled")
+            else:
+                self.asker.ask(turn, order)
+        elif status not in (OrderStatus.OPEN, OrderStatus.PARTIAL):
+            turn.change(order, status, venue_id=report.venue_id, reason=report.reason)
+        elif order.status in _UNANSWERED:
+            # executions alone make an order partial: a status without them only says that the venue has it
+            turn.change(order, OrderStatus.OPEN, venue_id=report.venue_id)
+        elif asked and order.status is OrderStatus.PENDING_CANCEL:
+            turn.change(order, status)
+            turn.cancel(turn.ledger.orders[order.client_id])
+
+    def _risen(self, turn: Turn, order: Order, *, asked: bool) -> None:
+        """An order that is over for us stands at the venue: old news, or it must go."""
+        if not asked:
+            self.asker.ask(turn, order)
+            return
+        turn.effects.append(Cancel(client_id=order.client_id, symbol=order.symbol, conditional=order.conditional))
+        self.asker.later(turn, order)
 
     def _after(self, turn: Turn, order: Order) -> None:
         """What an order's new state calls for."""
@@ -127,6 +164,8 @@ class Manager:
             self._entry_ended(turn, order)
         if order.status.terminal:
             self.asker.forget(order.client_id)
+            if order.leg is Leg.EXIT and order.filled < order.qty:
+                turn.timer(f"{EXIT_TIMER}{order.symbol}", EXIT_RETRY_MS)
         self.protection.protect(turn, order.symbol)
 
     def filled(self, turn: Turn, fill: Fill) -> None:
@@ -147,8 +186,7 @@ class Manager:
             turn.note(
                 Level.GOOD, fill.symbol, f"P{order.intent} {verb}: {fill.side} {fill.qty} at {fill.price}", order.by
             )
-            swan = ledger.locks.get(SWAN_LOCK)
-            if swan is not None and swan.until_ns > turn.market_ns and after is not None and after.qty > 0:
+            if _swan(turn) and after is not None and after.qty > 0:
                 turn.note(Level.ALARM, fill.symbol, "a long filled after the black swan: closing it at once")
                 self.protection.leave(turn, after, abs(after.qty))
         elif before is not None:
@@ -178,7 +216,9 @@ class Manager:
         """The answer to a Submit. A stream may have been quicker, so it only ever adds."""
         order = turn.ledger.orders[result.client_id]
         if result.outcome is Outcome.DONE:
-            if result.report is not None:
+            if result.report is None:
+                self.asker.ask(turn, order)
+            else:
                 self.reported(turn, result.report)
         elif result.outcome is Outcome.UNKNOWN:
             if order.status in (OrderStatus.INTENT, OrderStatus.SUBMITTED):
@@ -191,24 +231,25 @@ class Manager:
             self._refused(turn, order, result.code, result.text)
 
     def _refused(self, turn: Turn, order: Order, code: int, text: str) -> None:
+        if code == NOTHING_TO_REDUCE:
+            self.compare(turn)
         if order.leg is Leg.STOP:
             self.protection.stop_refused(turn, order, code, text)
             return
         turn.note(Level.WARN, order.symbol, f"{_leg_name(order)} refused: {text or code}")
-        if order.leg is Leg.EXIT:
-            turn.timer(f"{EXIT_TIMER}{order.symbol}", EXIT_RETRY_MS)
-            turn.snapshot(Venue.BINANCE)
         self._after(turn, turn.ledger.orders[order.client_id])
+        if code == NOTHING_TO_REDUCE and order.leg is Leg.EXIT:
+            turn.timer(f"{EXIT_TIMER}{order.symbol}", REDUCE_ONLY_MS)
 
     def cancelled(self, turn: Turn, result: CancelResult) -> None:
         """The answer to a Cancel. Whatever it is, the order's end is asked for: a fill may have come first."""
         order = turn.ledger.orders.get(result.client_id)
         if order is None or order.status.terminal:
             return
-        if result.outcome is Outcome.UNKNOWN:
-            self.asker.later(turn, order)
-        else:
+        if result.outcome is Outcome.DONE or result.code == NO_SUCH_ORDER:
             self.asker.ask(turn, order)
+        else:
+            self.asker.later(turn, order)
 
     def answered(self, turn: Turn, result: QueryResult) -> None:
         """The answer to a Query."""
@@ -217,8 +258,7 @@ class Manager:
         if order is None:
             return
         if result.outcome is Outcome.DONE and result.report is not None:
-            self.reported(turn, result.report, result.fills)
-            self._follow_up(turn, turn.ledger.orders[order.client_id], result.report)
+            self.reported(turn, result.report, result.fills, asked=True)
         elif order.status.terminal:
             return
         elif result.outcome is Outcome.ABSENT:
@@ -227,19 +267,15 @@ class Manager:
                 self._after(turn, turn.ledger.orders[order.client_id])
             else:
                 self.protection.protect(turn, order.symbol)
+                self.protection.pursue(turn, order.symbol)
         else:
             self.asker.later(turn, order, 1_000)
 
-    def _follow_up(self, turn: Turn, order: Order, report: OrderReport) -> None:
-        if report.filled > order.filled:
-            self.asker.later(turn, order)
-        elif order.status is OrderStatus.PENDING_CANCEL and report.status in (OrderStatus.OPEN, OrderStatus.PARTIAL):
-            turn.change(order, report.status)
-            turn.cancel(turn.ledger.orders[order.client_id])
-
     def stranger(self, turn: Turn, cid: str, symbol: str) -> None:
         """An order that the journal does not know. Another Nexus on the account stops every entry of ours."""
-        if is_foreign_nexus(cid, turn.ledger.instance) and Latch.PROTECT_ONLY not in turn.ledger.latches:
+        ledger = turn.ledger
+        foreign = is_foreign_nexus(cid, ledger.instance) or is_newer(cid, ledger.instance, ledger.epoch)
+        if foreign and Latch.PROTECT_ONLY not in ledger.latches:
             reason = f"another Nexus writes on this account: order {cid} on {symbol}"
             turn.record(LatchSet(at_ns=turn.at_ns, latch=Latch.PROTECT_ONLY, on=True, by="bot", reason=reason))
             turn.note(Level.ALARM, symbol, reason)
@@ -251,10 +287,11 @@ class Manager:
         for report in event.positions:
             self.venue_qty[report.symbol] = report.qty
             self.liquidation[report.symbol] = report.liquidation
-            if self._drifts(turn, report.symbol):
+            if self.drifts(turn, report.symbol):
                 turn.timer(f"{DRIFT_TIMER}{report.symbol}", DRIFT_MS)
 
-    def _drifts(self, turn: Turn, symbol: str) -> bool:
+    def drifts(self, turn: Turn, symbol: str) -> bool:
+        """Venue and ledger disagree on what is held, by the last that each of them heard."""
         position = turn.ledger.positions.get(symbol)
         ours = 0 if position is None else position.qty
         return self.venue_qty.get(symbol, 0) != ours + turn.ledger.foreign.get(symbol, 0)
@@ -272,11 +309,12 @@ class Manager:
     def pulse(self, turn: Turn) -> None:
         """Four times a second: ask for silent orders, and leave positions whose time is over."""
         for order in list(turn.ledger.alive()):
-            if order.leg in (Leg.ENTRY, Leg.EXIT) and order.status is not OrderStatus.INTENT:
-                self.asker.poll(turn, order, POLL_NS)
+            if order.status is not OrderStatus.INTENT:
+                self.asker.poll(turn, order, POLL_NS[order.leg])
         for position in list(turn.ledger.positions.values()):
-            plan = position.plan
-            if plan.time_stop_ns and turn.market_ns - position.opened_market_ns >= plan.time_stop_ns:
+            over = position.plan.time_stop_ns and _held_ns(turn, position) >= position.plan.time_stop_ns
+            # nothing of the machine's touches a short in a black swan but its stop and its target
+            if over and not exit_owed(turn, position) and (position.qty > 0 or not _swan(turn)):
                 self.protection.leave(turn, position, abs(position.qty))
 
     def _ask(self, turn: Turn, cid: str) -> None:
@@ -290,14 +328,21 @@ class Manager:
             turn.note(Level.INFO, order.symbol, f"P{order.intent}: entry not filled in time, cancelling the rest")
             turn.cancel(order)
 
-    def _exit_again(self, turn: Turn, symbol: str) -> None:
-        position = turn.ledger.positions.get(symbol)
-        if position is not None:
-            self.protection.leave(turn, position, abs(position.qty))
-
     def _still_drifting(self, turn: Turn, symbol: str) -> None:
-        if self._drifts(turn, symbol):
-            turn.snapshot(Venue.BINANCE)
+        if self.drifts(turn, symbol):
+            self.compare(turn)
+
+
+def _held_ns(turn: Turn, position: Position) -> int:
+    """Market time since the position began; real time where it began before this process knew the market's."""
+    if position.opened_market_ns:
+        return turn.market_ns - position.opened_market_ns
+    return turn.at_ns - position.opened_ns
+
+
+def _swan(turn: Turn) -> bool:
+    lock = turn.ledger.locks.get(SWAN_LOCK)
+    return lock is not None and lock.until_ns > turn.market_ns
 
 
 def _leg_name(order: Order) -> str:

@@ -15,12 +15,19 @@ from nexus_engine.servos.asking import Asker
 RETRY_TIMER: Final = "protect:"
 DEADLINE_TIMER: Final = "naked:"
 RETRY_MS: Final = 200
+REDUCE_ONLY_MS: Final = 1_000
+"""After the venue said that there is nothing to reduce: the account is read again first."""
 PATIENCE_NS: Final = 700_000_000
 """How long a stop that was sent may stay unanswered before another is tried: it is reduce-only, one too many is
 harmless."""
 RESTART_MS: Final = 3_000
 """What a position found naked at a start has, instead of the configured limit."""
-EXIT_PATIENCE_NS: Final = 5_000_000_000
+CRASHING_MS: Final = 1_000
+"""What it has when it was naked through the whole run before this one too: crashing must not buy it time."""
+EXIT_TIMER: Final = "exit:"
+EXIT_RETRY_MS: Final = 300
+EXIT_PATIENCE_MS: Final = 2_000
+"""How long an exit at market may stay unfilled before another is sent: both are reduce-only, nothing can flip."""
 
 
 class Protection:
@@ -31,6 +38,8 @@ class Protection:
         self._asker = asker
         self._naked_mono: dict[str, int] = {}
         """Monotonic instant at which the patience with a naked position ends, by symbol."""
+        self._not_before: dict[str, int] = {}
+        """Monotonic instant of the next try after a refusal, by symbol: whatever happens meanwhile."""
 
     def protect(self, turn: Turn, symbol: str) -> None:
         """Look at one symbol and do what is missing. Safe to call at any time."""
@@ -50,7 +59,7 @@ class Protection:
         if self._leaving(turn, position):
             return
         waiting = [order for order in exact if self._may_still_come(turn, order)]
-        if not waiting:
+        if not waiting and turn.mono_ns >= self._not_before.get(symbol, 0):
             self._place_stop(turn, position, need)
 
     def deadline(self, turn: Turn, symbol: str) -> None:
@@ -67,9 +76,16 @@ class Protection:
         turn.timer(f"{DEADLINE_TIMER}{symbol}", self._risk.naked_ms)
 
     def leave(self, turn: Turn, position: Position, qty: Decimal, by: str = "bot") -> None:
-        """Close `qty` of a position at market, reduce-only, unless that is under way already."""
+        """Close `qty` of a position at market, reduce-only, unless that is under way already.
+
+        Leaving with all of it takes back what may still enter, and is pursued until nothing is held.
+        """
         if self._leaving(turn, position):
             return
+        if qty >= abs(position.qty):
+            for entry in list(turn.ledger.alive(position.symbol, Leg.ENTRY)):
+                turn.cancel(entry)
+            turn.timer(f"{EXIT_TIMER}{position.symbol}", EXIT_PATIENCE_MS)
         turn.submit(
             leg=Leg.EXIT,
             symbol=position.symbol,
@@ -81,6 +97,16 @@ class Protection:
             by=by,
         )
 
+    def pursue(self, turn: Turn, symbol: str) -> None:
+        """An exit was refused, has ended short or says nothing: send another while one of the whole is still owed."""
+        position = turn.ledger.positions.get(symbol)
+        if position is None or not exit_owed(turn, position):
+            return
+        if self._leaving(turn, position):
+            turn.timer(f"{EXIT_TIMER}{symbol}", EXIT_RETRY_MS)
+        else:
+            self.leave(turn, position, abs(position.qty))
+
     def stop_refused(self, turn: Turn, order: Order, code: int, text: str) -> None:
         """The venue would not take a stop."""
         position = turn.ledger.positions.get(order.symbol)
@@ -91,13 +117,19 @@ class Protection:
             turn.note(Level.ALARM, order.symbol, "price is beyond the stop already: closing at market")
             self.leave(turn, position, abs(position.qty))
             return
-        turn.timer(f"{RETRY_TIMER}{order.symbol}", RETRY_MS)
+        after_ms = REDUCE_ONLY_MS if code == NOTHING_TO_REDUCE else RETRY_MS
+        self._not_before[order.symbol] = turn.mono_ns + after_ms * 1_000_000
+        turn.timer(f"{RETRY_TIMER}{order.symbol}", after_ms)
 
-    def resume(self, turn: Turn) -> None:
-        """At a start: the snapshot confirms what stood before; what is naked has its limit from now."""
+    def resume(self, turn: Turn, earlier_ns: int) -> None:
+        """At a start: the snapshot confirms what stood before; what is naked has its limit from now. The run before
+        this one began at `earlier_ns`."""
         for position in turn.ledger.positions.values():
             if position.naked_since_ns is not None:
-                self._start_clock(turn, position.symbol, RESTART_MS)
+                crashing = position.naked_since_ns <= earlier_ns
+                self._start_clock(turn, position.symbol, CRASHING_MS if crashing else RESTART_MS)
+            if exit_owed(turn, position):
+                turn.timer(f"{EXIT_TIMER}{position.symbol}", EXIT_RETRY_MS)
 
     def naked_left_ms(self, symbol: str, mono_ns: int) -> int | None:
         """What is left of the patience with a naked position; None when it is covered."""
@@ -182,19 +214,23 @@ class Protection:
     def _leaving(self, turn: Turn, position: Position) -> bool:
         """An exit at market for the whole of it is under way and may be believed."""
         return any(
-            order.leaves >= abs(position.qty) and _fresh(turn, order, EXIT_PATIENCE_NS)
+            order.leaves >= abs(position.qty)
+            and _fresh(turn, order, EXIT_PATIENCE_MS * 1_000_000)
+            and not self._asker.missed(order.client_id)
             for order in turn.ledger.alive(position.symbol, Leg.EXIT)
         )
 
     def _sweep(self, turn: Turn, symbol: str) -> None:
         """Nothing is held: what was there to leave it goes."""
         self._naked_mono.pop(symbol, None)
+        self._not_before.pop(symbol, None)
         for order in list(turn.ledger.alive(symbol)):
             if order.leg is not Leg.ENTRY and not _unanswered_exit(turn, order):
                 turn.cancel(order)
 
 
 WOULD_TRIGGER: Final = -2021
+NOTHING_TO_REDUCE: Final = -2022
 
 
 def _stands(order: Order) -> bool:
@@ -204,6 +240,15 @@ def _stands(order: Order) -> bool:
 def _fresh(turn: Turn, order: Order, patience_ns: int) -> bool:
     """The order changed that recently. A monotonic stamp of an earlier boot may lie in the future: not fresh."""
     return 0 <= turn.mono_ns - order.changed_mono_ns < patience_ns
+
+
+def exit_owed(turn: Turn, position: Position) -> bool:
+    """An exit of all that is left was sent and has not filled, however it ended. Known from the orders alone, so a
+    restart goes on with it."""
+    return any(
+        order.leg is Leg.EXIT and order.intent == position.intent and order.qty - order.filled >= abs(position.qty)
+        for order in turn.ledger.orders.values()
+    )
 
 
 def _unanswered_exit(turn: Turn, order: Order) -> bool:

@@ -1,13 +1,13 @@
 """Journal against venue: at every start, after every outage, and whenever they disagree."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Final
 
 from nexus_engine.model.effects import Cancel
 from nexus_engine.model.events import VenueSnapshot
 from nexus_engine.model.facts import ForeignSeen, LatchSet, PositionLost, Reconciled, WalletSeen
-from nexus_engine.model.orders import ZERO, OrderReport, PositionReport, is_ours
+from nexus_engine.model.orders import ZERO, PositionReport, is_newer, is_ours
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import Latch, Level, OrderStatus, Venue
 from nexus_engine.servos.manager import Manager
@@ -15,9 +15,9 @@ from nexus_engine.servos.manager import Manager
 TIMER: Final = "reconcile"
 ROUND_MS: Final = 500
 FAILED_MS: Final = 2_000
-ROUNDS: Final = 20
-"""Rounds that may differ before the account goes PROTECT-ONLY: a reconcile that cannot finish is said, not retried for
-ever in silence."""
+PATIENCE_NS: Final = 30_000_000_000
+"""How long a comparison may stay open before the account goes PROTECT-ONLY: one that cannot finish is said, not retried
+for ever in silence. Longer than the two looks that prove an order absent."""
 REGULAR_MS: Final = 60_000
 
 
@@ -27,48 +27,46 @@ class Reconciler:
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
         self._asked_mono = 0
-        self._rounds = 0
+        self._awaited = False
+        self._wanted = False
+        self._open_since: int | None = None
+        self._doubts: dict[str, Decimal] = {}
+        """What the venue held at the last look, by symbol, where that was not what we expect."""
+        self._differences: list[str] = []
+        manager.compare = self.ask
         self._restored: frozenset[str] = frozenset()
         """Orders of an earlier run: their monotonic stamps mean nothing."""
         self._told: frozenset[str] = frozenset()
         self.done = False
         """The last comparison ended without an open question."""
 
-    def resume(self, turn: Turn) -> None:
-        """A run begins."""
+    def resume(self, turn: Turn, earlier_ns: int) -> None:
+        """A run begins. Entries of an earlier one are taken back: what was seen when they were decided is gone."""
         self._restored = frozenset(order.client_id for order in turn.ledger.alive())
-        self._manager.protection.resume(turn)
+        self._manager.cancel_entries(turn)
+        self._manager.protection.resume(turn, earlier_ns)
 
     def ask(self, turn: Turn) -> None:
-        """Have the account read."""
+        """Have the account read; one reading at a time, so that an answer's age is known."""
+        if self._awaited:
+            self._wanted = True
+            return
+        self._awaited, self._wanted = True, False
         self._asked_mono = turn.mono_ns
         turn.snapshot(Venue.BINANCE)
 
     def distrust(self, turn: Turn) -> None:
         """Something may have been missed (a stream was down): no entries until compared again."""
         self.done = False
-        self._rounds = 0
+        self._open_since = None
         self.ask(turn)
 
     def snapshot(self, turn: Turn, event: VenueSnapshot, marks: Mapping[str, Decimal]) -> None:
         """The venue's account arrived. `marks` value what someone else has closed."""
-        if not event.ok:
-            self._again(turn, FAILED_MS, f"the account cannot be read: {event.reason}")
-            return
-        ledger = turn.ledger
-        if event.wallet != ledger.wallet:
-            turn.record(WalletSeen(at_ns=turn.at_ns, wallet=event.wallet))
-        differences = [*self._orders(turn, event)]
-        # before anything else is settled, what we hold gets its stop
-        for symbol in list(ledger.positions):
-            self._manager.protection.protect(turn, symbol)
-        if self._manager.asker.busy or any(order.status is OrderStatus.UNKNOWN for order in ledger.alive()):
-            self._again(turn, ROUND_MS, "orders of ours are still being asked for")
-            return
-        differences += self._positions(turn, {report.symbol: report for report in event.positions}, marks)
-        for symbol in {*ledger.positions, *(order.symbol for order in ledger.alive())}:
-            self._manager.protection.protect(turn, symbol)
-        self._finish(turn, tuple(differences))
+        self._awaited = False
+        self._compare(turn, event, marks)
+        if self._wanted:
+            self.ask(turn)
 
     def timer(self, turn: Turn) -> None:
         """Time to look (again)."""
@@ -76,40 +74,67 @@ class Reconciler:
 
     # ---- inside ------------------------------------------------------------------------------------------------------
 
-    def _orders(self, turn: Turn, event: VenueSnapshot) -> list[str]:
-        ledger, manager = turn.ledger, self._manager
-        differences = []
-        for fill in sorted(event.fills, key=lambda fill: (fill.venue_ns, fill.trade_id)):
+    def _compare(self, turn: Turn, event: VenueSnapshot, marks: Mapping[str, Decimal]) -> None:
+        if not event.ok:
+            self._again(turn, FAILED_MS, f"the account cannot be read: {event.reason}")
+            return
+        ledger = turn.ledger
+        if event.wallet != ledger.wallet:
+            turn.record(WalletSeen(at_ns=turn.at_ns, wallet=event.wallet))
+        self._orders(turn, event)
+        # before anything else is settled, what we hold gets its stop
+        for symbol in list(ledger.positions):
+            self._manager.protection.protect(turn, symbol)
+        self._orphans(turn, event)
+        asked = {order.symbol for order in ledger.alive() if self._manager.asker.open(order)}
+        self._positions(turn, {report.symbol: report for report in event.positions}, marks, asked)
+        for symbol in sorted({*ledger.positions, *(order.symbol for order in ledger.alive())}):
+            self._manager.protection.protect(turn, symbol)
+        if asked or self._doubts:
+            what = sorted({*asked, *self._doubts})
+            self._again(turn, ROUND_MS, f"open questions on {', '.join(what)}")
+        else:
+            self._finish(turn)
+
+    def _orders(self, turn: Turn, event: VenueSnapshot) -> None:
+        ledger, manager, differences = turn.ledger, self._manager, self._differences
+        for fill in sorted(event.fills, key=lambda fill: (fill.venue_ns, len(fill.trade_id), fill.trade_id)):
             if fill.client_id in ledger.orders and not ledger.has_trade(fill):
                 differences.append(f"{fill.symbol}: a fill of {fill.client_id} that we had not seen")
                 manager.filled(turn, fill)
-        listed = {report.client_id: report for report in event.orders}
-        for order in list(ledger.alive()):
-            report = listed.get(order.client_id)
-            if report is not None:
+        listed = {report.client_id for report in event.orders}
+        for report in event.orders:
+            if report.client_id in ledger.orders:
                 manager.reported(turn, report)
-            elif order.client_id in self._restored or order.changed_mono_ns <= self._asked_mono:
+        for order in list(ledger.alive()):
+            if order.client_id in listed:
+                continue
+            if order.client_id in self._restored or order.changed_mono_ns <= self._asked_mono:
                 if order.status.resting and order.status is not OrderStatus.PENDING_CANCEL:
                     differences.append(f"{order.symbol}: {order.client_id} is not at the venue any more")
                     turn.change(order, OrderStatus.UNKNOWN, reason="not in the venue's lists")
                 manager.asker.ask(turn, ledger.orders[order.client_id])
-        for report in listed.values():
-            if report.client_id not in ledger.orders:
-                differences.extend(self._unknown(turn, report))
-        return differences
 
-    def _unknown(self, turn: Turn, report: OrderReport) -> list[str]:
-        if is_ours(report.client_id, turn.ledger.instance):
-            turn.effects.append(
-                Cancel(client_id=report.client_id, symbol=report.symbol, conditional=report.conditional)
-            )
-            return [f"{report.symbol}: cancelled {report.client_id}, ours but not in the journal"]
-        self._manager.stranger(turn, report.client_id, report.symbol)
-        return []
-
-    def _positions(self, turn: Turn, venue: Mapping[str, PositionReport], marks: Mapping[str, Decimal]) -> list[str]:
+    def _orphans(self, turn: Turn, event: VenueSnapshot) -> None:
+        """Orders that the journal does not know: ours go, once what we hold has its own stop on the way."""
         ledger = turn.ledger
-        differences = []
+        for report in event.orders:
+            cid, symbol = report.client_id, report.symbol
+            if cid in ledger.orders:
+                continue
+            if is_ours(cid, ledger.instance) and not is_newer(cid, ledger.instance, ledger.epoch):
+                turn.effects.append(Cancel(client_id=cid, symbol=symbol, conditional=report.conditional))
+                self._differences.append(f"{symbol}: cancelled {cid}, ours but not in the journal")
+            else:
+                self._manager.stranger(turn, cid, symbol)
+
+    def _positions(
+        self, turn: Turn, venue: Mapping[str, PositionReport], marks: Mapping[str, Decimal], asked: Collection[str]
+    ) -> None:
+        """Adopt what the venue holds, where two looks in a row agree: a reading races with the fills' events. Symbols
+        with orders that are `asked` for wait."""
+        ledger, differences = turn.ledger, self._differences
+        doubts, self._doubts = self._doubts, {}
         for symbol in sorted({*venue, *ledger.positions, *ledger.foreign}):
             report = venue.get(symbol)
             held = ZERO if report is None else report.qty
@@ -117,6 +142,11 @@ class Reconciler:
             self._manager.liquidation[symbol] = None if report is None else report.liquidation
             position = ledger.positions.get(symbol)
             ours = ZERO if position is None else position.qty
+            if held == ours + ledger.foreign.get(symbol, ZERO):
+                continue
+            if symbol in asked or doubts.get(symbol) != held:
+                self._doubts[symbol] = held
+                continue
             if position is not None and not _holds(held, ours):
                 left = held if held * ours > 0 else ZERO
                 price = marks.get(symbol, position.entry)
@@ -128,9 +158,10 @@ class Reconciler:
                 turn.record(ForeignSeen(at_ns=turn.at_ns, symbol=symbol, qty=foreign))
                 if foreign:
                     differences.append(f"{symbol}: {foreign} that is not ours; counted, not touched")
-        return differences
 
-    def _finish(self, turn: Turn, differences: tuple[str, ...]) -> None:
+    def _finish(self, turn: Turn) -> None:
+        differences = tuple(dict.fromkeys(self._differences))
+        self._differences.clear()
         told = frozenset(differences)
         if not self.done or told - self._told:
             turn.record(Reconciled(at_ns=turn.at_ns, ok=True, differences=differences))
@@ -142,12 +173,13 @@ class Reconciler:
                 )
         self._told = told
         self.done = True
-        self._rounds = 0
+        self._open_since = None
         turn.timer(TIMER, REGULAR_MS)
 
     def _again(self, turn: Turn, after_ms: int, reason: str) -> None:
-        self._rounds += 1
-        if self._rounds >= ROUNDS and Latch.PROTECT_ONLY not in turn.ledger.latches:
+        if self._open_since is None:
+            self._open_since = turn.mono_ns
+        if turn.mono_ns - self._open_since >= PATIENCE_NS and Latch.PROTECT_ONLY not in turn.ledger.latches:
             self.done = False
             reason = f"cannot reconcile with the venue: {reason}"
             turn.record(LatchSet(at_ns=turn.at_ns, latch=Latch.PROTECT_ONLY, on=True, by="bot", reason=reason))

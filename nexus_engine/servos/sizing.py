@@ -44,8 +44,8 @@ def size(
     target = None if signal.target is None else instrument.limit(signal.target, side.opposite)
     fee = Decimal(repr(instrument.taker_fee))
     per_unit = distance + (limit_price + stop_price) * fee + stop_price * Decimal(repr(STOP_SLIPPAGE))
-    budget = percent_of(min(signal.risk_pct, risk.trade_risk_pct) * scale, equity)
-    qty = min(instrument.quantity(budget / per_unit), instrument.market_max_qty)
+    budget = percent_of(min(signal.risk_pct, risk.trade_risk_pct), equity)
+    qty = instrument.quantity(min(budget / per_unit, instrument.market_max_qty) * Decimal(repr(scale)))
     if qty < instrument.min_qty or qty * limit_price < instrument.min_notional:
         return f"{budget:.2f} of risk buys less than the smallest order ({qty * limit_price:.2f})"
     worst = qty * per_unit

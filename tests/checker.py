@@ -1,0 +1,117 @@
+"""What must never happen, looked for in the venue's own books while a world runs."""
+
+import asyncio
+from decimal import Decimal
+
+from world import World, leg_of
+
+from nexus_engine.model.config import percent_of
+from nexus_engine.model.orders import ZERO
+from nexus_engine.model.words import Leg
+
+NAKED_S = 6.0
+"""Longest naked time on a wire that loses a fifth of everything: a second to find a silent fill, two of patience, and
+the exit's own failures."""
+LOOK_S = 0.05
+LEEWAY = Decimal("1.05")
+"""Price may move an exposure over its limit; an order may not."""
+
+
+class Checker:
+    """Looks at a world twenty times a second. `found` is what broke, `naked_s` every stretch without a stop."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._bare: dict[str, float] = {}
+        self._fills = 0
+        self._intents: dict[str, str] = {}
+        self.found: list[str] = []
+        self.naked_s: list[float] = []
+        self.entries = 0
+
+    async def run(self) -> None:
+        while True:
+            self.look()
+            await asyncio.sleep(LOOK_S)
+
+    def look(self) -> None:
+        for symbol in self._world.tape.symbols:
+            self._naked(symbol)
+            self._one_entry(symbol)
+        self._exposure()
+        self._executions()
+
+    def _report(self, text: str) -> None:
+        self.found.append(f"{self._world.s:.2f} s: {text}")
+
+    def _naked(self, symbol: str) -> None:
+        world = self._world
+        if world.wire.dead:
+            self._bare.pop(symbol, None)
+        elif world.protected(symbol):
+            since_s = self._bare.pop(symbol, None)
+            if since_s is not None:
+                self.naked_s.append(world.s - since_s)
+        else:
+            since_s = self._bare.setdefault(symbol, world.s)
+            if NAKED_S < world.s - since_s < NAKED_S + LOOK_S:
+                self._report(f"{symbol} naked for {NAKED_S} s")
+
+    def _one_entry(self, symbol: str) -> None:
+        entries = [order.client_id for order in self._world.resting(symbol) if not order.reduce_only]
+        if len(entries) > 1:
+            self._report(f"{symbol}: entries side by side: {entries}")
+
+    def _exposure(self) -> None:
+        world, risk = self._world, self._world.directive.risk
+        wallet = world.venue.account.ledger.wallet
+        total = ZERO
+        for symbol in world.tape.symbols:
+            price = Decimal(repr(world.tape.price(symbol)))
+            step = world.tape.specs[symbol].step
+            coming = sum((order.left_lots * step for order in world.resting(symbol) if not order.reduce_only), ZERO)
+            here = (abs(world.held(symbol)) + coming) * price
+            total += here
+            if here > percent_of(risk.symbol_exposure_pct, wallet) * LEEWAY:
+                self._report(f"{symbol}: exposure {here:.0f}")
+        if total > percent_of(risk.account_exposure_pct, wallet) * LEEWAY:
+            self._report(f"exposure {total:.0f}")
+
+    def _executions(self) -> None:
+        """Each new execution in the venue's books: entries build what nobody else builds, the others only reduce."""
+        account = self._world.venue.account.ledger
+        for fill in account.fills[self._fills :]:
+            order = account.orders[fill.order_id]
+            leg = leg_of(order.client_id)
+            if leg is Leg.ENTRY:
+                intent = order.client_id.rpartition("-")[2].partition("e")[0]
+                if self._intents.setdefault(fill.symbol, intent) != intent:
+                    self._report(f"{order.client_id} adds to the position of P{self._intents[fill.symbol]}")
+            elif leg is not None and not order.reduce_only:
+                self._report(f"{order.client_id} could flip")
+            if not self._world.held(fill.symbol):
+                self._intents.pop(fill.symbol, None)
+        self._fills = len(account.fills)
+
+    def end(self) -> list[str]:
+        """After the faults have stopped: venue, ledger and journal say the same."""
+        world = self._world
+        if not world.converged():
+            known = sorted(order.client_id + " " + order.status for order in world.ledger.alive())
+            there = [order.client_id for symbol in world.tape.symbols for order in world.resting(symbol)]
+            there += [algo.client_id for symbol in world.tape.symbols for algo in world.stops(symbol)]
+            held = {symbol: (world.held(symbol), world.ours(symbol)) for symbol in world.tape.symbols}
+            self._report(f"not converged: here {known}, there {there}, held and ours {held}")
+        if world.ledger.foreign:
+            self._report(f"taken for foreign: {world.ledger.foreign}")
+        for number, (kept, folded) in enumerate(world.sealed()):
+            if kept != folded:
+                self._report(f"the journal folds to another state at seal {number}")
+                break
+        account = world.venue.account.ledger
+        entries = [cid for cid in (order.client_id for order in account.orders.values()) if leg_of(cid) is Leg.ENTRY]
+        intents = [cid.rpartition("-")[2].partition("e")[0] for cid in entries]
+        if len(set(intents)) != len(intents):
+            self._report(f"an intent was sent twice: {entries}")
+        self.entries = len(entries)
+        return self.found

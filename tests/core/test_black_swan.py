@@ -1,0 +1,105 @@
+"""BTC falls out of the sky: longs go, shorts stay."""
+
+import pytest
+from faulty import LOST_AFTER, LOST_BEFORE, Fault
+from world import BTC, SOL, World, virtual
+
+from nexus_engine.model.facts import SWAN_LOCK
+from nexus_engine.model.words import Leg, Side
+
+
+async def calm() -> World:
+    """A world whose guards have seen enough to know a fall."""
+    world = await World().start().ready()
+    await world.run(10.0)
+    return world
+
+
+async def crash(world: World, to: float = 88_000.0) -> float:
+    """Let BTC fall; returns the instant at which the guard tripped."""
+    world.tape.move(BTC, to)
+    await world.until(lambda: SWAN_LOCK in world.ledger.locks, 10.0)
+    return world.s
+
+
+@virtual
+async def test_longs_are_leaving_within_half_a_second_and_shorts_are_not_touched() -> None:
+    world = await calm()
+    await world.enter(SOL, Side.BUY)
+    await world.enter(BTC, Side.SELL, risk_pct=0.1, target_pct=None, time_stop_ns=20_000_000_000)
+    held = world.held(BTC)
+    tripped_s = await crash(world)
+    await world.until(lambda: world.sent(leg=Leg.EXIT), 0.5)
+    await world.until(lambda: not world.held(SOL), 1.0)
+    assert world.s - tripped_s < 0.5
+    await world.run(30.0)
+    assert world.held(BTC) == held
+    assert world.protected(BTC)
+    exits = [order.symbol for order in world.orders(Leg.EXIT)]
+    assert set(exits) == {SOL}
+
+
+@virtual
+async def test_a_long_that_fills_late_leaves_at_once() -> None:
+    world = await calm()
+    world.wire.faults.append(Fault(call="submit", leg=Leg.ENTRY, kind="slow", delay_s=5.0))
+    world.wish()
+    await world.until(lambda: world.sent(leg=Leg.ENTRY))
+    await crash(world)
+    await world.until(lambda: world.held(), 6.0)
+    filled_s = world.s
+    await world.until(lambda: world.sent(leg=Leg.EXIT), 1.0)
+    await world.until(lambda: not world.held(), 1.0)
+    assert world.s - filled_s < 0.6
+    await world.run(3.0)
+    assert world.converged()
+
+
+@virtual
+async def test_no_long_is_opened_while_the_lock_holds_and_shorts_may() -> None:
+    world = await calm()
+    await crash(world)
+    await world.run(3.0)
+    world.wish(SOL, Side.BUY)
+    await world.run(2.0)
+    assert not world.sent(leg=Leg.ENTRY)
+    await world.enter(SOL, Side.SELL)
+
+
+@pytest.mark.parametrize("kind", [LOST_BEFORE, LOST_AFTER])
+@virtual
+async def test_an_exit_whose_answer_is_lost_in_the_swan_does_not_flip(kind: str) -> None:
+    world = await calm()
+    await world.enter()
+    world.wire.faults.append(Fault(call="submit", leg=Leg.EXIT, kind=kind, delay_s=0.5))
+    await crash(world)
+    await world.until(lambda: not world.held(), 4.0)
+    await world.run(15.0)
+    assert world.held() == 0
+    assert world.converged()
+
+
+@virtual
+async def test_the_swan_goes_on_after_a_kill() -> None:
+    world = await calm()
+    await world.enter()
+    world.wire.faults.append(Fault(call="submit", leg=Leg.EXIT, kind=LOST_BEFORE, delay_s=9.0))
+    await crash(world)
+    await world.kill()
+    assert world.held()
+    world.start()
+    assert await world.until(lambda: not world.held(), 3.0) < 1.5
+    await world.run(12.0)
+    assert world.converged()
+
+
+@virtual
+async def test_the_windows_know_the_past_before_the_first_tick() -> None:
+    world = World()
+    world.tell_past(BTC, world.past_minutes(95_000.0))
+    assert world.engine.market.now_ns > 0
+    for step in range(40):
+        world.tick(BTC, 90_000.0, step)
+    falls = dict(world.engine.shield._swan.falls(world.engine.market.now_ns))
+    assert falls[5] > 5.0
+    assert falls[15] > 5.0

@@ -1,0 +1,124 @@
+"""The engine as a machine: what a turn leaves behind, what blocks entries, what a view changes."""
+
+import pytest
+from world import BTC, SOL, World, virtual
+
+from nexus_engine.core import accounting
+from nexus_engine.model.events import FeedStatus, JournalFailed, TimerFired
+from nexus_engine.model.facts import Noted
+from nexus_engine.model.view import ViewRequest
+from nexus_engine.model.words import Latch, Leg, Level, Side, Venue
+
+
+@virtual
+async def test_what_a_failed_turn_has_done_is_recorded_with_the_next() -> None:
+    world = await World().start().ready()
+    at_ns, mono_ns = world.now()
+    engine, hands = world.engine, world.engine.manager
+
+    def breaks(turn: object) -> None:
+        hands.protection.leave(turn, world.ledger.positions[SOL], world.ours())  # type: ignore[arg-type]
+        raise ZeroDivisionError
+
+    await world.enter()
+    hands.pulse = breaks  # type: ignore[method-assign]
+    with pytest.raises(ZeroDivisionError):
+        engine.on(TimerFired(at_ns=at_ns, mono_ns=mono_ns, key="pulse"))
+    del hands.pulse
+    await world.run(1.0)
+    assert all(kept == folded for kept, folded in world.sealed())
+    assert world.sent(leg=Leg.EXIT)
+    await world.until(lambda: not world.held(), 2.0)
+
+
+@virtual
+async def test_entries_wait_for_the_accounts_stream() -> None:
+    world = await World().start().ready()
+    at_ns, mono_ns = world.now()
+    world.carrier.post(FeedStatus(at_ns=at_ns, mono_ns=mono_ns, venue=Venue.BINANCE, feed="user", up=False))
+    assert world.blocked == "the account's stream is down"
+    world.carrier.post(FeedStatus(at_ns=at_ns, mono_ns=mono_ns, venue=Venue.BINANCE, feed="user", up=True))
+    assert world.blocked == "not reconciled with the venue yet"
+    await world.ready()
+
+
+@virtual
+async def test_a_journal_that_fails_stops_entries_and_keeps_exits() -> None:
+    world = await World().start().ready()
+    await world.enter(BTC, risk_pct=0.1)
+    world.journal.failing = "disk full"
+    world.wish()
+    await world.run(2.0)
+    assert not world.held(SOL)
+    assert Latch.PROTECT_ONLY in world.ledger.latches
+    world.tape.move(BTC, 93_900.0)
+    await world.until(lambda: not world.held(BTC), 3.0)
+
+
+@virtual
+async def test_a_failed_journal_is_said_once() -> None:
+    world = await World().start().ready()
+    for _ in range(3):
+        at_ns, mono_ns = world.now()
+        world.carrier.post(JournalFailed(at_ns=at_ns, mono_ns=mono_ns, reason="disk full"))
+    assert sum("disk full" in note for note in world.notes) == 1
+
+
+@virtual
+async def test_looking_changes_nothing() -> None:
+    world = await World().start().ready()
+    await world.enter()
+    at_ns, mono_ns = world.now()
+    before = world.ledger.digest(), len(world.journal.turns)
+    request = ViewRequest(books=(SOL, BTC), chart=(SOL, "1m"), bars=50)
+    first = world.engine.view(request, at_ns=at_ns, mono_ns=mono_ns)
+    second = world.engine.view(request, at_ns=at_ns, mono_ns=mono_ns)
+    assert second.seq == first.seq + 1
+    assert (world.ledger.digest(), len(world.journal.turns)) == before
+    [row] = second.positions
+    assert (row.stop_state, row.naked_ms, row.side) == ("ok", None, Side.BUY)
+
+
+@virtual
+async def test_equity_and_the_days_result_follow_the_venues_wallet() -> None:
+    world = await World().start().ready()
+    await world.enter()
+    world.tape.move(SOL, 154.0)
+    await world.until(lambda: not world.ours())
+    await world.run(2.0)
+    marks = world.engine.market.marks()
+    wallet = world.venue.account.ledger.wallet
+    assert accounting.equity(world.ledger, marks) == wallet
+    earned = accounting.day_pnl(world.ledger, marks)
+    [trade] = world.ledger.closed
+    assert earned == trade.pnl == world.ledger.day_realised - world.ledger.day_fees
+
+
+@virtual
+async def test_the_loss_streak_pauses_a_strategy_once() -> None:
+    world = await World().start().ready()
+    for _ in range(5):
+        await world.enter(stop_pct=0.3)
+        world.tape.move(SOL, 149.0)
+        await world.until(lambda: not world.ours() and not any(world.ledger.alive()))
+        world.tape.move(SOL, 150.0)
+        await world.run(1.5)
+    world.wish()
+    await world.run(2.0)
+    assert not world.held()
+    assert sum("pauses" in note for note in world.notes) == 1
+    await world.kill()
+    await world.start().ready()
+    world.wish()
+    await world.run(2.0)
+    assert not world.held()
+
+
+@virtual
+async def test_lines_of_the_log_are_facts_too() -> None:
+    world = await World().start().ready()
+    await world.enter()
+    said = [fact.text for fact in world.journal.facts() if isinstance(fact, Noted)]
+    rows = [row.text for row in world.engine.notebook.rows]
+    assert rows == said
+    assert any(fact.level is Level.GOOD for fact in world.journal.facts() if isinstance(fact, Noted))

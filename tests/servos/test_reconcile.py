@@ -1,0 +1,159 @@
+"""Journal against venue: what is ours, what is not, and what to do when nobody can say."""
+
+from decimal import Decimal
+
+from faulty import LOST_BEFORE, REFUSED, Fault, Rates
+from world import BTC, SOL, World, virtual
+
+from nexus_engine.core import accounting
+from nexus_engine.model.commands import ClosePosition, Release
+from nexus_engine.model.words import Latch, Leg, OrderStatus, Side, TradingState
+
+
+@virtual
+async def test_a_foreign_position_is_counted_and_never_touched() -> None:
+    world = await World().start().ready()
+    world.by_hand(SOL, Side.BUY, "5")
+    await world.until(lambda: world.ledger.foreign.get(SOL) == Decimal(5), 5.0)
+    assert accounting.exposure(world.ledger, world.engine.market.marks()) > 700
+    world.wish()
+    await world.run(5.0)
+    assert world.said("that is not ours")
+    assert not world.sent()
+    assert world.held() == 5
+    world.by_hand(SOL, Side.SELL, "5", "web_2")
+    await world.until(lambda: not world.ledger.foreign, 5.0)
+    await world.enter()
+
+
+@virtual
+async def test_no_entry_leaves_on_a_foreign_quantity_that_was_only_just_told() -> None:
+    world = await World().start().ready()
+    world.by_hand(SOL, Side.BUY, "5")
+    world.wish()
+    await world.run(1.4)
+    assert not world.sent()
+
+
+@virtual
+async def test_a_position_closed_by_hand_is_lost_to_us_and_its_orders_go() -> None:
+    world = await World().start().ready()
+    position = await world.enter()
+    world.by_hand(SOL, Side.SELL, str(position.qty))
+    await world.until(lambda: not world.ours(), 6.0)
+    await world.until(lambda: not world.resting() and not world.stops(), 3.0)
+    await world.until(world.converged, 1.0)
+    assert len(world.ledger.closed) == 1
+
+
+@virtual
+async def test_a_person_taking_part_of_it_leaves_the_rest_protected() -> None:
+    world = await World().start().ready()
+    position = await world.enter()
+    world.by_hand(SOL, Side.SELL, "1")
+    await world.until(lambda: world.ours() == position.qty - 1, 6.0)
+    await world.until(lambda: world.stop_qty() == [position.qty - 1], 3.0)
+    await world.run(2.0)
+    assert world.converged()
+
+
+@virtual
+async def test_an_order_of_another_nexus_stops_our_entries() -> None:
+    world = await World().start().ready()
+    await world.enter()
+    world.by_hand("BTCUSDT", Side.BUY, "0.01", "nxother-1-1e1", price="90000")
+    await world.until(lambda: Latch.PROTECT_ONLY in world.ledger.latches, 3.0)
+    assert world.ledger.state is TradingState.REDUCING
+    assert world.resting("BTCUSDT")
+    assert world.protected()
+
+
+@virtual
+async def test_a_later_writer_of_our_own_journal_is_another_nexus() -> None:
+    world = await World().start().ready()
+    world.by_hand("BTCUSDT", Side.BUY, "0.01", "nxtest-9-1e1", price="90000")
+    await world.until(lambda: Latch.PROTECT_ONLY in world.ledger.latches, 3.0)
+    await world.run(70.0)
+    assert world.resting("BTCUSDT")
+
+
+@virtual
+async def test_an_order_of_ours_that_the_journal_does_not_know_is_cancelled() -> None:
+    world = await World().start().ready()
+    world.by_hand("BTCUSDT", Side.BUY, "0.01", "nxtest-1-77e1", price="90000")
+    world.ask_account()
+    await world.until(lambda: not world.resting("BTCUSDT"), 3.0)
+
+
+@virtual
+async def test_a_comparison_that_cannot_finish_is_protect_only_and_said() -> None:
+    world = World()
+    world.wire.faults.append(Fault(call="snapshot", kind=REFUSED, count=0))
+    world.start()
+    await world.run(20.0)
+    assert world.blocked == "not reconciled with the venue yet"
+    await world.until(lambda: Latch.PROTECT_ONLY in world.ledger.latches, 30.0)
+    assert world.said("cannot reconcile with the venue")
+    world.wire.faults.clear()
+    world.command(Release(latch=Latch.PROTECT_ONLY, word="protect_only"))
+    await world.ready()
+    await world.enter()
+
+
+@virtual
+async def test_a_second_look_emits_nothing() -> None:
+    world = await World().start().ready()
+    await world.enter()
+    await world.run(2.0)
+    commits = len(world.journal.turns)
+    world.ask_account()
+    await world.run(0.5)
+    assert len(world.journal.turns) == commits
+
+
+@virtual
+async def test_a_liquidation_is_booked_and_the_rest_goes() -> None:
+    world = await World().start().ready()
+    position = await world.enter()
+    world.by_hand(SOL, Side.SELL, str(position.qty), "autoclose-1")
+    await world.until(lambda: not world.ours(), 6.0)
+    assert world.said("closed by someone else")
+    await world.until(world.converged, 3.0)
+
+
+@virtual
+async def test_a_run_that_begins_beside_foreign_orders_leaves_them_alone() -> None:
+    world = World()
+    world.by_hand("BTCUSDT", Side.BUY, "0.01", "web_7", price="90000")
+    await world.start().ready()
+    await world.enter()
+    await world.run(5.0)
+    assert [order.client_id for order in world.resting("BTCUSDT")] == ["web_7"]
+    assert Latch.PROTECT_ONLY not in world.ledger.latches
+    assert "web_7" not in world.sent("cancel")
+    assert not world.sent(leg=Leg.EXIT)
+
+
+@virtual
+async def test_a_position_that_is_not_there_ends_soon_and_without_a_storm() -> None:
+    world = await World().start().ready()
+    position = await world.enter()
+    world.wire.rates = Rates(calls=0.2)
+    world.wire.faults.append(Fault(call="user", kind="lost", count=0))
+    before = len(world.calls)
+    world.by_hand(SOL, Side.SELL, str(position.qty))
+    world.command(ClosePosition(symbol=SOL))
+    await world.until(lambda: not world.ours(), 12.0)
+    assert len(world.calls) - before < 100
+
+
+@virtual
+async def test_a_symbol_with_an_open_question_does_not_hold_up_the_others() -> None:
+    world = await World().start().ready()
+    position = await world.enter()
+    world.wire.faults.append(Fault(call="submit", leg=Leg.ENTRY, kind=LOST_BEFORE, delay_s=0.1))
+    world.wire.faults.append(Fault(call="query", kind=LOST_BEFORE, count=0, delay_s=0.1))
+    world.wish(BTC, risk_pct=0.1)
+    await world.until(lambda: any(o.status is OrderStatus.UNKNOWN for o in world.ledger.alive(BTC)))
+    world.by_hand(SOL, Side.SELL, str(position.qty))
+    await world.until(lambda: not world.ours(SOL), 6.0)

@@ -1,0 +1,279 @@
+"""A position has its stop at the venue, or is on its way out."""
+
+from decimal import Decimal
+
+import pytest
+from faulty import LOST_AFTER, LOST_BEFORE, REFUSED, Fault
+from world import SOL, World, virtual
+
+from nexus_engine.model.commands import ClosePosition, Halt
+from nexus_engine.model.words import Leg, OrderStatus, ProposalStatus, Side
+
+
+@virtual
+async def test_a_fill_gets_its_stop_within_a_quarter_second() -> None:
+    world = await World().start().ready()
+    world.wish()
+    await world.until(lambda: world.held())
+    assert await world.until(world.protected, 1.0) <= 0.25
+    [stop] = world.stop_qty()
+    assert stop == world.held() == world.ours()
+    await world.until(lambda: world.covered(), 1.0)
+
+
+@virtual
+async def test_a_short_gets_a_buy_stop_above() -> None:
+    world = await World().start().ready()
+    position = await world.enter(side=Side.SELL)
+    assert position.qty < 0
+    [stop] = world.stops()
+    assert stop.side_buy and stop.trigger_ticks > world.tape.mids[SOL]
+
+
+@virtual
+async def test_the_stop_stands_on_the_first_partial_fill_and_grows_with_more() -> None:
+    world = await World().start().ready()
+    world.tape.lots[SOL] = 200
+    world.wish(target_pct=None, limit_pct=0.0)
+    await world.until(lambda: world.covered())
+    first = world.ours()
+    [entry] = world.orders(Leg.ENTRY)
+    assert first < entry.qty
+    sizes = [sum(world.stop_qty())]
+    while world.ours() < entry.qty:
+        await world.until(lambda: world.ours() > sizes[-1] or world.ours() == entry.qty)
+        await world.until(world.protected, 0.3)
+        sizes.append(sum(world.stop_qty()))
+        await world.run(0.3)
+    await world.run(1.0)
+    assert len(sizes) > 2
+    assert world.stop_qty() == [entry.qty]
+
+
+@virtual
+async def test_a_stop_refused_once_is_sent_again() -> None:
+    world = await World().start().ready()
+    world.wire.faults.append(Fault(call="submit", leg=Leg.STOP, kind=REFUSED, code=-4120))
+    world.wish()
+    await world.until(lambda: world.held())
+    assert await world.until(world.protected, 2.0) < 1.0
+    assert len(world.sent(leg=Leg.STOP)) == 2
+    await world.run(5.0)
+    assert world.held()
+
+
+@pytest.mark.parametrize("kind", [REFUSED, LOST_BEFORE])
+@virtual
+async def test_a_stop_that_never_comes_about_ends_in_an_exit_at_the_deadline(kind: str) -> None:
+    world = await World().start().ready()
+    world.wire.faults.append(Fault(call="submit", leg=Leg.STOP, kind=kind, count=0, delay_s=1.0))
+    world.wish()
+    await world.until(lambda: world.held())
+    waited_s = await world.until(lambda: not world.held(), 4.0)
+    assert 1.5 < waited_s < 2.3
+    assert world.said("closing at market")
+    await world.run(12.0)
+    assert world.converged()
+    assert not list(world.ledger.alive())
+
+
+@virtual
+async def test_a_stop_that_would_trigger_at_once_means_out_now() -> None:
+    world = await World().start().ready()
+    world.wish()
+    await world.until(lambda: world.held())
+    world.tape.move(SOL, 140.0)
+    assert await world.until(lambda: not world.held(), 2.0) < 1.0
+    await world.run(3.0)
+    assert world.converged()
+
+
+@virtual
+async def test_a_stop_cancelled_by_hand_is_placed_again() -> None:
+    world = await World().start().ready()
+    await world.enter()
+    world.venue.account.conditionals.cancel_all(SOL, 0)
+    assert not world.protected()
+    assert await world.until(world.protected, 2.0) < 1.0
+    assert world.held()
+
+
+@virtual
+async def test_a_stop_cancelled_by_hand_is_missed_even_when_nobody_tells() -> None:
+    world = await World().start().ready()
+    await world.enter()
+    world.wire.faults.append(Fault(call="user", kind="lost", count=0))
+    world.venue.account.conditionals.cancel_all(SOL, 0)
+    assert await world.until(world.protected, 10.0) <= 5.0
+    assert world.held()
+
+
+@virtual
+async def test_a_stop_whose_answer_is_lost_is_found_by_asking() -> None:
+    world = await World().start().ready()
+    world.wire.faults.append(Fault(call="submit", leg=Leg.STOP, kind=LOST_AFTER))
+    world.wire.faults.append(Fault(call="user", kind="lost", after=4, count=1))
+    world.wish()
+    await world.until(lambda: world.covered(), 2.0)
+    await world.run(12.0)
+    assert len(world.stops()) == 1
+    assert world.converged()
+
+
+@virtual
+async def test_a_stop_that_fires_closes_the_trade_and_takes_the_target_with_it() -> None:
+    world = await World().start().ready()
+    await world.enter()
+    await world.until(world.resting)
+    world.tape.move(SOL, 148.0)
+    await world.until(lambda: not world.ours(), 2.0)
+    await world.until(lambda: not world.resting() and world.converged(), 3.0)
+    assert not list(world.ledger.alive())
+    [trade] = world.ledger.closed
+    assert trade.pnl < 0
+    assert world.ledger.streaks == {"wish": 1}
+
+
+@virtual
+async def test_a_target_that_fills_takes_the_stop_with_it() -> None:
+    world = await World().start().ready()
+    await world.enter()
+    await world.until(world.resting)
+    world.tape.move(SOL, 154.0)
+    await world.until(lambda: not world.ours(), 2.0)
+    await world.until(lambda: not world.stops() and world.converged(), 3.0)
+    assert not list(world.ledger.alive())
+    assert world.ledger.closed[0].pnl > 0
+    assert world.ledger.streaks == {"wish": 0}
+
+
+@virtual
+async def test_the_target_waits_for_the_end_of_the_entry() -> None:
+    world = await World().start().ready()
+    world.tape.lots[SOL] = 100
+    world.wish(limit_pct=0.0)
+    await world.until(lambda: world.covered())
+    assert any(world.ledger.alive(SOL, Leg.ENTRY))
+    assert not any(world.ledger.alive(SOL, Leg.TARGET))
+    await world.until(lambda: not any(world.ledger.alive(SOL, Leg.ENTRY)), 40.0)
+    await world.until(lambda: any(not order.reduce_only for order in world.resting()) or world.resting(), 2.0)
+    [target] = world.resting()
+    assert target.reduce_only
+    assert target.qty_lots * Decimal("0.01") == world.held()
+
+
+@virtual
+async def test_half_a_close_puts_the_smaller_stop_before_it_takes_the_larger_away() -> None:
+    world = await World().start().ready()
+    whole = (await world.enter()).qty
+    naked = []
+
+    def look() -> bool:
+        naked.append(not world.protected())
+        return world.stop_qty() == [world.held()] and world.held() < whole
+
+    world.command(ClosePosition(symbol=SOL, half=True))
+    await world.until(look, 3.0)
+    assert not any(naked)
+    await world.run(2.0)
+    assert abs(world.held() - whole / 2) <= Decimal("0.01")
+    assert sum(order.qty_lots for order in world.resting()) * Decimal("0.01") == world.held()
+    assert world.converged()
+
+
+@virtual
+async def test_two_halves_pressed_at_once_are_one() -> None:
+    world = await World().start().ready()
+    whole = (await world.enter()).qty
+    world.command(ClosePosition(symbol=SOL, half=True))
+    world.command(ClosePosition(symbol=SOL, half=True))
+    await world.run(3.0)
+    assert abs(world.held() - whole / 2) <= Decimal("0.01")
+
+
+@virtual
+async def test_a_refused_half_close_does_not_become_a_whole_one() -> None:
+    world = await World().start().ready()
+    whole = (await world.enter()).qty
+    world.wire.faults.append(Fault(call="submit", leg=Leg.EXIT, kind=REFUSED))
+    world.command(ClosePosition(symbol=SOL, half=True))
+    await world.run(5.0)
+    assert world.held() >= whole / 2
+    assert world.said("exit refused")
+
+
+@virtual
+async def test_a_whole_close_is_pursued_until_flat() -> None:
+    world = await World().start().ready()
+    await world.enter()
+    world.wire.faults += [
+        Fault(call="submit", leg=Leg.EXIT, kind=REFUSED),
+        Fault(call="submit", leg=Leg.EXIT, kind=LOST_BEFORE),
+        Fault(call="submit", leg=Leg.EXIT, kind=REFUSED),
+    ]
+    world.command(ClosePosition(symbol=SOL))
+    assert await world.until(lambda: not world.held(), 10.0) < 5.0
+    await world.run(12.0)
+    assert world.converged()
+
+
+@virtual
+async def test_a_market_exit_that_the_book_cannot_take_whole_is_sent_again() -> None:
+    world = await World().start().ready()
+    await world.enter()
+    world.tape.lots[SOL] = 100
+    world.command(ClosePosition(symbol=SOL))
+    await world.until(lambda: not world.held(), 10.0)
+    await world.run(3.0)
+    assert len(world.sent(leg=Leg.EXIT)) > 1
+    assert world.converged()
+
+
+@virtual
+async def test_closing_a_position_takes_the_rest_of_its_entry_back() -> None:
+    world = await World().start().ready()
+    world.tape.lots[SOL] = 100
+    world.wish(limit_pct=0.0)
+    await world.until(lambda: world.covered())
+    assert any(world.ledger.alive(SOL, Leg.ENTRY))
+    world.command(ClosePosition(symbol=SOL))
+    await world.run(6.0)
+    assert not world.held()
+    assert not world.resting()
+    assert world.converged()
+
+
+@virtual
+async def test_the_time_stop_leaves_on_the_markets_clock() -> None:
+    world = await World(speed=10.0).start().ready()
+    await world.enter(time_stop_ns=60_000_000_000)
+    assert 5.0 < await world.until(lambda: not world.held(), 20.0) < 7.0
+
+
+@virtual
+async def test_a_cancel_that_loses_against_the_fill_counts_the_fill() -> None:
+    world = await World().start().ready()
+    world.tape.lots[SOL] = 300
+    world.wish(limit_pct=0.0)
+    await world.until(lambda: world.ours())
+    [entry] = world.orders(Leg.ENTRY)
+    # the rest fills at the venue while our cancel is under way, and the fill's event is lost
+    world.wire.faults.append(Fault(call="cancel", kind="slow", delay_s=1.0))
+    world.wire.faults.append(Fault(call="user", kind="lost", count=0))
+    world.command(Halt())
+    world.tape.lots[SOL] = 1_000_000
+    await world.until(lambda: world.held() == entry.qty)
+    await world.until(lambda: world.ours() == entry.qty, 4.0)
+    await world.until(world.protected, 1.0)
+    assert world.ledger.orders[entry.client_id].status is OrderStatus.FILLED
+    assert world.ledger.proposals[entry.intent].status is ProposalStatus.EXECUTED
+
+
+@virtual
+async def test_a_refused_stop_is_not_hammered() -> None:
+    world = await World().start().ready()
+    world.tape.lots[SOL] = 300
+    world.wire.faults.append(Fault(call="submit", leg=Leg.STOP, kind=REFUSED, count=0))
+    world.wish(limit_pct=0.0)
+    await world.until(lambda: world.said("closing at market"), 5.0)
+    assert len(world.sent(leg=Leg.STOP)) <= 20
