@@ -119,5 +119,9 @@ def _connect(path: Path) -> sqlite3.Connection:
     """A writing connection; the file must be there."""
     uri = f"{path.resolve().as_uri()}?mode=rw"
     conn = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-    conn.execute("PRAGMA synchronous = FULL")
+    try:
+        conn.execute("PRAGMA synchronous = FULL")
+    except sqlite3.Error:
+        conn.close()
+        raise
     return conn

@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ async def test_what_was_appended_folds_to_the_same_trading_state_after_a_restart
 
 async def test_an_awaited_append_is_there_for_another_process_at_once(journal: SqliteJournal, tmp_path: Path) -> None:
     await journal.append([note(1), note(2)])
-    with sqlite3.connect(tmp_path / "journal.db") as other:
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as other, other:
         assert other.execute("SELECT text FROM notes").fetchall() == [("1",), ("2",)]
     other.close()
 
@@ -126,13 +127,13 @@ def test_a_second_open_does_not_pay_for_sqlite_utils(tmp_path: Path) -> None:
 
 def _newer(path: Path) -> None:
     SqliteJournal.open(path).close()
-    with sqlite3.connect(path) as conn:
+    with closing(sqlite3.connect(path)) as conn, conn:
         conn.execute("PRAGMA user_version = 99")
     conn.close()
 
 
 def _foreign(path: Path) -> None:
-    with sqlite3.connect(path) as conn:
+    with closing(sqlite3.connect(path)) as conn, conn:
         conn.execute("CREATE TABLE theirs (x)")
     conn.close()
 
@@ -171,7 +172,7 @@ def test_a_creation_that_was_killed_half_way_is_finished_by_the_next_start(tmp_p
     steps = [sql for (sql,) in whole.execute("SELECT sql FROM sqlite_master WHERE name LIKE '!_%' ESCAPE '!'")]
     whole.close()
     half = tmp_path / "half.db"
-    with sqlite3.connect(half) as conn:
+    with closing(sqlite3.connect(half)) as conn, conn:
         conn.execute("PRAGMA application_id = 0x4e585553")
         for sql in steps:
             conn.execute(sql)
@@ -194,7 +195,7 @@ def test_a_broken_page_is_noticed_before_anything_is_decided_on_it(written: tupl
 def test_a_changed_row_stops_the_fold(written: tuple[Path, Life], tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     path.write_bytes(written[0].read_bytes())
-    with sqlite3.connect(path) as conn:
+    with closing(sqlite3.connect(path)) as conn, conn:
         conn.execute("UPDATE journal SET body = replace(body, '\"10000\"', '\"99999\"') WHERE kind = 'WalletSeen'")
     conn.close()
     journal = SqliteJournal.open(path)

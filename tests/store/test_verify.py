@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -120,13 +121,12 @@ def test_any_changed_character_of_any_row_is_found(
     written: Written, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     path = tampered(written, tmp_path_factory.mktemp("changed"))
-    conn = sqlite3.connect(path, isolation_level=None)
-    seq = data.draw(st.integers(1, len(flat(written[1].turns))))
-    (body,) = conn.execute("SELECT body FROM journal WHERE seq = ?", (seq,)).fetchone()
-    at = data.draw(st.integers(0, len(body) - 1))
-    new = data.draw(st.characters(min_codepoint=32, max_codepoint=126).filter(lambda char: char != body[at]))
-    conn.execute("UPDATE journal SET body = ? WHERE seq = ?", (body[:at] + new + body[at + 1 :], seq))
-    conn.close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
+        seq = data.draw(st.integers(1, len(flat(written[1].turns))))
+        (body,) = conn.execute("SELECT body FROM journal WHERE seq = ?", (seq,)).fetchone()
+        at = data.draw(st.integers(0, len(body) - 1))
+        new = data.draw(st.characters(min_codepoint=32, max_codepoint=126).filter(lambda char: char != body[at]))
+        conn.execute("UPDATE journal SET body = ? WHERE seq = ?", (body[:at] + new + body[at + 1 :], seq))
     report = verify(path)
     assert (report.ok, report.first_bad_seq) == (False, seq)
 
