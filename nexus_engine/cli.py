@@ -10,6 +10,7 @@ COMMANDS: Final = {
     "kill": ("nexus_engine.runtime.commands:kill", "HALT from a second shell, even when the cockpit is frozen"),
     "exchange": ("nexus_engine.sim.exchange:main", "the practice venue alone, for any client"),
     "journal": ("nexus_engine.store.commands:main", "verify or export the journal; why a decision was made"),
+    "replay": ("nexus_engine.runtime.replay:main", "run a recording through the core again: the same decisions?"),
 }
 
 

@@ -138,6 +138,8 @@ class Desk:
         blocked = self.blocked(turn)
         if blocked:
             return blocked
+        if not self._market.symbols[signal.symbol].instrument.trading:
+            return "the venue does not take orders on it, or not at our margin and leverage"
         if self._manager.drifts(turn, signal.symbol):
             return "the venue holds something else there than we know"
         verdicts = self._shield.judge_signal(turn, signal, quote, swan)

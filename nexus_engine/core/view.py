@@ -37,8 +37,9 @@ def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> 
     marks = market.marks()
     swan = market.quote(engine.directive.shield.swan_symbol, mono_ns)
     account = _account(engine, marks, at_ns, mono_ns)
-    ages = [quote.age_ms for state in market.symbols.values() if (quote := state.quote(mono_ns)).age_ms is not None]
-    badge, reason = engine.shield.sentinel(ledger, market.now_ns, swan, max(ages, default=None))
+    ages = [state.quote(mono_ns).age_ms for state in market.symbols.values()]
+    worst_age_ms = None if None in ages else max((age for age in ages if age is not None), default=None)
+    badge, reason = engine.shield.sentinel(ledger, market.now_ns, swan, worst_age_ms)
     chart = request.chart
     return View(
         seq=engine.views,
@@ -76,7 +77,7 @@ def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> 
         positions=_positions(engine, marks, at_ns, mono_ns),
         foreign=tuple(sorted(ledger.foreign.items())),
         unknown_orders=sum(order.status is OrderStatus.UNKNOWN for order in ledger.alive()),
-        working_orders=sum(1 for _ in ledger.alive()),
+        working_orders=sum(1 for _ in ledger.alive(leg=Leg.ENTRY)),
         books=tuple(
             _book(ledger, market.symbols[symbol], request.depth, market.now_ns)
             for symbol in request.books

@@ -112,7 +112,7 @@ class History(Event, frozen=True, kw_only=True):
 
 
 class FeedStatus(Event, frozen=True, kw_only=True, gc=False):
-    """A stream came up or went down. `feed` is `market`, `public` or `user` with the venue's name before it."""
+    """A stream came up or went down. `feed` is `public`, `market` or `user`."""
 
     venue: Venue
     feed: str

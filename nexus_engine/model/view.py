@@ -153,6 +153,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     foreign: tuple[tuple[str, Decimal], ...]
     unknown_orders: int
     working_orders: int
+    """Entries that may still fill."""
     books: tuple[BookView, ...]
     watch: tuple[WatchRow, ...]
     events: tuple[EventRow, ...]

@@ -183,9 +183,7 @@ class Manager:
         after = ledger.positions.get(fill.symbol)
         if order.leg is Leg.ENTRY:
             verb = "filled" if ledger.orders[fill.client_id].leaves == 0 else "partly filled"
-            turn.note(
-                Level.GOOD, fill.symbol, f"P{order.intent} {verb}: {fill.side} {fill.qty} at {fill.price}", order.by
-            )
+            turn.note(Level.GOOD, fill.symbol, f"P{order.intent} {verb} {fill.qty} at {fill.price}", order.by)
             if _swan(turn) and after is not None and after.qty > 0:
                 turn.note(Level.ALARM, fill.symbol, "a long filled after the black swan: closing it at once")
                 self.protection.leave(turn, after, abs(after.qty))
@@ -286,7 +284,9 @@ class Manager:
             turn.record(WalletSeen(at_ns=turn.at_ns, wallet=event.wallet))
         for report in event.positions:
             self.venue_qty[report.symbol] = report.qty
-            self.liquidation[report.symbol] = report.liquidation
+            # a stream tells no liquidation price: the last list's stands until the next, or until it is flat
+            if report.liquidation is not None or not report.qty:
+                self.liquidation[report.symbol] = report.liquidation
             if self.drifts(turn, report.symbol):
                 turn.timer(f"{DRIFT_TIMER}{report.symbol}", DRIFT_MS)
 

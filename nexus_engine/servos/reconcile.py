@@ -37,6 +37,7 @@ class Reconciler:
         self._restored: frozenset[str] = frozenset()
         """Orders of an earlier run: their monotonic stamps mean nothing."""
         self._told: frozenset[str] = frozenset()
+        self._said = False
         self.done = False
         """The last comparison ended without an open question."""
 
@@ -167,10 +168,10 @@ class Reconciler:
             turn.record(Reconciled(at_ns=turn.at_ns, ok=True, differences=differences))
             for line in differences:
                 turn.note(Level.WARN, "account", line, "reconcile")
-            if not self.done:
-                turn.note(
-                    Level.GOOD, "account", "reconciled" if differences else "reconciled: no difference", "reconcile"
-                )
+            if differences or not self._said:
+                text = "reconciled" if differences else "reconciled: no difference"
+                turn.note(Level.GOOD, "account", text, "reconcile")
+                self._said = True
         self._told = told
         self.done = True
         self._open_since = None

@@ -32,8 +32,10 @@ Number = Annotated[str, msgspec.Meta(pattern=r"^(-?[0-9]{1,24}(\.[0-9]{1,24})?(E
 
 
 def exact(number: str | None) -> Decimal:
-    """The number that the venue wrote; nothing written is zero."""
-    return Decimal(number) if number else ZERO
+    """The number that the venue wrote, less the zeros it fills up with; nothing written is zero."""
+    if not number:
+        return ZERO
+    return Decimal(number.rstrip("0").rstrip(".") if "." in number else number)
 
 
 def optional(number: str | None) -> Decimal | None:
