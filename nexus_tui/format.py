@@ -5,6 +5,8 @@ from decimal import Decimal
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
+from nexus_engine.model.words import Side
+
 Number = float | Decimal
 _SECOND = 1_000_000_000
 
@@ -161,3 +163,8 @@ def gauge(share: float, width: int) -> str:
     """A bar in its trough, readable without colour."""
     full = bar(share, width)
     return full + "▁" * (width - len(full))
+
+
+def stance(side: Side) -> str:
+    """A position's side in words: what one holds, not what one would send."""
+    return "long" if side is Side.BUY else "short"

@@ -270,7 +270,9 @@ class Engine:
     def _commanded(self, turn: Turn, event: e.Commanded) -> None:
         command = event.command
         told = self._commands[type(command)](turn, command, event.by)
-        self.notebook.answer(turn.at_ns, self._subject(command), event.by, told)
+        subject = self._subject(command)
+        follows = "" if isinstance(command, c.Flatten) else subject
+        self.notebook.answer(turn.at_ns, subject, event.by, told, follows=follows)
 
     def _subject(self, command: c.AnyCommand) -> str:
         if isinstance(command, c.Approve | c.Reject):
@@ -288,7 +290,8 @@ class Engine:
         self._latch(turn, Latch.HALT, by, command.reason)
         self.copilot.expire_all(turn, "HALT")
         count = self.manager.cancel_entries(turn)
-        return f"HALT: no entries; {count} working cancelled; exits and stops alive"
+        cancelled = f"cancelling {count} working; " if count else ""
+        return f"HALT: no entries; {cancelled}exits and stops alive"
 
     def _release(self, turn: Turn, command: c.Release, by: str) -> str:
         latch = command.latch
@@ -324,6 +327,6 @@ class Engine:
             return "nothing closed: type flat"
         self.copilot.expire_all(turn, "flatten", longs_only=command.longs_only)
         count = self.manager.exit_all(turn, by, longs_only=command.longs_only)
-        what = "longs" if command.longs_only else "positions"
+        what = ("long" if command.longs_only else "position") + ("" if count == 1 else "s")
         turn.note(Level.WARN, "account", f"flatten: closing {count} {what} at market", by)
         return f"closing {count} {what} at market"

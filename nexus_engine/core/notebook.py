@@ -21,6 +21,7 @@ class Notebook:
     def __init__(self) -> None:
         self.rows: deque[EventRow] = deque(maxlen=KEPT)
         self._said: EventRow | None = None
+        self._follows = ""
         self._then: deque[str] = deque(maxlen=PARTS - 1)
         self._level = Level.INFO
 
@@ -38,12 +39,15 @@ class Notebook:
                 row = EventRow(at_ns=at_ns, level=effect.level, subject=effect.subject, by=effect.by, text=effect.text)
                 self.rows.append(row)
                 said = self._said
-                if said is not None and row.subject == said.subject and 0 < at_ns - said.at_ns < FOLLOWED_NS:
+                follows = self._follows in ("", row.subject)
+                if said is not None and follows and 0 < at_ns - said.at_ns < FOLLOWED_NS:
                     self._then.append(row.text)
                     self._level = row.level
 
-    def answer(self, at_ns: int, subject: str, by: str, text: str) -> None:
-        """A command was taken, or not: this is what its person is told."""
+    def answer(self, at_ns: int, subject: str, by: str, text: str, *, follows: str) -> None:
+        """A command was taken, or not: this is what its person is told. What is said of `follows` afterwards is added;
+        empty follows everything."""
+        self._follows = follows
         self._said = EventRow(at_ns=at_ns, level=Level.INFO, subject=subject, by=by, text=text)
         self._then.clear()
         self._level = Level.INFO

@@ -167,10 +167,10 @@ class Reconciler:
         if not self.done or told - self._told:
             turn.record(Reconciled(at_ns=turn.at_ns, ok=True, differences=differences))
             for line in differences:
-                turn.note(Level.WARN, "account", line, "reconcile")
+                turn.note(Level.WARN, "account", line)
             if differences or not self._said:
                 text = "reconciled" if differences else "reconciled: no difference"
-                turn.note(Level.GOOD, "account", text, "reconcile")
+                turn.note(Level.GOOD, "account", text)
                 self._said = True
         self._told = told
         self.done = True
@@ -184,7 +184,7 @@ class Reconciler:
             self.done = False
             reason = f"cannot reconcile with the venue: {reason}"
             turn.record(LatchSet(at_ns=turn.at_ns, latch=Latch.PROTECT_ONLY, on=True, by="bot", reason=reason))
-            turn.note(Level.ALARM, "account", reason, "reconcile")
+            turn.note(Level.ALARM, "account", reason)
         turn.timer(TIMER, after_ms)
 
 

@@ -10,6 +10,9 @@ from nexus_engine.shield.blackswan import MINUTE_NS
 from nexus_engine.shield.guards import held
 from nexus_engine.shield.staleness import unseen
 
+STEPS = 20
+"""The gauges are ordered by twentieths of what they have used, so that two that rest do not change places."""
+
 
 def badge(
     config: ShieldConfig, ledger: Ledger, market_ns: int, swan_quote: Quote | None, worst_age_ms: int | None
@@ -60,4 +63,4 @@ def gauges(
         )
         for guard, label, value, limit, unit in rows
     ]
-    return tuple(sorted(shown, key=lambda gauge: -gauge.used))
+    return tuple(sorted(shown, key=lambda gauge: -round(gauge.used * STEPS)))

@@ -379,9 +379,7 @@ class Account:
     def _tell(self, order: Order, execution: str, now_ms: int, fill: Fill | None = None) -> None:
         self.events.append(OrderEvent(copy.copy(order), execution, now_ms, fill))
 
-    def _tell_account(
-        self, reason: str, symbol: str, now_ms: int, market: Liquidity, change: Decimal = ZERO
-    ) -> None:
+    def _tell_account(self, reason: str, symbol: str, now_ms: int, market: Liquidity, change: Decimal = ZERO) -> None:
         ledger = self.ledger
         cross_wallet = ledger.wallet - sum((p.isolated_wallet for p in ledger.positions.values()), ZERO)
         state = self.position_state(symbol, market)

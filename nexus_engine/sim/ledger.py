@@ -163,9 +163,7 @@ def liquidation_price(
     return max(ZERO, money((balance - other_maintenance - cost) / divisor))
 
 
-def margins(
-    ledger: Ledger, specs: Mapping[str, SymbolSpec], market: Liquidity, resting: Collection[Order]
-) -> Margins:
+def margins(ledger: Ledger, specs: Mapping[str, SymbolSpec], market: Liquidity, resting: Collection[Order]) -> Margins:
     """The account on the current marks; `resting` are its open plain orders."""
     rows: dict[str, SymbolMargin] = {}
     bases: dict[str, tuple[Decimal, Decimal]] = {}  # symbol -> (maintenance rate, cost)

@@ -23,6 +23,7 @@ CONDITIONAL_TYPES: dict[str, tuple[bool, str]] = {
 OPEN_ORDER = frozenset({"NEW", "PARTIALLY_FILLED"})
 OPEN_ALGO = frozenset({"NEW", "TRIGGERING", "TRIGGERED"})
 
+
 class Liquidity(Protocol):
     """What an account trades against: a generated market, or any book and mark."""
 

@@ -89,9 +89,7 @@ class Rest:
         rows = self.venue.aggregates(scale.spec.symbol)
         first, start, end = p.integer("fromId"), p.integer("startTime"), p.integer("endTime")
         chosen = [
-            row
-            for row in rows
-            if (first is None or row.trade_id >= first) and within(row.at_ns // MS, start, end)
+            row for row in rows if (first is None or row.trade_id >= first) and within(row.at_ns // MS, start, end)
         ]
         limit = p.limit(500, 1000)
         newest = first is None and start is None
@@ -188,9 +186,7 @@ class Rest:
 
     def cancel_order(self, p: Params) -> Json:
         scale = self.scale(p)
-        order = self.account.cancel(
-            scale.spec.symbol, p.integer("orderId"), p.text("origClientOrderId"), self.now_ms()
-        )
+        order = self.account.cancel(scale.spec.symbol, p.integer("orderId"), p.text("origClientOrderId"), self.now_ms())
         return wire_account.order_row(scale, order)
 
     def _order_rows(self, p: Params, orders: Iterable[Order]) -> list[Json]:
@@ -268,9 +264,7 @@ class Rest:
     def income(self, p: Params) -> list[Json]:
         symbol, kind = p.text("symbol"), p.text("incomeType")
         incomes = [
-            row
-            for row in self.account.ledger.incomes
-            if symbol in (None, row.symbol) and kind in (None, row.kind)
+            row for row in self.account.ledger.incomes if symbol in (None, row.symbol) and kind in (None, row.kind)
         ]
         return [wire_account.income_row(row) for row in page(p, incomes, 100, lambda r: r.tran_id, lambda r: r.at_ms)]
 

@@ -265,5 +265,3 @@ class Server:
 def unsigned(raw: str) -> str:
     """What was signed of a query or a body: all of it but the signature."""
     return "&".join(part for part in raw.split("&") if not part.startswith("signature="))
-
-

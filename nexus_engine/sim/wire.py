@@ -83,8 +83,17 @@ def depth_update(scale: Scale, diff: Diff) -> Json:
     at_ms = diff.at_ns // MS
     symbol = scale.spec.symbol
     return {
-        "e": "depthUpdate", "E": at_ms, "T": at_ms, "s": symbol, "U": diff.first_id, "u": diff.last_id,
-        "pu": diff.previous_id, "b": scale.levels(diff.bids), "a": scale.levels(diff.asks), "ps": symbol, "st": 1,
+        "e": "depthUpdate",
+        "E": at_ms,
+        "T": at_ms,
+        "s": symbol,
+        "U": diff.first_id,
+        "u": diff.last_id,
+        "pu": diff.previous_id,
+        "b": scale.levels(diff.bids),
+        "a": scale.levels(diff.asks),
+        "ps": symbol,
+        "st": 1,
     }
 
 
@@ -92,34 +101,71 @@ def book_ticker(scale: Scale, update_id: int, bid: tuple[int, int], ask: tuple[i
     at_ms = at_ns // MS
     symbol = scale.spec.symbol
     return {
-        "e": "bookTicker", "u": update_id, "s": symbol, "ps": symbol, "b": scale.price(bid[0]), "B": scale.qty(bid[1]),
-        "a": scale.price(ask[0]), "A": scale.qty(ask[1]), "T": at_ms, "E": at_ms, "st": 1,
+        "e": "bookTicker",
+        "u": update_id,
+        "s": symbol,
+        "ps": symbol,
+        "b": scale.price(bid[0]),
+        "B": scale.qty(bid[1]),
+        "a": scale.price(ask[0]),
+        "A": scale.qty(ask[1]),
+        "T": at_ms,
+        "E": at_ms,
+        "st": 1,
     }
 
 
 def trade(scale: Scale, row: Trade) -> Json:
     at_ms = row.at_ns // MS
     return {
-        "e": "trade", "E": at_ms, "T": at_ms, "s": scale.spec.symbol, "t": row.trade_id,
-        "p": scale.price(row.price_ticks), "q": scale.qty(row.lots), "X": "MARKET", "m": row.buyer_is_maker,
+        "e": "trade",
+        "E": at_ms,
+        "T": at_ms,
+        "s": scale.spec.symbol,
+        "t": row.trade_id,
+        "p": scale.price(row.price_ticks),
+        "q": scale.qty(row.lots),
+        "X": "MARKET",
+        "m": row.buyer_is_maker,
     }
 
 
 def agg_trade(scale: Scale, row: Trade, at_ns: int) -> Json:
     quantity = scale.qty(row.lots)
     return {
-        "e": "aggTrade", "E": at_ns // MS, "s": scale.spec.symbol, "a": row.trade_id, "p": scale.price(row.price_ticks),
-        "q": quantity, "nq": quantity, "f": row.first_id, "l": row.last_id, "T": row.at_ns // MS,
-        "m": row.buyer_is_maker, "st": 1,
+        "e": "aggTrade",
+        "E": at_ns // MS,
+        "s": scale.spec.symbol,
+        "a": row.trade_id,
+        "p": scale.price(row.price_ticks),
+        "q": quantity,
+        "nq": quantity,
+        "f": row.first_id,
+        "l": row.last_id,
+        "T": row.at_ns // MS,
+        "m": row.buyer_is_maker,
+        "st": 1,
     }
 
 
 def _bar(scale: Scale, bar: Bar, interval: str) -> Json:
     return {
-        "t": bar.open_ns // MS, "T": bar.close_ns // MS, "i": interval, "f": 0, "L": 0,
-        "o": scale.at(bar.open), "c": scale.at(bar.close), "h": scale.at(bar.high), "l": scale.at(bar.low),
-        "v": scale.amount(bar.volume), "n": bar.trades, "x": bar.closed, "q": f"{bar.quote_volume:.5f}",
-        "V": scale.amount(bar.taker_buy_volume), "Q": f"{bar.taker_buy_quote_volume:.5f}", "B": "0",
+        "t": bar.open_ns // MS,
+        "T": bar.close_ns // MS,
+        "i": interval,
+        "f": 0,
+        "L": 0,
+        "o": scale.at(bar.open),
+        "c": scale.at(bar.close),
+        "h": scale.at(bar.high),
+        "l": scale.at(bar.low),
+        "v": scale.amount(bar.volume),
+        "n": bar.trades,
+        "x": bar.closed,
+        "q": f"{bar.quote_volume:.5f}",
+        "V": scale.amount(bar.taker_buy_volume),
+        "Q": f"{bar.taker_buy_quote_volume:.5f}",
+        "B": "0",
     }
 
 
@@ -130,7 +176,10 @@ def kline(scale: Scale, bar: Bar, interval: str, at_ns: int) -> Json:
 
 def continuous_kline(scale: Scale, bar: Bar, interval: str, at_ns: int) -> Json:
     return {
-        "e": "continuous_kline", "E": at_ns // MS, "ps": scale.spec.symbol, "ct": "PERPETUAL",
+        "e": "continuous_kline",
+        "E": at_ns // MS,
+        "ps": scale.spec.symbol,
+        "ct": "PERPETUAL",
         "k": _bar(scale, bar, interval),
     }
 
@@ -138,19 +187,41 @@ def continuous_kline(scale: Scale, bar: Bar, interval: str, at_ns: int) -> Json:
 def mark_price(symbol: str, mark: float, index: float, rate: float, next_funding_ns: int, at_ns: int) -> Json:
     price = f"{mark:.8f}"
     return {
-        "e": "markPriceUpdate", "E": at_ns // MS, "s": symbol, "p": price, "ap": price, "P": price,
-        "i": f"{index:.8f}", "r": f"{rate:.8f}", "T": next_funding_ns // MS, "st": 1,
+        "e": "markPriceUpdate",
+        "E": at_ns // MS,
+        "s": symbol,
+        "p": price,
+        "ap": price,
+        "P": price,
+        "i": f"{index:.8f}",
+        "r": f"{rate:.8f}",
+        "T": next_funding_ns // MS,
+        "st": 1,
     }
 
 
 def ticker(scale: Scale, day: Day) -> Json:
     return {
-        "e": "24hrTicker", "E": int(day["close_ns"]) // MS, "s": scale.spec.symbol, "ps": scale.spec.symbol, "st": 1,
-        "p": scale.at(day["change"]), "P": f"{day['change_pct']:.3f}", "w": scale.at(day["weighted_avg"]),
-        "c": scale.at(day["last"]), "Q": scale.amount(day["last_qty"]), "o": scale.at(day["open"]),
-        "h": scale.at(day["high"]), "l": scale.at(day["low"]), "v": scale.amount(day["volume"]),
-        "q": f"{day['quote_volume']:.2f}", "O": int(day["open_ns"]) // MS, "C": int(day["close_ns"]) // MS,
-        "F": 0, "L": 0, "n": int(day["count"]),
+        "e": "24hrTicker",
+        "E": int(day["close_ns"]) // MS,
+        "s": scale.spec.symbol,
+        "ps": scale.spec.symbol,
+        "st": 1,
+        "p": scale.at(day["change"]),
+        "P": f"{day['change_pct']:.3f}",
+        "w": scale.at(day["weighted_avg"]),
+        "c": scale.at(day["last"]),
+        "Q": scale.amount(day["last_qty"]),
+        "o": scale.at(day["open"]),
+        "h": scale.at(day["high"]),
+        "l": scale.at(day["low"]),
+        "v": scale.amount(day["volume"]),
+        "q": f"{day['quote_volume']:.2f}",
+        "O": int(day["open_ns"]) // MS,
+        "C": int(day["close_ns"]) // MS,
+        "F": 0,
+        "L": 0,
+        "n": int(day["count"]),
     }
 
 
@@ -163,8 +234,11 @@ def mini_ticker(scale: Scale, day: Day) -> Json:
 
 
 def exchange_info(scales: Iterable[Scale], now_ms: int) -> Json:
-    limits = (("REQUEST_WEIGHT", "MINUTE", 1, WEIGHT_LIMIT_1M), ("ORDERS", "MINUTE", 1, ORDER_LIMIT_1M),
-              ("ORDERS", "SECOND", 10, ORDER_LIMIT_10S))
+    limits = (
+        ("REQUEST_WEIGHT", "MINUTE", 1, WEIGHT_LIMIT_1M),
+        ("ORDERS", "MINUTE", 1, ORDER_LIMIT_1M),
+        ("ORDERS", "SECOND", 10, ORDER_LIMIT_10S),
+    )
     return {
         "timezone": "UTC",
         "serverTime": now_ms,
@@ -182,25 +256,59 @@ def exchange_info(scales: Iterable[Scale], now_ms: int) -> Json:
 def _symbol(spec: SymbolSpec) -> Json:
     tick, step = format(spec.tick, "f"), format(spec.step, "f")
     return {
-        "symbol": spec.symbol, "pair": spec.symbol, "contractType": "PERPETUAL", "deliveryDate": 4133404800000,
-        "onboardDate": 1569398400000, "status": "TRADING", "maintMarginPercent": f"{100 * spec.mmr:.4f}",
-        "requiredMarginPercent": "5.0000", "baseAsset": spec.base, "quoteAsset": "USDT", "marginAsset": "USDT",
-        "pricePrecision": spec.price_precision, "quantityPrecision": spec.qty_precision, "baseAssetPrecision": 8,
-        "quotePrecision": 8, "underlyingType": "COIN", "underlyingSubType": [], "settlePlan": 0,
-        "triggerProtect": "0.0500", "liquidationFee": "0.012500", "marketTakeBound": "0.05",
+        "symbol": spec.symbol,
+        "pair": spec.symbol,
+        "contractType": "PERPETUAL",
+        "deliveryDate": 4133404800000,
+        "onboardDate": 1569398400000,
+        "status": "TRADING",
+        "maintMarginPercent": f"{100 * spec.mmr:.4f}",
+        "requiredMarginPercent": "5.0000",
+        "baseAsset": spec.base,
+        "quoteAsset": "USDT",
+        "marginAsset": "USDT",
+        "pricePrecision": spec.price_precision,
+        "quantityPrecision": spec.qty_precision,
+        "baseAssetPrecision": 8,
+        "quotePrecision": 8,
+        "underlyingType": "COIN",
+        "underlyingSubType": [],
+        "settlePlan": 0,
+        "triggerProtect": "0.0500",
+        "liquidationFee": "0.012500",
+        "marketTakeBound": "0.05",
         "filters": [
             {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "10000000", "tickSize": tick},
-            {"filterType": "LOT_SIZE", "minQty": format(spec.min_qty, "f"), "maxQty": format(spec.max_qty, "f"),
-             "stepSize": step},
-            {"filterType": "MARKET_LOT_SIZE", "minQty": format(spec.min_qty, "f"),
-             "maxQty": format(spec.market_max_qty, "f"), "stepSize": step},
+            {
+                "filterType": "LOT_SIZE",
+                "minQty": format(spec.min_qty, "f"),
+                "maxQty": format(spec.max_qty, "f"),
+                "stepSize": step,
+            },
+            {
+                "filterType": "MARKET_LOT_SIZE",
+                "minQty": format(spec.min_qty, "f"),
+                "maxQty": format(spec.market_max_qty, "f"),
+                "stepSize": step,
+            },
             {"filterType": "MAX_NUM_ORDERS", "limit": 200},
             {"filterType": "MIN_NOTIONAL", "notional": format(spec.min_notional, "f")},
-            {"filterType": "PERCENT_PRICE", "multiplierUp": str(PRICE_BAND_UP), "multiplierDown": str(PRICE_BAND_DOWN),
-             "multiplierDecimal": "4"},
+            {
+                "filterType": "PERCENT_PRICE",
+                "multiplierUp": str(PRICE_BAND_UP),
+                "multiplierDown": str(PRICE_BAND_DOWN),
+                "multiplierDecimal": "4",
+            },
         ],
-        "orderTypes": ["LIMIT", "MARKET", "STOP", "STOP_MARKET", "TAKE_PROFIT", "TAKE_PROFIT_MARKET",
-                       "TRAILING_STOP_MARKET"],
+        "orderTypes": [
+            "LIMIT",
+            "MARKET",
+            "STOP",
+            "STOP_MARKET",
+            "TAKE_PROFIT",
+            "TAKE_PROFIT_MARKET",
+            "TRAILING_STOP_MARKET",
+        ],
         "timeInForce": ["GTC", "IOC", "FOK", "GTX"],
     }
 
@@ -208,40 +316,68 @@ def _symbol(spec: SymbolSpec) -> Json:
 def depth(scale: Scale, update_id: int, bids: Levels, asks: Levels, at_ns: int) -> Json:
     at_ms = at_ns // MS
     return {
-        "lastUpdateId": update_id, "E": at_ms, "T": at_ms, "bids": scale.levels(bids), "asks": scale.levels(asks),
+        "lastUpdateId": update_id,
+        "E": at_ms,
+        "T": at_ms,
+        "bids": scale.levels(bids),
+        "asks": scale.levels(asks),
     }
 
 
 def kline_row(scale: Scale, bar: Bar) -> list[int | str]:
     return [
-        bar.open_ns // MS, scale.at(bar.open), scale.at(bar.high), scale.at(bar.low), scale.at(bar.close),
-        scale.amount(bar.volume), bar.close_ns // MS, f"{bar.quote_volume:.5f}", bar.trades,
-        scale.amount(bar.taker_buy_volume), f"{bar.taker_buy_quote_volume:.5f}", "0",
+        bar.open_ns // MS,
+        scale.at(bar.open),
+        scale.at(bar.high),
+        scale.at(bar.low),
+        scale.at(bar.close),
+        scale.amount(bar.volume),
+        bar.close_ns // MS,
+        f"{bar.quote_volume:.5f}",
+        bar.trades,
+        scale.amount(bar.taker_buy_volume),
+        f"{bar.taker_buy_quote_volume:.5f}",
+        "0",
     ]
 
 
 def agg_trade_row(scale: Scale, row: Trade) -> Json:
     quantity = scale.qty(row.lots)
     return {
-        "a": row.trade_id, "p": scale.price(row.price_ticks), "q": quantity, "nq": quantity, "f": row.first_id,
-        "l": row.last_id, "T": row.at_ns // MS, "m": row.buyer_is_maker,
+        "a": row.trade_id,
+        "p": scale.price(row.price_ticks),
+        "q": quantity,
+        "nq": quantity,
+        "f": row.first_id,
+        "l": row.last_id,
+        "T": row.at_ns // MS,
+        "m": row.buyer_is_maker,
     }
 
 
 def trade_row(scale: Scale, row: Trade) -> Json:
     quote = row.price_ticks * row.lots / scale.ticks / scale.lots
     return {
-        "id": row.trade_id, "price": scale.price(row.price_ticks), "qty": scale.qty(row.lots),
+        "id": row.trade_id,
+        "price": scale.price(row.price_ticks),
+        "qty": scale.qty(row.lots),
         "quoteQty": f"{quote:.2f}",
-        "time": row.at_ns // MS, "isBuyerMaker": row.buyer_is_maker, "isRPITrade": False,
+        "time": row.at_ns // MS,
+        "isBuyerMaker": row.buyer_is_maker,
+        "isRPITrade": False,
     }
 
 
 def premium_index(symbol: str, mark: float, index: float, rate: float, next_funding_ns: int, at_ns: int) -> Json:
     return {
-        "symbol": symbol, "markPrice": f"{mark:.8f}", "indexPrice": f"{index:.8f}",
-        "estimatedSettlePrice": f"{index:.8f}", "lastFundingRate": f"{rate:.8f}", "interestRate": "0.00010000",
-        "nextFundingTime": next_funding_ns // MS, "time": at_ns // MS,
+        "symbol": symbol,
+        "markPrice": f"{mark:.8f}",
+        "indexPrice": f"{index:.8f}",
+        "estimatedSettlePrice": f"{index:.8f}",
+        "lastFundingRate": f"{rate:.8f}",
+        "interestRate": "0.00010000",
+        "nextFundingTime": next_funding_ns // MS,
+        "time": at_ns // MS,
     }
 
 
@@ -254,24 +390,43 @@ class FundingPaid(msgspec.Struct, frozen=True):
 
 def funding_rate(row: FundingPaid) -> Json:
     return {
-        "symbol": row.symbol, "fundingRate": f"{row.rate:.8f}", "fundingTime": row.at_ns // MS,
-        "markPrice": f"{row.mark:.8f}", "rateType": "Regular",
+        "symbol": row.symbol,
+        "fundingRate": f"{row.rate:.8f}",
+        "fundingTime": row.at_ns // MS,
+        "markPrice": f"{row.mark:.8f}",
+        "rateType": "Regular",
     }
 
 
 def funding_info(symbol: str) -> Json:
     return {
-        "symbol": symbol, "adjustedFundingRateCap": "0.02000000", "adjustedFundingRateFloor": "-0.02000000",
-        "fundingIntervalHours": 8, "disclaimer": False,
+        "symbol": symbol,
+        "adjustedFundingRateCap": "0.02000000",
+        "adjustedFundingRateFloor": "-0.02000000",
+        "fundingIntervalHours": 8,
+        "disclaimer": False,
     }
 
 
 def ticker_24h(scale: Scale, day: Day) -> Json:
     event = ticker(scale, day)
     names = {
-        "s": "symbol", "p": "priceChange", "P": "priceChangePercent", "w": "weightedAvgPrice", "c": "lastPrice",
-        "Q": "lastQty", "o": "openPrice", "h": "highPrice", "l": "lowPrice", "v": "volume", "q": "quoteVolume",
-        "O": "openTime", "C": "closeTime", "F": "firstId", "L": "lastId", "n": "count",
+        "s": "symbol",
+        "p": "priceChange",
+        "P": "priceChangePercent",
+        "w": "weightedAvgPrice",
+        "c": "lastPrice",
+        "Q": "lastQty",
+        "o": "openPrice",
+        "h": "highPrice",
+        "l": "lowPrice",
+        "v": "volume",
+        "q": "quoteVolume",
+        "O": "openTime",
+        "C": "closeTime",
+        "F": "firstId",
+        "L": "lastId",
+        "n": "count",
     }
     return {name: event[key] for key, name in names.items()}
 
@@ -282,8 +437,13 @@ def price_row(scale: Scale, last: float, at_ns: int) -> Json:
 
 def book_ticker_row(scale: Scale, update_id: int, bid: tuple[int, int], ask: tuple[int, int], at_ns: int) -> Json:
     return {
-        "symbol": scale.spec.symbol, "bidPrice": scale.price(bid[0]), "bidQty": scale.qty(bid[1]),
-        "askPrice": scale.price(ask[0]), "askQty": scale.qty(ask[1]), "time": at_ns // MS, "lastUpdateId": update_id,
+        "symbol": scale.spec.symbol,
+        "bidPrice": scale.price(bid[0]),
+        "bidQty": scale.qty(bid[1]),
+        "askPrice": scale.price(ask[0]),
+        "askQty": scale.qty(ask[1]),
+        "time": at_ns // MS,
+        "lastUpdateId": update_id,
     }
 
 

@@ -266,7 +266,7 @@ class Cockpit(Paced[None]):
             self.say("no position is selected: tab, then j" if positions else "no position to close")
             return
         part = "half of " if half else ""
-        text = f"{chosen.side} {fmt.quantity(chosen.qty)} {chosen.symbol}, PnL {fmt.money(chosen.pnl)}"
+        text = f"{fmt.stance(chosen.side)} {fmt.quantity(chosen.qty)} {chosen.symbol}, PnL {fmt.money(chosen.pnl)}"
 
         def done(yes: bool | None) -> None:
             if yes and self.nexus.send(ClosePosition(symbol=chosen.symbol, half=half)):
@@ -280,7 +280,7 @@ class Cockpit(Paced[None]):
     def _flatten(self, *, leave: bool) -> None:
         positions = self.view.positions if self.view is not None else ()
         lines = [
-            f"{each.side:<4} {fmt.right(fmt.quantity(each.qty), 9)} {each.symbol:<12} PnL {fmt.money(each.pnl)}"
+            f"{fmt.stance(each.side):<5} {fmt.right(fmt.quantity(each.qty), 9)} {each.symbol:<12} {fmt.money(each.pnl)}"
             for each in positions[:8]
         ]
         lines += [f"and {len(positions) - 8} more"] if len(positions) > 8 else []

@@ -88,8 +88,8 @@ class Gauges(Pane):
         if wide and view.sentinel_reason:
             why.append(row(f" {plain(view.sentinel_reason, width - 2)}", "warn"))
         if wide and view.funnel:
-            counts = ", ".join(f"{count} {plain(name, 10)}" for name, count in view.funnel)
-            why.append(row(fmt.fit(f" today {counts}", width), "quiet"))
+            counts = ", ".join(f"{count} {plain(name, 10)}" for name, count in view.funnel[:2])
+            why.append(row(fmt.fit(f" why no trade: {counts}", width), "quiet"))
         return (("Shield", "title"), ("   tightest first", "quiet")), rows[: height - len(why)] + why
 
 

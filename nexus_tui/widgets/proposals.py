@@ -113,7 +113,7 @@ def idle(view: View) -> str:
     if view.account.mode is Mode.WATCHER:
         return "WATCHER only alerts; m changes the mode"
     counts = ", ".join(f"{count} {plain(name, 12)}" for name, count in view.funnel)
-    return f"none now   today {counts}" if counts else "none now"
+    return f"none now   {counts}" if counts else "none now"
 
 
 def window(count: int, selected: int | None, height: int) -> tuple[int, int]:
