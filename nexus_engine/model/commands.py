@@ -1,5 +1,7 @@
 """What a person can ask for. A key, a palette entry, `nexus kill` and Telegram all become one of these."""
 
+from decimal import Decimal
+
 import msgspec
 
 from nexus_engine.model.words import Latch, Mode
@@ -56,4 +58,61 @@ class Flatten(Command, frozen=True, kw_only=True):
     longs_only: bool = False
 
 
-AnyCommand = Approve | Reject | Halt | Release | SetMode | ClosePosition | Flatten
+class Edit(Command, frozen=True, kw_only=True):
+    """Change a proposal before approving it: `part` of its size (1, 0.5, 0.25), another stop, or market instead of a
+    limit. None leaves a field as it is. What comes out is a new card to look at, never sent by this."""
+
+    proposal: int
+    shown: str
+    part: float = 1.0
+    stop: Decimal | None = None
+    market: bool | None = None
+
+
+class MoveStop(Command, frozen=True, kw_only=True):
+    """Move a position's stop. Only towards less risk; the new one stands before the old one goes."""
+
+    symbol: str
+    stop: Decimal
+
+
+class Rearm(Command, frozen=True, kw_only=True):
+    """Try at once to place the stop of a NAKED position."""
+
+    symbol: str
+
+
+class Pause(Command, frozen=True, kw_only=True):
+    """Latch PAUSE: no new entries, working ones stay. Released like any latch, by its typed name."""
+
+
+class Adopt(Command, frozen=True, kw_only=True):
+    """Take a foreign quantity for ours, with a stop: from then on it is protected like any position of ours."""
+
+    symbol: str
+    stop: Decimal
+
+
+class CloseForeign(Command, frozen=True, kw_only=True):
+    """Close a foreign quantity at market, reduce-only, because a person says so. `word` must be the symbol in lower
+    case."""
+
+    symbol: str
+    word: str
+
+
+AnyCommand = (
+    Approve
+    | Reject
+    | Halt
+    | Release
+    | SetMode
+    | ClosePosition
+    | Flatten
+    | Edit
+    | MoveStop
+    | Rearm
+    | Pause
+    | Adopt
+    | CloseForeign
+)

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from nexus_engine.model.orders import Fill, Order
+from nexus_engine.model.orders import ExitPlan, Fill, Order
 from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.signals import Signal
 from nexus_engine.model.verdicts import Verdict
@@ -77,6 +77,25 @@ class Naked(Fact, frozen=True, kw_only=True):
 
     symbol: str
     since_ns: int | None
+
+
+class PlanChanged(Fact, frozen=True, kw_only=True):
+    """A person moved a position's stop, or took one over."""
+
+    symbol: str
+    plan: ExitPlan
+    by: str
+
+
+class Adopted(Fact, frozen=True, kw_only=True):
+    """A person took a foreign quantity for ours. `qty` signed."""
+
+    symbol: str
+    qty: Decimal
+    entry: Decimal
+    plan: ExitPlan
+    intent: int
+    by: str
 
 
 class StopTried(Fact, frozen=True, kw_only=True):
@@ -195,6 +214,8 @@ AnyFact = (
     | ForeignSeen
     | Naked
     | StopTried
+    | PlanChanged
+    | Adopted
     | ProposalMade
     | ProposalChanged
     | LatchSet

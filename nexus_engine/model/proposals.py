@@ -26,6 +26,10 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     limit: Decimal
     plan: ExitPlan
     leverage: int
+    market: bool = False
+    """Enter at market instead of at the limit; the limit is then only what was shown."""
+    part: float = 1.0
+    """What a person left of the proposed size."""
     worst: Decimal
     worst_pct: float
     r_multiple: float
@@ -46,10 +50,10 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shown(self) -> str:
         """A hash of what was shown. An approval names it, so nobody approves numbers that they did not see."""
-        return shown_hash(self.id, self.side, self.qty, self.limit, self.plan.stop)
+        return shown_hash(self.id, self.side, self.qty, self.limit, self.plan.stop, market=self.market)
 
 
-def shown_hash(proposal: int, side: Side, qty: Decimal, limit: Decimal, stop: Decimal) -> str:
+def shown_hash(proposal: int, side: Side, qty: Decimal, limit: Decimal, stop: Decimal, *, market: bool = False) -> str:
     """Bind an approval to the size, price and stop on the card. 12 hex characters."""
-    text = f"{proposal}|{side}|{qty}|{limit}|{stop}"
+    text = f"{proposal}|{side}|{qty}|{'market' if market else limit}|{stop}"
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -8,8 +8,10 @@ from decimal import Decimal
 import msgspec
 
 from nexus_engine.model.events import BarRow
+from nexus_engine.model.orders import Order
 from nexus_engine.model.proposals import Proposal
-from nexus_engine.model.verdicts import Gauge, Reading
+from nexus_engine.model.signals import Signal
+from nexus_engine.model.verdicts import Gauge, Reading, Verdict
 from nexus_engine.model.words import AccountKind, Latch, Level, Macro, Mode, Regime, Sentinel, Side, TradingState
 
 
@@ -22,6 +24,8 @@ class ViewRequest(msgspec.Struct, frozen=True, kw_only=True):
     """(symbol, interval)"""
     bars: int = 0
     events: int = 20
+    why: str = ""
+    """What to explain: `P41` (a proposal or a trade) or `@<at_ns>` of a refusal in the events; empty for nothing."""
 
 
 class LatchView(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +131,14 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+class Shock(msgspec.Struct, frozen=True, kw_only=True):
+    """What a fall of Bitcoin would do to the account with one more position: money, and in words what happens."""
+
+    drop_pct: float
+    pnl: float
+    text: str
+
+
 class ProposalView(msgspec.Struct, frozen=True, kw_only=True):
     """A card. `left_ms` until it expires; `shown` is what an approval must name."""
 
@@ -134,6 +146,59 @@ class ProposalView(msgspec.Struct, frozen=True, kw_only=True):
     price_digits: int
     left_ms: int
     shown: str
+    shock: Shock | None = None
+    margin: float = 0.0
+    """Isolated margin that it would tie up."""
+    edge_bp: float = 0.0
+    """Distance to the target less the costs of getting there and back."""
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the strategy over the chart's bars, one value a bar, NaN where it has none."""
+
+    name: str
+    values: tuple[float, ...]
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the Shark targets. `score` 0..1; `veto` says why not, empty when it may be hunted."""
+
+    symbol: str
+    score: float
+    drop_pct: float
+    """Against Bitcoin, over four hours."""
+    veto: str = ""
+    note: str = ""
+
+
+class Moment(msgspec.Struct, frozen=True, array_like=True):
+    """A point of today's profit: UTC ns, realised less fees, and open."""
+
+    at_ns: int
+    realised: float
+    open: float
+
+
+class Difference(msgspec.Struct, frozen=True, kw_only=True):
+    """Where venue and journal do not agree: a foreign quantity, and what can be done about it."""
+
+    symbol: str
+    venue: Decimal
+    ours: Decimal
+    entry: Decimal
+    price: float
+    price_digits: int
+
+
+class Why(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision explained: signal, every guard's ruling with its numbers, and what became of it."""
+
+    title: str
+    signal: Signal | None
+    verdicts: tuple[Verdict, ...]
+    outcome: str
+    orders: tuple[Order, ...] = ()
+    notes: tuple[EventRow, ...] = ()
 
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
@@ -161,6 +226,17 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """The last command's outcome, as the venue told it."""
     chart: tuple[BarRow, ...] = ()
     chart_digits: int = 2
+    chart_lines: tuple[Line, ...] = ()
+    chart_marks: tuple[BookMark, ...] = ()
+    odds: tuple[tuple[Regime, float], ...] = ()
+    """How likely each regime is for the chart's symbol, by the rule's own measures; sums to 1."""
+    targets: tuple[Target, ...] = ()
+    squeeze: str = ""
+    """What the squeeze rule says: `quiet`, or why shorts are dangerous now."""
+    curve: tuple[Moment, ...] = ()
+    """Today's profit, at most 240 points."""
+    differences: tuple[Difference, ...] = ()
+    why: Why | None = None
     funnel: tuple[tuple[str, int], ...] = ()
     """Why no trade: signals seen, refused, proposed today."""
     health: tuple[Reading, ...] = ()

@@ -45,6 +45,8 @@ class Latch(StrEnum):
     BREAKER = "BREAKER"
     DRAWDOWN = "DRAWDOWN"
     PROTECT_ONLY = "PROTECT_ONLY"
+    PAUSE = "PAUSE"
+    """A person wants no new entries for now; what works stays."""
 
 
 class Sentinel(StrEnum):
