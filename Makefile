@@ -1,11 +1,13 @@
 # make run            the cockpit on the offline demo market (sets itself up the first time)
 # make test           every test of the suite, from a clean clone to the last line
 # make check          the suite plus lint, types and import contracts
+# make monkey         random keys on the demo for MINUTES=60, from SEED if given
 VENV ?= .venv
 PY := $(VENV)/bin/python
 ARGS ?=
+MINUTES ?= 60
 
-.PHONY: run setup test check lint lock bench clean
+.PHONY: run setup test check lint lock bench monkey clean
 
 run:
 	@./nexus $(ARGS)
@@ -34,6 +36,9 @@ lock: setup
 
 bench: setup
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+
+monkey: setup
+	PYTHONPATH=. $(PY) tests/terminal/monkey.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

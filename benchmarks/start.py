@@ -4,70 +4,55 @@ Each start runs in a real pty of 80x24, read and answered by a terminal emulator
 left out: the figures are those of every later one. Prints a table and a JSON line.
 """
 
-import fcntl
 import json
 import os
-import pty
-import select
-import signal
 import statistics
-import struct
-import subprocess
-import sys
 import tempfile
-import termios
+import threading
 import time
-from pathlib import Path
 
 import pyte
+from _terminal import PYTHON, Terminal
 
-ROOT = Path(__file__).resolve().parent.parent
 STARTS = 5
 LIMIT_S = 20.0
 COLUMNS, ROWS, LADDER = 80, 24, 52
 
 
+class Watch:
+    """Looks at the screen as it is painted."""
+
+    def __init__(self) -> None:
+        self._screen = pyte.Screen(COLUMNS, ROWS)
+        self._stream = pyte.ByteStream(self._screen)
+        self._filled = ""
+        self.frame_at_s = self.book_at_s = 0.0
+        self.done = threading.Event()
+
+    def hear(self, data: bytes) -> None:
+        now_s = time.perf_counter()
+        self._stream.feed(data)
+        if not self.frame_at_s and "Proposals" in "".join(self._screen.display):
+            self.frame_at_s = now_s
+        ladder = "\n".join(line[LADDER:] for line in self._screen.display[3:13])
+        if "spread" in ladder and not self.book_at_s:
+            if self._filled and ladder != self._filled:
+                self.book_at_s = now_s
+                self.done.set()
+            self._filled = self._filled or ladder
+
+
 def start(state: str) -> tuple[float, float]:
     """(seconds to the first frame, seconds to the first change of a filled ladder)."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("SSH_", "NO_COLOR", "TEXTUAL"))}
-    # Empty: bytecode is kept, as at a user's; a warm start does not compile.
-    environment |= {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": ""}
-    begun = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "nexus_tui", "--demo", "--state", state, "--seed", "7"],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env=environment,
-        start_new_session=True,
-    )
-    os.close(slave)
-    screen = pyte.Screen(COLUMNS, ROWS)
-    # A terminal answers what it is asked (the cursor's position ends a frame); pyte leaves the sending to us.
-    screen.write_process_input = lambda data: os.write(master, data.encode())  # type: ignore[method-assign, assignment]
-    stream = pyte.ByteStream(screen)
-    frame_s = book_s = 0.0
-    filled = ""
+    watch = Watch()
+    command = [*PYTHON, "-m", "nexus_tui", "--demo", "--state", state, "--seed", "7"]
+    terminal = Terminal(command, COLUMNS, ROWS, hear=watch.hear)
     try:
-        while not book_s and time.perf_counter() - begun < LIMIT_S:
-            if not select.select([master], [], [], 0.05)[0]:
-                continue
-            stream.feed(os.read(master, 65536))
-            now_s = time.perf_counter() - begun
-            if not frame_s and "Proposals" in "".join(screen.display):
-                frame_s = now_s
-            ladder = "\n".join(line[LADDER:] for line in screen.display[3:13])
-            if "spread" in ladder:
-                if filled and ladder != filled:
-                    book_s = now_s
-                filled = filled or ladder
+        if not watch.done.wait(LIMIT_S):
+            raise TimeoutError(f"no moving book within {LIMIT_S:.0f} s (exit {terminal.process.poll()})")
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        os.close(master)
-    return frame_s, book_s
+        terminal.close()
+    return watch.frame_at_s - terminal.begun_s, watch.book_at_s - terminal.begun_s
 
 
 def main() -> int:

@@ -11,8 +11,10 @@ if TYPE_CHECKING:
 
     from textual.pilot import Pilot
 
+    from nexus_engine.model.config import Directive
     from nexus_engine.runtime import Options, Runtime
     from nexus_tui.app import NexusApp
+    from nexus_tui.comfort import Comfort
     from nexus_tui.guardian import Leash
 
 _KINDS: Final = {
@@ -21,6 +23,8 @@ _KINDS: Final = {
     "testnet": "the venue's play money; keys in NEXUS_BINANCE_API_KEY and NEXUS_BINANCE_API_SECRET",
     "live": "the venue (not yet)",
 }
+
+_DEMO: Final = ("scenario", "seed", "speed", "replay", "record")
 
 
 def main(argv: "Sequence[str] | None" = None) -> int:
@@ -94,17 +98,31 @@ def _options(given: "argparse.Namespace") -> "Options":
         directive = load(given.config)
     kind = given.kind or (AccountKind.DEMO if directive is None else directive.account.kind)
     name = given.account or ("main" if directive is None else directive.account.name)
-    demo = ("scenario", "seed", "speed", "replay", "record")
     options = Options(
         kind=AccountKind(kind),
         account=name,
         directive=directive,
         state=given.state,
         read_only=given.read_only,
-        **{key: getattr(given, key, None) for key in demo},
+        **{key: getattr(given, key, None) for key in _DEMO},
     )
     check(options)
     return options
+
+
+def _comfort(directive: "Directive | None", file: object) -> "Comfort | None":
+    """[ui] and [keys] for the cockpit. Raises ConfigError. Without a directive nothing of it is imported."""
+    if directive is None:
+        return None
+    from nexus_engine.model.config import ConfigError
+    from nexus_tui.bindings import KeyProblem, remap
+    from nexus_tui.comfort import Comfort
+
+    ui = directive.ui
+    try:
+        return Comfort(theme=ui.theme, bell=ui.bell, confirm_pct=ui.confirm_pct, keys=remap(directive.keys))
+    except KeyProblem as problem:
+        raise ConfigError(f"{file}: [keys] {problem}") from problem
 
 
 def _refuse(reason: object) -> int:
@@ -130,6 +148,11 @@ def _open(given: "argparse.Namespace") -> int:
     if not given.headless:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return _refuse("the cockpit needs a terminal; without one use --headless, then `nexus status`")
+        if not (given.kind or given.config or any(getattr(given, name) is not None for name in _DEMO)):
+            from nexus_tui.welcome import first_run, welcome
+
+            if first_run(given.state) and not welcome():
+                return 0
         from nexus_tui.guardian import part
 
         parted = part()
@@ -138,6 +161,7 @@ def _open(given: "argparse.Namespace") -> int:
         leash = parted
     try:
         options = _options(given)
+        comfort = _comfort(options.directive, given.config)
         from nexus_engine.runtime import AccountBusy, Runtime
 
         try:
@@ -145,13 +169,13 @@ def _open(given: "argparse.Namespace") -> int:
         except AccountBusy as busy:
             if leash is None:
                 return _refuse(f"{busy}; see it with `nexus attach`")
-            return _show_running(options, patience_s=10.0)
+            return _show_running(options, comfort, patience_s=10.0)
     except _explained() as error:
         return _refuse(error)
     from nexus_engine.runtime.logs import log_to
 
     log_to(runtime.folder)
-    code = _headless(runtime) if leash is None else _cockpit(runtime, leash, given.read_only)
+    code = _headless(runtime) if leash is None else _cockpit(runtime, leash, comfort)
     if given.stats:
         import json
 
@@ -171,7 +195,7 @@ def _headless(runtime: "Runtime") -> int:
     return _end(runtime)
 
 
-def _cockpit(runtime: "Runtime", leash: "Leash", read_only: bool) -> int:
+def _cockpit(runtime: "Runtime", leash: "Leash", comfort: "Comfort | None") -> int:
     from nexus_engine.runtime.logs import log_path
     from nexus_tui.guardian import Signals
 
@@ -182,7 +206,8 @@ def _cockpit(runtime: "Runtime", leash: "Leash", read_only: bool) -> int:
 
     framed = threading.Event()
     runtime.start(after=framed)
-    app = NexusApp(LocalLink(runtime), log_path=log_path(runtime.folder), read_only=read_only)
+    read_only = runtime.options.read_only
+    app = NexusApp(LocalLink(runtime), comfort=comfort, log_path=log_path(runtime.folder), read_only=read_only)
 
     def opened() -> None:
         framed.set()
@@ -248,12 +273,13 @@ def _attach(given: "argparse.Namespace") -> int:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return _refuse("the cockpit needs a terminal; without one use `nexus status`")
     try:
-        return _show_running(_options(given))
+        options = _options(given)
+        return _show_running(options, _comfort(options.directive, given.config))
     except _explained() as error:
         return _refuse(error)
 
 
-def _show_running(options: "Options", patience_s: float = 0.0) -> int:
+def _show_running(options: "Options", comfort: "Comfort | None", patience_s: float = 0.0) -> int:
     import time
 
     from nexus_engine.model.paths import account_path, socket_path, state_root
@@ -271,7 +297,7 @@ def _show_running(options: "Options", patience_s: float = 0.0) -> int:
                 print(f"nexus: {_name(options)} does not run, or does not answer", file=sys.stderr)
                 return 1
             time.sleep(0.1)
-    left = _run(NexusApp(link, read_only=options.read_only))
+    left = _run(NexusApp(link, comfort=comfort, read_only=options.read_only))
     link.close()
     if left in (QUIT, FLATTEN) and not options.read_only:
         from nexus_engine.runtime.client import NoAnswer, ask

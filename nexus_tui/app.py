@@ -1,8 +1,9 @@
-"""The cockpit's app: one screen so far, themes, the keys that work everywhere, and the pace of painting."""
+"""The cockpit's app: one screen so far, the keys that work everywhere, and the pace of painting."""
 
 import os
 import traceback
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic_ns
 from typing import Any, ClassVar
@@ -13,15 +14,18 @@ from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.driver import Driver
 from textual.screen import Screen
+from textual.widgets import Input
 
 from nexus_engine.model.commands import AnyCommand, Halt
-from nexus_tui.bindings import bindings
+from nexus_engine.model.view import View
+from nexus_tui.bindings import bindings, deciding, emergency, keymap
+from nexus_tui.comfort import Comfort, Ringer, heading
 from nexus_tui.drain import Drain
 from nexus_tui.gate import KeyGate
 from nexus_tui.link import Link
 from nexus_tui.paths import styles_dir
 from nexus_tui.screens.cockpit import Cockpit
-from nexus_tui.themes import ANSI_VARIABLES, NO_COLOUR, THEMES
+from nexus_tui.themes import ANSI_VARIABLES, BY_NAME, NO_COLOUR, THEMES
 
 QUIT, DETACH, HANGUP, FLATTEN, TERMINATE = "quit", "detach", "hangup", "flatten", "terminate"
 
@@ -41,7 +45,7 @@ class NexusApp(App[str], inherit_bindings=False):
         self,
         link: Link,
         *,
-        theme: str = "nexus-dark",
+        comfort: Comfort | None = None,
         log_path: Path | None = None,
         read_only: bool = False,
         clock: Callable[[], int] = monotonic_ns,
@@ -51,6 +55,9 @@ class NexusApp(App[str], inherit_bindings=False):
             from nexus_tui.driver import CockpitDriver
 
             driver_class = CockpitDriver
+        comfort = comfort or Comfort()
+        if comfort.theme not in BY_NAME:
+            os.environ["NO_COLOR"] = "1"  # Textual asks for it in one place only
         no_colour = "NO_COLOR" in os.environ
         super().__init__(driver_class=driver_class, ansi_color=True if no_colour else None)
         self.animation_level = "none"
@@ -58,12 +65,18 @@ class NexusApp(App[str], inherit_bindings=False):
         self.read_only = read_only
         self.clock = clock
         self.drain = Drain()
-        self.gate = KeyGate(self.drain)
+        self.key_table = comfort.keys
+        self.emergency = emergency(comfort.keys)
+        self.gate = KeyGate(self.drain, emergency=self.emergency, deciding=deciding(comfort.keys))
+        self.confirm_pct = comfort.confirm_pct
+        self._ringer = Ringer(comfort.bell)
+        self._heading = ""
         self._log_path = log_path
         self._owed = False
         for each in THEMES:
             self.register_theme(each)
-        self.theme = NO_COLOUR if no_colour else theme
+        self.theme = NO_COLOUR if no_colour else BY_NAME[comfort.theme]
+        self.set_keymap(keymap(comfort.keys))
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return ANSI_VARIABLES
@@ -123,7 +136,8 @@ class NexusApp(App[str], inherit_bindings=False):
 
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key) and not event.is_forwarded:
-            refused = self.gate.refuses(event.key, event.is_printable, self.clock())
+            typing = isinstance(self.focused, Input)
+            refused = self.gate.refuses(event.key, event.is_printable, self.clock(), typing=typing)
             if refused:
                 self.say(refused.strip())
                 return
@@ -148,6 +162,33 @@ class NexusApp(App[str], inherit_bindings=False):
 
     def action_redraw(self) -> None:
         self.screen.refresh(layout=True)
+
+    def action_picture(self) -> None:
+        """Save what is on the screen as SVG: beside the log, or in the current folder."""
+        folder = self._log_path.parent if self._log_path is not None else Path()
+        path = folder / f"nexus-{datetime.now(UTC):%Y%m%d-%H%M%S}.svg"
+        try:
+            path.write_text(self.export_screenshot(title="Nexus"), encoding="utf-8")
+        except OSError as error:
+            self.say(f"no picture: {path}: {error.strerror}")
+        else:
+            self.say(f"picture saved: {path}")
+
+    # ---- beyond the screen ----------------------------------------------------------------------------------------
+
+    def seen(self, view: View) -> None:
+        """A View has been painted: the terminal's title, and the bell."""
+        title = heading(view)
+        if title != self._heading and os.environ.get("TERM") not in ("linux", "dumb"):
+            self._heading = title
+            self.tell_terminal(f"\x1b]2;{title}\x07")
+        if self._ringer.rings(view, self.clock()):
+            self.tell_terminal("\a")
+
+    def tell_terminal(self, data: str) -> None:
+        """What is not a frame."""
+        if self._driver is not None and not self.is_headless:
+            self._driver.write(data)
 
     def action_detach(self) -> None:
         self.exit(DETACH)

@@ -9,6 +9,7 @@ from nexus_tui.drain import Drain
 
 ARM_NS: Final = 700_000_000
 """How long a card must have been on the drained screen before `a` counts."""
+SNOOZE_NS: Final = 30_000_000_000
 READY, STALE, ARMING, SENT = "READY", "STALE", "wait", "SENT"
 
 
@@ -26,6 +27,8 @@ class Cards:
         self._seen_ns: int | None = None
         self._moved = False
         self._sent: set[tuple[int, str]] = set()
+        self._order: list[int] = []
+        self._snoozed: dict[int, int] = {}
 
     @property
     def all(self) -> Sequence[ProposalView]:
@@ -35,16 +38,30 @@ class Cards:
     def current(self) -> ProposalView | None:
         return self._by_id.get(self.selected) if self.selected is not None else None
 
-    def take(self, proposals: Sequence[ProposalView]) -> None:
+    def take(self, proposals: Sequence[ProposalView], now_ns: int = 0) -> None:
         """Accept what the newest View holds. A first card, which can be confused with none, is selected."""
         fresh = {each.proposal.id: each for each in proposals if each.proposal.status.open}
         were_none = not self._by_id
-        kept = {key: fresh[key] for key in self._by_id if key in fresh}
-        self._by_id = kept | {key: each for key, each in fresh.items() if key not in kept}
+        self._order = [key for key in self._order if key in fresh]
+        self._order += [key for key in fresh if key not in self._order]
+        self._snoozed = {key: until for key, until in self._snoozed.items() if key in fresh and until > now_ns}
+        self._by_id = {key: fresh[key] for key in self._order if key not in self._snoozed}
         if self.selected not in self._by_id:
             self.selected = next(iter(self._by_id)) if were_none and self._by_id else None
         self._sent = {(key, shown) for key, shown in self._sent if key in fresh}
         self._follow()
+
+    def snooze(self, now_ns: int) -> None:
+        """Hide the selected card for a while; no other takes its place."""
+        if self.selected is not None and self._by_id.pop(self.selected, None) is not None:
+            self._snoozed[self.selected] = now_ns + SNOOZE_NS
+            self.selected = None
+            self._follow()
+
+    def snoozing(self, now_ns: int) -> tuple[int, int]:
+        """How many cards are hidden, and ms until the next is back."""
+        left = [until - now_ns for until in self._snoozed.values()]
+        return len(left), max(0, min(left, default=0)) // 1_000_000
 
     def move(self, step: int) -> None:
         """Select the next or the previous card."""
@@ -67,6 +84,12 @@ class Cards:
         self._face = face
         self._frame = self._drain.sent + 1
         self._seen_ns = None
+
+    def look_again(self, *, anew: bool = False) -> None:
+        """The card was covered: only frames from now on show it. `anew`: also one that had been seen before."""
+        if anew or self._seen_ns is None:
+            self._frame = self._drain.sent + 1
+            self._seen_ns = None
 
     def drained(self) -> None:
         """A frame has been taken by the terminal."""

@@ -12,6 +12,7 @@ import termios
 import threading
 from codecs import getincrementaldecoder
 from collections.abc import Callable
+from contextvars import copy_context
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -32,6 +33,8 @@ _MUTE_S: Final = 0.7
 _STOP_S: Final = 0.4
 _HELD: Final = 1_000_000
 """Characters that wait for the terminal at most; only control sequences can add to the one frame."""
+_KEEP_TITLE: Final = "\x1b[22;0t"
+_GIVE_TITLE_BACK: Final = "\x1b[23;0t"
 _ABORT: Final = "\x18"
 """CAN: ends an escape sequence that was cut short."""
 
@@ -112,6 +115,8 @@ class CockpitDriver(LinuxDriver):
         # The mouse stays the terminal's own, for selecting and copying.
         super().__init__(app, **{**options, "mouse": False})
         self._loop = asyncio.get_running_loop()
+        # What is told from a thread paints, and Textual's own widgets look up their app in the context.
+        self._context = copy_context()
         self._out: Writer | None = None
         self._answers = False
         self._answer_seen = threading.Event()
@@ -151,7 +156,7 @@ class CockpitDriver(LinuxDriver):
     def _tell(self, callback: Callable[..., None], *args: Any) -> None:
         """Run on the app's loop, from any thread, unless that has ended."""
         try:
-            self._loop.call_soon_threadsafe(callback, *args)
+            self._loop.call_soon_threadsafe(callback, *args, context=self._context)
         except RuntimeError:  # the loop is closed: nobody is left to tell
             return
 
@@ -184,6 +189,7 @@ class CockpitDriver(LinuxDriver):
 
     def start_application_mode(self) -> None:
         self._out = Writer(self.fileno_out, lambda: self._tell(self._die), lambda: self._tell(self._written))
+        self.write(_KEEP_TITLE)
         super().start_application_mode()  # type: ignore[no-untyped-call]
 
     @property
@@ -201,6 +207,7 @@ class CockpitDriver(LinuxDriver):
                 out.drop()
                 self._flush_terminal()
                 out.write(_ABORT)
+            out.write(_GIVE_TITLE_BACK)
         super().stop_application_mode()
 
     def _wait_for_answer(self) -> None:
@@ -239,7 +246,11 @@ class CockpitDriver(LinuxDriver):
                     if not data:
                         self._tell(self._die)
                         return
-                    for message in parser.feed(decode(data)):
+                    messages = list(parser.feed(decode(data)))
+                    if sum(isinstance(message, events.Key) for message in messages) > 1:
+                        # No hand does that: pasted where paste is not marked, or held back by the link.
+                        self._tell(cast("NexusApp", self._app).gate.crowd, monotonic_ns())
+                    for message in messages:
                         self.process_message(message)
                 for message in parser.tick():
                     self.process_message(message)

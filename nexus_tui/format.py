@@ -1,5 +1,6 @@
 """Numbers, times and widths as text. Pure: nothing here knows a clock or a screen."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -26,7 +27,29 @@ def wrap(text: str, first: int, second: int) -> tuple[str, str]:
     at = head.rfind(" ") if text[len(head)] != " " else len(head)
     cut = at if at > len(head) // 2 else len(head)
     rest = text[cut:].lstrip()
-    return text[:cut].rstrip(), rest if cell_len(rest) <= second else fit(rest, second)
+    return text[:cut].rstrip(), words(rest, second)
+
+
+def words(text: str, width: int) -> str:
+    """`text` in at most `width` cells, cut after a word where it can be; the ellipsis says that it is cut."""
+    if cell_len(text) <= width:
+        return text
+    if width <= 1:
+        return fit(text, width)
+    head = chop_cells(text, width - 1)[0]
+    at = len(head) if text[len(head)] == " " else head.rfind(" ")
+    cut = text[:at].rstrip(" ,;:") if at > 0 else ""
+    return f"{cut}…" if cut.strip() else fit(text, width)
+
+
+def joined(parts: Sequence[str], gap: str, width: int) -> str:
+    """The parts with gaps between them; one that does not fit any more is left out whole."""
+    line = ""
+    for part in parts:
+        longer = f"{line}{gap}{part}" if line else part
+        if cell_len(longer) <= width:
+            line = longer
+    return line
 
 
 def right(text: str, width: int) -> str:
@@ -117,6 +140,11 @@ def clock(at_ns: int) -> str:
 def minute(at_ns: int) -> str:
     """The time of day in UTC without seconds: 15:03."""
     return _utc(at_ns).strftime("%H:%M")
+
+
+def day(at_ns: int) -> str:
+    """The date in UTC: 22 Nov."""
+    return _utc(at_ns).strftime("%d %b")
 
 
 def _utc(at_ns: int) -> datetime:

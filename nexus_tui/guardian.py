@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG: Final = 1
 _RESTORE: Final = (
-    b"\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[<u\x1b[0m\r\n"
+    b"\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[<u"
+    b"\x1b[23;0t\x1b[0m\r\n"
 )
-"""Leave the other screen, show the cursor, mouse, focus, paste and keyboard reports off, colours back."""
+"""Leave the other screen, show the cursor; mouse, focus, paste and keyboard reports off, title and colours back."""
 
 
 class Leash:

@@ -78,6 +78,8 @@ CVD: Final = Theme(
 """Blue and orange (the Okabe-Ito palette) in the place of green and red."""
 
 THEMES: Final = (DARK, LIGHT, CVD)
+BY_NAME: Final = {theme.name.removeprefix("nexus-"): theme.name for theme in THEMES}
+"""The words of [ui] theme; `none` is no colour at all."""
 NO_COLOUR: Final = "ansi-dark"
 """Textual's theme of the terminal's own colours: with NO_COLOR it is the one that really has none."""
 

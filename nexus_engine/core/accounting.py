@@ -32,7 +32,7 @@ def day_pnl(ledger: Ledger, marks: Marks) -> Decimal:
 def exposure(ledger: Ledger, marks: Marks) -> Decimal:
     """Notional of positions, of everything that may still open one, and of what is foreign."""
     held = sum((abs(p.qty) * marks.get(p.symbol, p.entry) for p in ledger.positions.values()), ZERO)
-    coming = sum((o.leaves * (o.price or ZERO) for o in ledger.alive() if not o.reduce_only), ZERO)
+    coming = sum((o.leaves * (o.price or marks.get(o.symbol, ZERO)) for o in ledger.alive() if not o.reduce_only), ZERO)
     foreign = sum((abs(qty) * marks.get(symbol, ZERO) for symbol, qty in ledger.foreign.items()), ZERO)
     return held + coming + foreign
 

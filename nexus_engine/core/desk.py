@@ -4,16 +4,18 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
 
+from msgspec.structs import replace
+
 from nexus_engine.core import accounting
 from nexus_engine.core.market import Market
-from nexus_engine.model.commands import Approve
+from nexus_engine.model.commands import Approve, Edit
 from nexus_engine.model.config import Directive
 from nexus_engine.model.facts import SignalSeen
 from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.signals import Signal
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.verdicts import Verdict
-from nexus_engine.model.words import Level, Mode, ProposalStatus, Ruling
+from nexus_engine.model.words import Level, Mode, ProposalStatus, Ruling, Side
 from nexus_engine.servos.copilot import Copilot
 from nexus_engine.servos.manager import Manager
 from nexus_engine.servos.sizing import Sized, entry_price, runs_away, size
@@ -90,6 +92,38 @@ class Desk:
         self._manager.enter(turn, proposal, by)
         return f"{proposal.handle} approved"
 
+    def edit(self, turn: Turn, command: Edit, by: str) -> str:
+        """A person wants other numbers on a card. It stays open with them, to be looked at; nothing is sent."""
+        objection = self._copilot.objection(turn, command)
+        if objection:
+            return objection
+        proposal = turn.ledger.proposals[command.proposal]
+        handle, side = proposal.handle, proposal.side
+        if not 0 < command.part <= 1:
+            return f"{handle}: a part is above 0 and at most 1"
+        quote = self._market.quote(proposal.symbol, turn.mono_ns)
+        if quote is None or not quote.valid:
+            return f"{handle}: there is no market now to size it on"
+        stop, market = proposal.plan.stop, proposal.market if command.market is None else command.market
+        touch = entry_price(side, quote.bid, quote.ask)
+        if command.stop is not None:
+            if not command.stop.is_finite() or (touch - float(command.stop)) * side.sign <= 0 or command.stop <= 0:
+                return f"{handle}: stop {command.stop} is not behind the price"
+            instrument = self._market.symbols[proposal.symbol].instrument
+            stop = instrument.stop(float(command.stop), side.opposite)
+        most = proposal.qty * Decimal(repr(command.part))
+        limit = self._reach(proposal, touch, most, market=True) if market else float(proposal.limit)
+        if limit is None:
+            return f"{handle}: the book does not hold {most} now"
+        wish = replace(proposal.signal, risk_pct=self._directive.risk.trade_risk_pct)
+        ruled, sized = self._fit(turn, wish, limit, most, stop)
+        objection = _objection(ruled)
+        if objection or isinstance(sized, str):
+            return f"{handle} not edited: {objection or sized}"
+        part = proposal.part * command.part
+        edited = self._copilot.edit(turn, proposal, sized, market=market, part=part, by=by)
+        return f"{handle} now {edited.qty} at {'market' if market else edited.limit}, stop {edited.plan.stop}"
+
     def refresh(self, turn: Turn) -> None:
         """Keep the open cards honest: new numbers when price has left the shown ones."""
         for proposal in list(turn.ledger.proposals.values()):
@@ -115,8 +149,12 @@ class Desk:
         if (touch - stop) * proposal.side.sign <= 0:
             self._copilot.expire(turn, proposal, "price is beyond its stop")
             return True
-        limit = touch + drift / 2 * proposal.signal.stop_distance * proposal.side.sign
-        ruled, sized = self._fit(turn, proposal.signal, limit, proposal.qty)
+        reached = self._reach(proposal, touch, proposal.qty, market=proposal.market)
+        if reached is None:
+            self._copilot.expire(turn, proposal, "the book does not hold it any more")
+            return True
+        wish = replace(proposal.signal, risk_pct=max(proposal.signal.risk_pct, proposal.worst_pct))
+        ruled, sized = self._fit(turn, wish, reached, proposal.qty, proposal.plan.stop)
         objection = _objection(ruled)
         if objection or isinstance(sized, str):
             self._copilot.expire(turn, proposal, objection or str(sized))
@@ -127,6 +165,19 @@ class Desk:
         else:
             return False
         return True
+
+    def _reach(self, proposal: Proposal, touch: float, qty: Decimal, *, market: bool) -> float | None:
+        """The worst price that an entry now is reckoned with: some way beyond the touch, and at market also what the
+        book shows for its size. None where the book does not hold it."""
+        side, drift = proposal.side, self._directive.copilot.drift_pct / 100
+        reach = touch + drift / 2 * proposal.signal.stop_distance * side.sign
+        if not market:
+            return reach
+        state = self._market.symbols[proposal.symbol]
+        ticks, found = state.book.sweep(side is Side.BUY, float(qty))
+        if found < float(qty):
+            return None
+        return max(reach * side.sign, ticks * state.tick * side.sign) * side.sign
 
     def _judge(
         self, turn: Turn, signal: Signal, proposal: Proposal | None = None
@@ -155,16 +206,16 @@ class Desk:
         return verdicts + ruled, ""
 
     def _fit(
-        self, turn: Turn, signal: Signal, limit: float, most: Decimal | None = None
+        self, turn: Turn, signal: Signal, limit: float, most: Decimal | None = None, stop: Decimal | None = None
     ) -> tuple[tuple[Verdict, ...], Sized | str]:
         """Size a signal at a limit, at most `most`, and cut it down to what the shield leaves of it."""
-        sized = self._size(turn, signal, 1.0, limit)
+        sized = self._size(turn, signal, limit, most, stop)
         if isinstance(sized, str):
             return (), sized
         ruled = self._rule(turn, signal, sized.qty, sized.limit, sized.plan.stop)
-        scale = min(_scale(ruled), 1.0 if most is None else float(most / sized.qty))
+        scale = _scale(ruled)
         if scale < 1.0 and not _objection(ruled):
-            return ruled, self._size(turn, signal, scale, limit)
+            return ruled, self._size(turn, signal, limit, sized.qty * Decimal(repr(scale)), stop)
         return ruled, sized
 
     def _rule(self, turn: Turn, signal: Signal, qty: Decimal, limit: Decimal, stop: Decimal) -> tuple[Verdict, ...]:
@@ -174,12 +225,15 @@ class Desk:
             turn, symbol=signal.symbol, side=signal.side, qty=qty, price=limit, stop=stop, equity=equity, marks=marks
         )
 
-    def _size(self, turn: Turn, signal: Signal, scale: float, limit: float) -> Sized | str:
+    def _size(
+        self, turn: Turn, signal: Signal, limit: float, most: Decimal | None, stop: Decimal | None
+    ) -> Sized | str:
         instrument = self._market.symbols[signal.symbol].instrument
         equity = accounting.equity(turn.ledger, self._market.marks())
         if equity <= Decimal(0):
             return "equity is not known yet"
-        return size(signal, limit=limit, equity=equity, instrument=instrument, risk=self._directive.risk, scale=scale)
+        risk = self._directive.risk
+        return size(signal, limit=limit, equity=equity, instrument=instrument, risk=risk, stop=stop, most=most)
 
     def _refuse(self, turn: Turn, signal: Signal, verdicts: tuple[Verdict, ...], reason: str) -> None:
         self.refused += 1

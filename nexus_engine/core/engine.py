@@ -3,24 +3,29 @@
 A deterministic state machine. The same events give the same effects, live, in replay, in a backtest and in simulation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from nexus_engine.core import accounting
+from nexus_engine.core.chart import Lines
+from nexus_engine.core.curve import Curve
 from nexus_engine.core.desk import Desk
 from nexus_engine.core.market import HOURLY, Market
 from nexus_engine.core.notebook import Notebook
 from nexus_engine.core.view import build
+from nexus_engine.core.why import Reasons
 from nexus_engine.cortex.factory import Cortex
+from nexus_engine.cortex.shark import Targets
 from nexus_engine.model import commands as c
 from nexus_engine.model import events as e
 from nexus_engine.model.config import Directive
 from nexus_engine.model.effects import AnyEffect
-from nexus_engine.model.facts import LatchSet, ModeSet, RunStarted
+from nexus_engine.model.facts import AnyFact, LatchSet, ModeSet, RunStarted
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.model.words import Latch, Level, Mode
+from nexus_engine.servos import byhand
 from nexus_engine.servos.copilot import TIMER as PROPOSAL_TIMER
 from nexus_engine.servos.copilot import Copilot
 from nexus_engine.servos.manager import Manager
@@ -54,6 +59,10 @@ class Engine:
         """Bars that the feed must stream and tell the past of."""
         self.warmup_bars = self.cortex.warmup_bars
         self.notebook = Notebook()
+        self.reasons = Reasons()
+        self.lines = Lines()
+        self.curve = Curve()
+        self.targets = Targets(directive.shield.swan_symbol, directive.shield.max_spread_bp)
         self.feeds: dict[str, bool] = {}
         self.heard: dict[str, int] = {}
         """Monotonic ns of the last message by feed."""
@@ -89,6 +98,14 @@ class Engine:
             c.SetMode: self._set_mode,
             c.ClosePosition: self._close,
             c.Flatten: self._flatten,
+            c.Edit: self.desk.edit,
+            c.MoveStop: self._move_stop,
+            c.Rearm: lambda turn, command, by: byhand.rearm(turn, self.manager, command.symbol, by),
+            c.Pause: self._pause,
+            c.Adopt: self._adopt,
+            c.CloseForeign: lambda turn, command, by: byhand.close_foreign(
+                turn, self.manager, command.symbol, command.word, by
+            ),
         }
 
     @property
@@ -121,7 +138,14 @@ class Engine:
         effects = turn.seal()
         if effects:
             self.notebook.listen(effects, event.at_ns)
+            self.reasons.listen(effects)
         return effects
+
+    def recall(self, facts: Iterable[AnyFact]) -> None:
+        """Before the first event: put back what earlier runs said, for people to read."""
+        for fact in facts:
+            self.notebook.recall(fact)
+            self.reasons.recall(fact)
 
     def blocked(self, turn: Turn) -> str:
         """Why no entry at all may leave now; empty when one may."""
@@ -247,7 +271,9 @@ class Engine:
         if key == PULSE:
             self.manager.pulse(turn)
             self.desk.refresh(turn)
-            accounting.open_day(turn, self.market.marks())
+            marks = self.market.marks()
+            accounting.open_day(turn, marks)
+            self.curve.sample(self.ledger, marks, turn.at_ns)
             turn.timer(PULSE, PULSE_MS)
         elif key == RECONCILE_TIMER:
             self.reconciler.timer(turn)
@@ -275,14 +301,14 @@ class Engine:
         self.notebook.answer(turn.at_ns, subject, event.by, told, follows=follows)
 
     def _subject(self, command: c.AnyCommand) -> str:
-        if isinstance(command, c.Approve | c.Reject):
+        if isinstance(command, c.Approve | c.Reject | c.Edit):
             proposal = self.ledger.proposals.get(command.proposal)
             return "" if proposal is None else proposal.symbol
-        return command.symbol if isinstance(command, c.ClosePosition) else "account"
+        return getattr(command, "symbol", "account")
 
-    def _latch(self, turn: Turn, latch: Latch, by: str, reason: str) -> None:
+    def _latch(self, turn: Turn, latch: Latch, by: str, reason: str, level: Level = Level.ALARM) -> None:
         turn.record(LatchSet(at_ns=turn.at_ns, latch=latch, on=True, by=by, reason=reason))
-        turn.note(Level.ALARM, "account", f"{latch}: {reason}" if reason else latch, by)
+        turn.note(level, "account", f"{latch}: {reason}" if reason else latch, by)
 
     def _halt(self, turn: Turn, command: c.Halt, by: str) -> str:
         if Latch.HALT in self.ledger.latches:
@@ -292,6 +318,12 @@ class Engine:
         count = self.manager.cancel_entries(turn)
         cancelled = f"cancelling {count} working; " if count else ""
         return f"HALT: no entries; {cancelled}exits and stops alive"
+
+    def _pause(self, turn: Turn, command: c.Pause, by: str) -> str:
+        if Latch.PAUSE in self.ledger.latches:
+            return "PAUSE is latched already"
+        self._latch(turn, Latch.PAUSE, by, "", Level.WARN)
+        return "PAUSE: no new entries; what works stays"
 
     def _release(self, turn: Turn, command: c.Release, by: str) -> str:
         latch = command.latch
@@ -321,6 +353,18 @@ class Engine:
         state = self.market.symbols.get(command.symbol)
         instrument = None if state is None else state.instrument
         return self.manager.close(turn, command.symbol, instrument, half=command.half, by=by)
+
+    def _move_stop(self, turn: Turn, command: c.MoveStop, by: str) -> str:
+        state = self.market.symbols.get(command.symbol)
+        if state is None:
+            return f"{command.symbol}: we hold nothing"
+        return byhand.move_stop(turn, self.manager, state.instrument, state.mark, command.stop, by)
+
+    def _adopt(self, turn: Turn, command: c.Adopt, by: str) -> str:
+        state = self.market.symbols.get(command.symbol)
+        if state is None:
+            return f"{command.symbol}: is not among the symbols of this account; add it to the directive"
+        return byhand.adopt(turn, self.manager, state.instrument, state.mark, command.stop, by)
 
     def _flatten(self, turn: Turn, command: c.Flatten, by: str) -> str:
         if command.word != "flat":

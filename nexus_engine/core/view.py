@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
+from msgspec.structs import replace
+
 from nexus_engine.core import accounting
-from nexus_engine.core.market import SymbolMarket
+from nexus_engine.core.market import HOURLY, SymbolMarket
+from nexus_engine.core.shock import Shocks
+from nexus_engine.cortex.regime import odds
+from nexus_engine.cortex.shark import SQUEEZE_INTERVAL, squeeze
 from nexus_engine.model.config import percent_of
-from nexus_engine.model.ledger import Ledger, exit_side
+from nexus_engine.model.ledger import exit_side
+from nexus_engine.model.orders import ZERO
 from nexus_engine.model.positions import Position
+from nexus_engine.model.proposals import Proposal
+from nexus_engine.model.signals import Quote
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.view import (
     AccountView,
     BookMark,
     BookView,
+    Difference,
     FeedView,
     LatchView,
     PositionView,
     ProposalView,
+    Target,
     View,
     ViewRequest,
     WatchRow,
@@ -29,6 +40,8 @@ if TYPE_CHECKING:
     from nexus_engine.core.engine import Engine
 
 FEEDS: Final = ("public", "market", "user")
+NO_MACRO: Final = "macro unknown"
+"""Without a source of dominance and cap nothing may be hunted; the table says so."""
 
 
 def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> View:
@@ -37,10 +50,15 @@ def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> 
     marks = market.marks()
     swan = market.quote(engine.directive.shield.swan_symbol, mono_ns)
     account = _account(engine, marks, at_ns, mono_ns)
-    ages = [state.quote(mono_ns).age_ms for state in market.symbols.values()]
+    quotes = {symbol: state.quote(mono_ns) for symbol, state in market.symbols.items()}
+    ages = [quote.age_ms for quote in quotes.values()]
     worst_age_ms = None if None in ages else max((age for age in ages if age is not None), default=None)
     badge, reason = engine.shield.sentinel(ledger, market.now_ns, swan, worst_age_ms)
-    chart = request.chart
+    # before the cards: their shocks need its betas
+    targets = _targets(engine, quotes)
+    symbol, interval = request.chart or ("", "")
+    charted = market.symbols.get(symbol)
+    bars = market.chart(symbol, interval, request.bars)
     return View(
         seq=engine.views,
         at_ns=at_ns,
@@ -64,30 +82,27 @@ def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> 
             )
             for feed in FEEDS
         ),
-        proposals=tuple(
-            ProposalView(
-                proposal=proposal,
-                price_digits=_digits(market.symbols.get(proposal.symbol)),
-                left_ms=max(0, (proposal.expires_mono_ns - mono_ns) // 1_000_000),
-                shown=proposal.shown,
-            )
-            for proposal in ledger.proposals.values()
-            if proposal.status.open
-        ),
+        proposals=_proposals(engine, marks, quotes, mono_ns),
         positions=_positions(engine, marks, at_ns, mono_ns),
         foreign=tuple(sorted(ledger.foreign.items())),
         unknown_orders=sum(order.status is OrderStatus.UNKNOWN for order in ledger.alive()),
         working_orders=sum(1 for _ in ledger.alive(leg=Leg.ENTRY)),
         books=tuple(
-            _book(ledger, market.symbols[symbol], request.depth, market.now_ns)
-            for symbol in request.books
-            if symbol in market.symbols
+            _book(engine, market.symbols[symbol], request.depth) for symbol in request.books if symbol in market.symbols
         ),
-        watch=tuple(_watch(engine, state, mono_ns) for state in market.symbols.values()),
+        watch=tuple(_watch(engine, state, quotes[symbol]) for symbol, state in market.symbols.items()),
         events=tuple(engine.notebook.rows)[-request.events :] if request.events else (),
         outcome=engine.notebook.outcome,
-        chart=() if chart is None else market.chart(*chart, request.bars),
-        chart_digits=2 if chart is None else _digits(market.symbols.get(chart[0])),
+        chart=bars,
+        chart_digits=_digits(charted),
+        chart_lines=() if charted is None else engine.lines.over(charted, interval, bars),
+        chart_marks=() if charted is None else _marks(engine, symbol),
+        odds=() if charted is None else odds(engine.cortex.regime(symbol)),
+        targets=targets,
+        squeeze=_squeeze(engine),
+        curve=engine.curve.points(ledger, marks, at_ns),
+        differences=_differences(engine, marks),
+        why=engine.reasons.explain(request.why, ledger, engine.notebook) if request.why else None,
         funnel=(("signals", engine.desk.seen), ("refused", engine.desk.refused), ("proposed", engine.desk.proposed)),
     )
 
@@ -129,12 +144,10 @@ def _positions(engine: Engine, marks: accounting.Marks, at_ns: int, mono_ns: int
 def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns: int, mono_ns: int) -> PositionView:
     mark = marks.get(position.symbol, position.entry)
     pnl = position.pnl(mark)
-    risk = position.risk_per_unit * abs(position.qty)
+    risk = position.first_risk_per_unit * abs(position.qty)
     state, seen = _stop(engine, position)
-    naked = None
-    if state != "ok":
-        since = position.naked_since_ns
-        naked = 0 if since is None else max(0, (at_ns - since) // 1_000_000)
+    since = position.naked_since_ns
+    naked = None if state == "ok" or since is None else max(0, (at_ns - since) // 1_000_000)
     return PositionView(
         symbol=position.symbol,
         intent=position.intent,
@@ -158,18 +171,19 @@ def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns
 
 
 def _stop(engine: Engine, position: Position) -> tuple[str, int | None]:
-    """What stands behind a position: `ok` needs a confirmed stop of its side and at least its size."""
+    """What stands behind a position: `ok` needs a confirmed stop of its side, at its price and at least its size."""
     state = "NAKED"
     for order in engine.ledger.alive(position.symbol, Leg.STOP):
         if order.side is not exit_side(position):
             continue
-        if order.status in (OrderStatus.OPEN, OrderStatus.PARTIAL) and order.leaves >= abs(position.qty):
+        stands = order.status in (OrderStatus.OPEN, OrderStatus.PARTIAL) and order.leaves >= abs(position.qty)
+        if stands and order.trigger == position.plan.stop:
             return "ok", engine.manager.asker.seen.get(order.client_id)
         state = "UNKNOWN" if order.status is OrderStatus.UNKNOWN else "wait"
     return state, None
 
 
-def _book(ledger: Ledger, state: SymbolMarket, depth: int, market_ns: int) -> BookView:
+def _book(engine: Engine, state: SymbolMarket, depth: int) -> BookView:
     instrument = state.instrument
     return BookView(
         symbol=instrument.symbol,
@@ -182,35 +196,101 @@ def _book(ledger: Ledger, state: SymbolMarket, depth: int, market_ns: int) -> Bo
         last=state.last,
         change_pct=state.change_pct(),
         funding_pct=state.funding_rate * 100,
-        funding_in_ms=max(0, (state.next_funding_ns - market_ns) // 1_000_000),
-        marks=tuple(_book_marks(ledger, instrument.symbol)),
+        funding_in_ms=max(0, (state.next_funding_ns - engine.market.now_ns) // 1_000_000),
+        marks=_marks(engine, instrument.symbol),
     )
 
 
-def _book_marks(ledger: Ledger, symbol: str) -> list[BookMark]:
-    """Ours at their prices: working orders, the entry, and what an open card would do."""
-    marks = []
-    labels = {Leg.ENTRY: "entry", Leg.STOP: "stop", Leg.TARGET: "target", Leg.EXIT: "exit"}
+def _marks(engine: Engine, symbol: str) -> tuple[BookMark, ...]:
+    """Ours at their prices: working orders, entry and liquidation, and what an open card would do."""
+    ledger, marks = engine.ledger, []
     for order in ledger.alive(symbol):
         price = order.trigger if order.conditional else order.price
         if price is not None:
-            marks.append(BookMark(price=price, label=f"{labels[order.leg]} P{order.intent}", side=order.side))
+            marks.append(BookMark(price=price, label=f"{order.leg.word} P{order.intent}", side=order.side))
     position = ledger.positions.get(symbol)
     if position is not None:
         marks.append(BookMark(price=position.entry, label=f"in P{position.intent}", side=position.side))
+        liquidation = engine.manager.liquidation.get(symbol)
+        if liquidation:
+            marks.append(BookMark(price=liquidation, label=f"liq P{position.intent}", side=exit_side(position)))
     for proposal in ledger.proposals.values():
         if proposal.symbol == symbol and proposal.status.open:
             side = proposal.side
-            marks.append(BookMark(price=proposal.limit, label=f"limit {proposal.handle}", side=side))
+            how = "market" if proposal.market else "limit"
+            marks.append(BookMark(price=proposal.limit, label=f"{how} {proposal.handle}", side=side))
             marks.append(BookMark(price=proposal.plan.stop, label=f"stop {proposal.handle}", side=side.opposite))
             if proposal.plan.target is not None:
                 marks.append(
                     BookMark(price=proposal.plan.target, label=f"target {proposal.handle}", side=side.opposite)
                 )
-    return marks
+    return tuple(marks)
 
 
-def _watch(engine: Engine, state: SymbolMarket, mono_ns: int) -> WatchRow:
+def _proposals(
+    engine: Engine, marks: accounting.Marks, quotes: Mapping[str, Quote], mono_ns: int
+) -> tuple[ProposalView, ...]:
+    cards = [card for card in engine.ledger.proposals.values() if card.status.open]
+    if not cards:
+        return ()
+    shocks = Shocks(engine.ledger, marks, engine.manager.liquidation, engine.targets.beta)
+    return tuple(
+        ProposalView(
+            proposal=card,
+            price_digits=_digits(engine.market.symbols.get(card.symbol)),
+            left_ms=max(0, (card.expires_mono_ns - mono_ns) // 1_000_000),
+            shown=card.shown,
+            shock=shocks.with_card(card),
+            margin=float(card.qty * card.limit / card.leverage),
+            edge_bp=_edge_bp(card, quotes.get(card.symbol)),
+        )
+        for card in cards
+    )
+
+
+def _edge_bp(card: Proposal, quote: Quote | None) -> float:
+    """What the target pays less the taker fee of both ways and the spread; 0 without a target or a market."""
+    if card.plan.target is None or quote is None or not quote.valid:
+        return 0.0
+    distance_bp = float((card.plan.target / card.limit - 1) * 10_000) * card.side.sign
+    return distance_bp - 2 * quote.taker_fee * 1e4 - quote.spread_bp
+
+
+def _targets(engine: Engine, quotes: Mapping[str, Quote]) -> tuple[Target, ...]:
+    """The hunting table, each row with what stands in its way or is under way there."""
+    market, ledger = engine.market, engine.ledger
+    hours = {symbol: state.bars.get(HOURLY, ()) for symbol, state in market.symbols.items()}
+    busy = {card.symbol: f"{card.handle} waiting" for card in ledger.proposals.values() if card.status.open}
+    busy |= {position.symbol: f"P{position.intent} open" for position in ledger.positions.values()}
+    table = engine.targets.table(hours, quotes, market.now_ns)
+    return tuple(replace(row, note=busy.get(row.symbol, NO_MACRO)) for row in table)
+
+
+def _squeeze(engine: Engine) -> str:
+    state = engine.market.symbols.get(engine.directive.shield.swan_symbol)
+    return "unknown" if state is None else squeeze(state.bars.get(SQUEEZE_INTERVAL), state.last)
+
+
+def _differences(engine: Engine, marks: accounting.Marks) -> tuple[Difference, ...]:
+    ledger, manager = engine.ledger, engine.manager
+    found = []
+    for symbol, foreign in sorted(ledger.foreign.items()):
+        position = ledger.positions.get(symbol)
+        ours = ZERO if position is None else position.qty
+        found.append(
+            Difference(
+                symbol=symbol,
+                venue=manager.venue_qty.get(symbol, ours + foreign),
+                ours=ours,
+                entry=manager.venue_entry.get(symbol, ZERO),
+                price=float(marks.get(symbol, ZERO)),
+                price_digits=_digits(engine.market.symbols.get(symbol)),
+            )
+        )
+    return tuple(found)
+
+
+def _watch(engine: Engine, state: SymbolMarket, quote: Quote) -> WatchRow:
     regime = engine.cortex.regime(state.instrument.symbol)
     return WatchRow(
         symbol=state.instrument.symbol,
@@ -219,7 +299,7 @@ def _watch(engine: Engine, state: SymbolMarket, mono_ns: int) -> WatchRow:
         change_pct=state.change_pct(),
         regime=regime.regime,
         confidence=regime.confidence,
-        age_ms=state.quote(mono_ns).age_ms,
+        age_ms=quote.age_ms,
     )
 
 

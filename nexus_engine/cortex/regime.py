@@ -33,6 +33,31 @@ _TRENDS = {1: Regime.TREND_UP, -1: Regime.TREND_DOWN}
 
 UNKNOWN = RegimeView(regime=Regime.UNKNOWN)
 
+_STRAIGHT, _VOLATILE = "straightness rank", "volatility rank 30d"
+_SLOPE, _PLACE = "EMA20 over EMA50", "place in Donchian20"
+_EVEN = math.log(0.5) / math.log(ENTER)
+
+
+def odds(view: RegimeView) -> tuple[tuple[Regime, float], ...]:
+    """How the rule's own measures lean, as four numbers that sum to 1; nothing where the regime is not known.
+
+    They are derived from ranks and not fitted to outcomes, so they are no calibrated probabilities: a measure at the
+    rank that enters its state counts as an even chance; what the trend leaves is split by the volatility; up and down
+    share the trend by the averages' order and the place in the channel. The regime that holds may be another than the
+    likeliest one, since it is left late and held for a minimum time.
+    """
+    measured = {reading.name: reading.value for reading in view.readings}
+    if not {_STRAIGHT, _VOLATILE, _SLOPE, _PLACE} <= measured.keys():
+        return ()
+    trend, volatile = measured[_STRAIGHT] ** _EVEN, measured[_VOLATILE] ** _EVEN
+    up = (measured[_PLACE] + (measured[_SLOPE] > 0)) / 2
+    return (
+        (Regime.TREND_UP, trend * up),
+        (Regime.TREND_DOWN, trend * (1 - up)),
+        (Regime.RANGE, (1 - trend) * (1 - volatile)),
+        (Regime.VOLATILE, (1 - trend) * volatile),
+    )
+
 
 class RegimeRule:
     """Feed it closed 1h bars in order; `view` is the regime after the last one. UNKNOWN below 500 bars.
@@ -95,11 +120,11 @@ class RegimeRule:
             confidence=confidence,
             readings=(
                 Reading("efficiency ratio 24h", self._smoothed),
-                Reading("straightness rank", trend, ENTER),
+                Reading(_STRAIGHT, trend, ENTER),
                 Reading("volatility 24h", self._volatility.value * 100, None, "%/h"),
-                Reading("volatility rank 30d", volatile, ENTER),
-                Reading("EMA20 over EMA50", (self._fast.value / self._slow.value - 1) * 100, 0.0, "%"),
-                Reading("place in Donchian20", place, 0.5),
+                Reading(_VOLATILE, volatile, ENTER),
+                Reading(_SLOPE, (self._fast.value / self._slow.value - 1) * 100, 0.0, "%"),
+                Reading(_PLACE, place, 0.5),
             ),
         )
 

@@ -59,8 +59,10 @@ class Flatten(Command, frozen=True, kw_only=True):
 
 
 class Edit(Command, frozen=True, kw_only=True):
-    """Change a proposal before approving it: `part` of its size (1, 0.5, 0.25), another stop, or market instead of a
-    limit. None leaves a field as it is. What comes out is a new card to look at, never sent by this."""
+    """Change a proposal before approving it: to `part` of the size on its card (1, 0.5, 0.25; above 0 and at most 1),
+    another stop, or market instead of a limit. None leaves a field as it is. The size never grows, and shrinks where
+    the stop's worst case would be over the risk of a trade. What comes out is a new card to look at, never sent by
+    this."""
 
     proposal: int
     shown: str

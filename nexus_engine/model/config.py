@@ -6,7 +6,7 @@ Secrets are never in it. `load` turns any mistake into one clear line (ConfigErr
 import tomllib
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -110,6 +110,20 @@ class DemoConfig(_Section):
     )
 
 
+class UiConfig(_Section):
+    """How the cockpit looks and sounds."""
+
+    theme: Literal["dark", "light", "cvd", "none"] = Field(
+        "dark", description="dark, light, cvd (blue and orange) or none (no colour at all, as NO_COLOR does)"
+    )
+    bell: Literal["off", "alarm", "all"] = Field(
+        "alarm", description="rings at alarms, or at all that is worth a look; at most every two seconds"
+    )
+    confirm_pct: float = Field(
+        0.5, ge=0, le=10, description="an approval on LIVE whose worst case is above this asks twice, % of equity"
+    )
+
+
 class Directive(_Section):
     """All of nexus.toml."""
 
@@ -119,6 +133,10 @@ class Directive(_Section):
     copilot: CopilotConfig = CopilotConfig()
     binance: BinanceConfig = BinanceConfig()
     demo: DemoConfig = DemoConfig()
+    ui: UiConfig = UiConfig()
+    keys: dict[str, str] = Field(
+        default_factory=dict, description='other keys by action, e.g. approve = "y"; the ? page of the cockpit has all'
+    )
     strategies: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="parameters by strategy, e.g. [strategies.harpoon] enabled = false"
     )

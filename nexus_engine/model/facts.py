@@ -80,7 +80,7 @@ class Naked(Fact, frozen=True, kw_only=True):
 
 
 class PlanChanged(Fact, frozen=True, kw_only=True):
-    """A person moved a position's stop, or took one over."""
+    """A person moved a position's stop."""
 
     symbol: str
     plan: ExitPlan
@@ -96,6 +96,7 @@ class Adopted(Fact, frozen=True, kw_only=True):
     plan: ExitPlan
     intent: int
     by: str
+    market_ns: int = 0
 
 
 class StopTried(Fact, frozen=True, kw_only=True):

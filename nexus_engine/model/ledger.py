@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from nexus_engine.model.facts import (
+    Adopted,
     AnyFact,
     DayOpened,
     Filled,
@@ -22,6 +23,7 @@ from nexus_engine.model.facts import (
     Naked,
     OrderChanged,
     OrderIntended,
+    PlanChanged,
     PositionLost,
     ProposalChanged,
     ProposalMade,
@@ -101,6 +103,8 @@ class Ledger:
             ForeignSeen: self._foreign_seen,
             Naked: self._naked,
             StopTried: self._stop_tried,
+            PlanChanged: self._plan_changed,
+            Adopted: self._adopted,
             ProposalMade: self._proposal_made,
             ProposalChanged: self._proposal_changed,
             LatchSet: self._latch_set,
@@ -220,6 +224,8 @@ class Ledger:
         self._move(fact, order, fill)
 
     def _move(self, fact: Filled, order: Order, fill: Fill) -> None:
+        if order.leg is Leg.FOREIGN:
+            return
         position = self.positions.get(fill.symbol)
         if order.leg is not Leg.ENTRY:
             self._leave(position, order.intent, fill, fact.at_ns)
@@ -236,6 +242,7 @@ class Ledger:
                 strategy=order.strategy,
                 by=order.by,
                 plan=order.plan,
+                first_stop=order.plan.stop,
                 leverage=order.leverage,
                 opened_ns=fact.at_ns,
                 opened_market_ns=fact.market_ns,
@@ -299,7 +306,7 @@ class Ledger:
             return
         del self.positions[position.symbol]
         pnl = position.realised - position.fees
-        risk = position.risk_per_unit * position.peak_qty
+        risk = position.first_risk_per_unit * position.peak_qty
         self.closed.append(
             ClosedTrade(
                 symbol=position.symbol,
@@ -313,7 +320,8 @@ class Ledger:
         )
         del self.closed[:-KEPT_CLOSED]
         self.day_trades += 1
-        self.streaks[position.strategy] = self.streaks.get(position.strategy, 0) + 1 if pnl < 0 else 0
+        if position.strategy:
+            self.streaks[position.strategy] = self.streaks.get(position.strategy, 0) + 1 if pnl < 0 else 0
 
     def _position_lost(self, fact: PositionLost) -> None:
         position = self.positions[fact.symbol]
@@ -335,6 +343,27 @@ class Ledger:
     def _stop_tried(self, fact: StopTried) -> None:
         position = self.positions[fact.symbol]
         self.positions[fact.symbol] = replace(position, stop_attempts=position.stop_attempts + 1)
+
+    def _plan_changed(self, fact: PlanChanged) -> None:
+        self.positions[fact.symbol] = replace(self.positions[fact.symbol], plan=fact.plan)
+
+    def _adopted(self, fact: Adopted) -> None:
+        self.foreign.pop(fact.symbol, None)
+        self.next_intent = max(self.next_intent, fact.intent + 1)
+        self.positions[fact.symbol] = Position(
+            symbol=fact.symbol,
+            intent=fact.intent,
+            qty=fact.qty,
+            entry=fact.entry,
+            strategy="",
+            by=fact.by,
+            plan=fact.plan,
+            first_stop=fact.plan.stop,
+            opened_ns=fact.at_ns,
+            opened_market_ns=fact.market_ns,
+            peak_qty=abs(fact.qty),
+            naked_since_ns=fact.at_ns,
+        )
 
     def _proposal_made(self, fact: ProposalMade) -> None:
         self.proposals[fact.proposal.id] = fact.proposal

@@ -16,8 +16,11 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     qty: Decimal
     entry: Decimal
     strategy: str
+    """Empty for one that a person has brought along."""
     by: str
     plan: ExitPlan
+    first_stop: Decimal
+    """The stop that it began with: R is measured by it, wherever the stop has been moved since."""
     leverage: int = 1
     opened_ns: int
     opened_market_ns: int = 0
@@ -36,8 +39,13 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def risk_per_unit(self) -> Decimal:
-        """The distance from entry to the planned stop."""
-        return abs(self.entry - self.plan.stop)
+        """What a unit still loses from its entry when the planned stop fills; 0 once the stop has passed the entry."""
+        return max(ZERO, (self.entry - self.plan.stop) * self.side.sign)
+
+    @property
+    def first_risk_per_unit(self) -> Decimal:
+        """The distance from entry to the stop that it began with."""
+        return abs(self.entry - self.first_stop)
 
     def pnl(self, price: Decimal) -> Decimal:
         """Open profit at `price`, before fees."""

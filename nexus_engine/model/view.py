@@ -89,7 +89,8 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BookMark(msgspec.Struct, frozen=True, kw_only=True):
-    """Something of ours at a price of the ladder: an order, an entry, a stop, a target."""
+    """Something of ours at a price of the ladder: `entry P41` (a working one), `in P41` (where it was entered), `stop`,
+    `target`, `exit`, `liq` (the venue's liquidation price), or of an open card `limit` (`market`), `stop`, `target`."""
 
     price: Decimal
     label: str
@@ -154,7 +155,8 @@ class ProposalView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the strategy over the chart's bars, one value a bar, NaN where it has none."""
+    """A line of the strategy over the chart's bars: one value for each of them, all finite. A line that does not reach
+    back to the first bar is not there at all."""
 
     name: str
     values: tuple[float, ...]

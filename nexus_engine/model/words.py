@@ -114,6 +114,12 @@ class Leg(StrEnum):
     STOP = "s"
     TARGET = "t"
     EXIT = "x"
+    FOREIGN = "f"
+    """Closes what is not ours, because a person says so. It never counts for a position of ours."""
+
+    @property
+    def word(self) -> str:
+        return self.name.lower()
 
 
 class OrderStatus(StrEnum):

@@ -126,6 +126,7 @@ class Account:
         from nexus_engine.core.engine import Engine
 
         engine = self._engine = Engine(directive, ledger)
+        engine.recall(facts)
         await warm()
         found = await where
         self._tell("connecting to the venue")

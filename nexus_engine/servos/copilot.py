@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from nexus_engine.model.commands import Approve
+from nexus_engine.model.commands import Approve, Edit
 from nexus_engine.model.config import CopilotConfig
 from nexus_engine.model.facts import ProposalChanged, ProposalMade
 from nexus_engine.model.proposals import Proposal
@@ -52,7 +52,21 @@ class Copilot:
 
     def reprice(self, turn: Turn, proposal: Proposal, sized: Sized) -> Proposal:
         """Price moved away from what the card shows: new numbers, same handle, same expiry, to be looked at again."""
-        stale = replace(
+        return self._renew(turn, proposal, sized, ProposalStatus.STALE, market=proposal.market, part=proposal.part)
+
+    def edit(self, turn: Turn, proposal: Proposal, sized: Sized, *, market: bool, part: float, by: str) -> Proposal:
+        """A person wants other numbers: same handle, same expiry, to be looked at again."""
+        edited = self._renew(turn, proposal, sized, ProposalStatus.PENDING, market=market, part=part)
+        at = "market" if market else edited.limit
+        text = f"{edited.handle} edited: {edited.qty} at {at}, stop {edited.plan.stop}, worst -{edited.worst:.2f}"
+        turn.note(Level.INFO, edited.symbol, text, by)
+        return edited
+
+    @staticmethod
+    def _renew(
+        turn: Turn, proposal: Proposal, sized: Sized, status: ProposalStatus, *, market: bool, part: float
+    ) -> Proposal:
+        renewed = replace(
             proposal,
             qty=sized.qty,
             limit=sized.limit,
@@ -60,13 +74,15 @@ class Copilot:
             worst=sized.worst,
             worst_pct=sized.worst_pct,
             r_multiple=sized.r_multiple,
-            status=ProposalStatus.STALE,
+            market=market,
+            part=part,
+            status=status,
         )
-        turn.record(ProposalMade(at_ns=turn.at_ns, proposal=stale))
-        return stale
+        turn.record(ProposalMade(at_ns=turn.at_ns, proposal=renewed))
+        return renewed
 
-    def objection(self, turn: Turn, command: Approve) -> str:
-        """Why this approval cannot be taken; empty when it can. Expiry, and what was shown, are checked here."""
+    def objection(self, turn: Turn, command: Approve | Edit) -> str:
+        """Why this answer to a card cannot be taken; empty when it can. Expiry and what was shown are checked here."""
         proposal = turn.ledger.proposals.get(command.proposal)
         if proposal is None:
             return f"P{command.proposal}: there is no such proposal"

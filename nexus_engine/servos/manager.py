@@ -46,6 +46,7 @@ class Manager:
         self.asker = Asker()
         self.protection = Protection(risk, self.asker)
         self.venue_qty: dict[str, Decimal] = {}
+        self.venue_entry: dict[str, Decimal] = {}
         self.liquidation: dict[str, Decimal | None] = {}
         self.compare: Callable[[Turn], None] = lambda turn: turn.snapshot(Venue.BINANCE)
         """Have the whole account read; the reconciler puts itself here."""
@@ -66,9 +67,9 @@ class Manager:
             leg=Leg.ENTRY,
             symbol=proposal.symbol,
             side=proposal.side,
-            kind=OrderKind.LIMIT,
+            kind=OrderKind.MARKET if proposal.market else OrderKind.LIMIT,
             qty=proposal.qty,
-            price=proposal.limit,
+            price=None if proposal.market else proposal.limit,
             intent=proposal.id,
             strategy=proposal.strategy,
             by=by,
@@ -166,6 +167,8 @@ class Manager:
             self.asker.forget(order.client_id)
             if order.leg is Leg.EXIT and order.filled < order.qty:
                 turn.timer(f"{EXIT_TIMER}{order.symbol}", EXIT_RETRY_MS)
+            if order.leg is Leg.FOREIGN:
+                self.compare(turn)
         self.protection.protect(turn, order.symbol)
 
     def filled(self, turn: Turn, fill: Fill) -> None:
@@ -187,11 +190,9 @@ class Manager:
             if _swan(turn) and after is not None and after.qty > 0:
                 turn.note(Level.ALARM, fill.symbol, "a long filled after the black swan: closing it at once")
                 self.protection.leave(turn, after, abs(after.qty))
-        elif before is not None:
-            what = {Leg.STOP: "stop", Leg.TARGET: "target", Leg.EXIT: "exit"}[order.leg]
-            turn.note(
-                Level.INFO, fill.symbol, f"{what} of P{order.intent}: {fill.side} {fill.qty} at {fill.price}", order.by
-            )
+        elif before is not None or order.leg is Leg.FOREIGN:
+            text = f"{order.leg.word} of P{order.intent}: {fill.side} {fill.qty} at {fill.price}"
+            turn.note(Level.INFO, fill.symbol, text, order.by)
         if before is not None and after is None:
             trade = ledger.closed[-1]
             level = Level.GOOD if trade.pnl >= 0 else Level.WARN
@@ -221,7 +222,7 @@ class Manager:
         elif result.outcome is Outcome.UNKNOWN:
             if order.status in (OrderStatus.INTENT, OrderStatus.SUBMITTED):
                 turn.change(order, OrderStatus.UNKNOWN, reason=result.text)
-                turn.note(Level.WARN, order.symbol, f"{_leg_name(order)}: outcome unknown, asking the venue")
+                turn.note(Level.WARN, order.symbol, f"{order.leg.word}: outcome unknown, asking the venue")
             self.asker.later(turn, order)
             self.protection.protect(turn, order.symbol)
         elif not order.status.terminal and not order.venue_id:
@@ -234,7 +235,7 @@ class Manager:
         if order.leg is Leg.STOP:
             self.protection.stop_refused(turn, order, code, text)
             return
-        turn.note(Level.WARN, order.symbol, f"{_leg_name(order)} refused: {text or code}")
+        turn.note(Level.WARN, order.symbol, f"{order.leg.word} refused: {text or code}")
         self._after(turn, turn.ledger.orders[order.client_id])
         if code == NOTHING_TO_REDUCE and order.leg is Leg.EXIT:
             turn.timer(f"{EXIT_TIMER}{order.symbol}", REDUCE_ONLY_MS)
@@ -284,6 +285,7 @@ class Manager:
             turn.record(WalletSeen(at_ns=turn.at_ns, wallet=event.wallet))
         for report in event.positions:
             self.venue_qty[report.symbol] = report.qty
+            self.venue_entry[report.symbol] = report.entry
             # a stream tells no liquidation price: the last list's stands until the next, or until it is flat
             if report.liquidation is not None or not report.qty:
                 self.liquidation[report.symbol] = report.liquidation
@@ -343,7 +345,3 @@ def _held_ns(turn: Turn, position: Position) -> int:
 def _swan(turn: Turn) -> bool:
     lock = turn.ledger.locks.get(SWAN_LOCK)
     return lock is not None and lock.until_ns > turn.market_ns
-
-
-def _leg_name(order: Order) -> str:
-    return {Leg.ENTRY: "entry", Leg.STOP: "stop", Leg.TARGET: "target", Leg.EXIT: "exit"}[order.leg]

@@ -56,11 +56,16 @@ class Protection:
             return
         if not any(_stands(order) and order.leaves >= need for order in stops):
             self._count_naked(turn, position)
-        if self._leaving(turn, position):
+        if self.leaving(turn, position):
             return
         waiting = [order for order in exact if self._may_still_come(turn, order)]
         if not waiting and turn.mono_ns >= self._not_before.get(symbol, 0):
             self._place_stop(turn, position, need)
+
+    def rearm(self, turn: Turn, symbol: str) -> None:
+        """Protect without waiting out a refusal."""
+        self._not_before.pop(symbol, None)
+        self.protect(turn, symbol)
 
     def deadline(self, turn: Turn, symbol: str) -> None:
         """The patience with a naked position is over: out, at market."""
@@ -80,7 +85,7 @@ class Protection:
 
         Leaving with all of it takes back what may still enter, and is pursued until nothing is held.
         """
-        if self._leaving(turn, position):
+        if self.leaving(turn, position):
             return
         if qty >= abs(position.qty):
             for entry in list(turn.ledger.alive(position.symbol, Leg.ENTRY)):
@@ -102,7 +107,7 @@ class Protection:
         position = turn.ledger.positions.get(symbol)
         if position is None or not exit_owed(turn, position):
             return
-        if self._leaving(turn, position):
+        if self.leaving(turn, position):
             turn.timer(f"{EXIT_TIMER}{symbol}", EXIT_RETRY_MS)
         else:
             self.leave(turn, position, abs(position.qty))
@@ -146,13 +151,15 @@ class Protection:
             turn.note(Level.GOOD, position.symbol, f"stop {stop.trigger} confirmed, {naked_ms} ms")
         for other in stops:
             if other is not stop:
+                if other.trigger != stop.trigger and _stands(other):
+                    turn.note(Level.GOOD, position.symbol, f"stop {stop.trigger} confirmed, {other.trigger} goes")
                 turn.cancel(other)
         self._aim(turn, position)
 
     def _aim(self, turn: Turn, position: Position) -> None:
         """The take-profit rests once the entry is over, and only beside a stop."""
         target = position.plan.target
-        if target is None or any(turn.ledger.alive(position.symbol, Leg.ENTRY)) or self._leaving(turn, position):
+        if target is None or any(turn.ledger.alive(position.symbol, Leg.ENTRY)) or self.leaving(turn, position):
             return
         need = abs(position.qty)
         resting = list(turn.ledger.alive(position.symbol, Leg.TARGET))
@@ -211,7 +218,7 @@ class Protection:
             return False
         return _fresh(turn, order, PATIENCE_NS) and not self._asker.missed(order.client_id)
 
-    def _leaving(self, turn: Turn, position: Position) -> bool:
+    def leaving(self, turn: Turn, position: Position) -> bool:
         """An exit at market for the whole of it is under way and may be believed."""
         return any(
             order.leaves >= abs(position.qty)
@@ -225,7 +232,7 @@ class Protection:
         self._naked_mono.pop(symbol, None)
         self._not_before.pop(symbol, None)
         for order in list(turn.ledger.alive(symbol)):
-            if order.leg is not Leg.ENTRY and not _unanswered_exit(turn, order):
+            if order.leg not in (Leg.ENTRY, Leg.FOREIGN) and not _unanswered_exit(turn, order):
                 turn.cancel(order)
 
 

@@ -140,6 +140,7 @@ class Reconciler:
             report = venue.get(symbol)
             held = ZERO if report is None else report.qty
             self._manager.venue_qty[symbol] = held
+            self._manager.venue_entry[symbol] = ZERO if report is None else report.entry
             self._manager.liquidation[symbol] = None if report is None else report.liquidation
             position = ledger.positions.get(symbol)
             ours = ZERO if position is None else position.qty

@@ -28,16 +28,26 @@ class Sized(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def size(
-    signal: Signal, *, limit: float, equity: Decimal, instrument: Instrument, risk: RiskConfig, scale: float = 1.0
+    signal: Signal,
+    *,
+    limit: float,
+    equity: Decimal,
+    instrument: Instrument,
+    risk: RiskConfig,
+    stop: Decimal | None = None,
+    most: Decimal | None = None,
 ) -> Sized | str:
     """Size a signal so that its worst case is the risk it may take; a string says why it cannot be sized.
 
     qty = risk money / (|limit - stop| + fees + slippage), rounded down to the step (Van Tharp's fixed-fractional
-    sizing). `limit` is the worst entry price; `scale` (0..1) what the guards left.
+    sizing). `limit` is the worst entry price, `most` what others have left of the quantity, and `stop` that of a card
+    that has one already.
     """
     side = signal.side
     limit_price = instrument.limit(limit, side)
-    stop_price = instrument.stop(signal.price - signal.stop_distance * side.sign, side.opposite)
+    stop_price = stop
+    if stop_price is None:
+        stop_price = instrument.stop(signal.price - signal.stop_distance * side.sign, side.opposite)
     distance = (limit_price - stop_price) * side.sign
     if stop_price <= 0 or distance <= 0:
         return f"stop {stop_price} is not behind the entry {limit_price}"
@@ -45,7 +55,8 @@ def size(
     fee = Decimal(repr(instrument.taker_fee))
     per_unit = distance + (limit_price + stop_price) * fee + stop_price * Decimal(repr(STOP_SLIPPAGE))
     budget = percent_of(min(signal.risk_pct, risk.trade_risk_pct), equity)
-    qty = instrument.quantity(min(budget / per_unit, instrument.market_max_qty) * Decimal(repr(scale)))
+    fits = min(budget / per_unit, instrument.market_max_qty)
+    qty = instrument.quantity(fits if most is None else min(fits, most))
     if qty < instrument.min_qty or qty * limit_price < instrument.min_notional:
         return f"{budget:.2f} of risk buys less than the smallest order ({qty * limit_price:.2f})"
     worst = qty * per_unit

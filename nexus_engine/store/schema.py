@@ -11,7 +11,7 @@ from nexus_engine.model.ports import JournalError
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 """Kept in user_version. It goes up with every change that an older Nexus cannot read, a new kind of fact included."""
 APPLICATION_ID: Final = 0x4E585553
 INSTANCE_LETTERS: Final = 4
@@ -69,11 +69,16 @@ VIEWS: Final = {
                 ELSE coalesce(status, 'INTENT') END AS status,
             reason
         FROM intended LEFT JOIN changed USING (client_id) LEFT JOIN filled USING (client_id) ORDER BY seq""",
-    "trades": """
+    "trades": f"""
         WITH moves AS (
             SELECT intent, orders.symbol, strategy, leg = 'e' AS "entry", fills.utc, orders.side, fills.qty + 0 AS qty,
                 fills.qty * fills.price AS cost, iif(fills.side = 'BUY', 1, -1) AS sign, fee
-            FROM fills JOIN orders USING (client_id))
+            FROM fills JOIN orders USING (client_id) WHERE leg <> 'f'
+            UNION ALL
+            SELECT intent, symbol, '', 1, utc, iif(qty + 0 > 0, 'BUY', 'SELL'), abs(qty), abs(qty) * entry,
+                iif(qty + 0 > 0, 1, -1), 0
+            FROM (SELECT {_AT}, {_fields("", "intent", "symbol", "qty", "entry")}
+                FROM journal WHERE kind = 'Adopted'))
         SELECT intent, symbol, max(strategy) AS strategy, max(side) FILTER (WHERE "entry") AS side,
             min(utc) AS opened, max(utc) AS last_fill,
             sum(qty) FILTER (WHERE "entry") AS qty,
@@ -141,5 +146,11 @@ def _migrate(conn: sqlite3.Connection) -> None:
         for name, sql in VIEWS.items():
             db.create_view(name, sql)
         db.execute("PRAGMA user_version = 1")
+
+    @migrations()
+    def schema_2(db: "Database") -> None:
+        # new kinds of facts: a moved stop, an adopted position, which is a trade without an entry of ours
+        db.create_view("trades", VIEWS["trades"], replace=True)
+        db.execute("PRAGMA user_version = 2")
 
     migrations.apply(Database(conn, execute_plugins=False))

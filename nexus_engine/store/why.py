@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from nexus_engine.model.facts import (
+    Adopted,
     AnyFact,
     Filled,
     OrderChanged,
@@ -17,13 +18,12 @@ from nexus_engine.model.facts import (
     SignalSeen,
 )
 from nexus_engine.model.verdicts import Reading, Verdict
-from nexus_engine.model.words import Leg
 from nexus_engine.store.rows import decode_fact, reading, rows
 
 _ID: Final = re.compile(r"[Pp]?(\d{1,18})|nx\w+-\d+-(\d{1,18})[a-z]\d+")
-_LEGS: Final = {Leg.ENTRY: "entry", Leg.STOP: "stop", Leg.TARGET: "target", Leg.EXIT: "exit"}
 _INTENT_OF: Final[dict[type, Callable[[Any], int]]] = {
     SignalSeen: lambda fact: fact.proposal,
+    Adopted: lambda fact: fact.intent,
     ProposalMade: lambda fact: fact.proposal.id,
     ProposalChanged: lambda fact: fact.proposal,
     OrderIntended: lambda fact: fact.order.intent,
@@ -87,10 +87,14 @@ def _decision(fact: ProposalChanged) -> Iterator[str]:
     yield f"decision  {fact.status} by {fact.by}{_because(fact.reason)}"
 
 
+def _adoption(fact: Adopted) -> Iterator[str]:
+    yield f"adopted   {fact.symbol} {fact.qty} at {fact.entry}, stop {fact.plan.stop}, by {fact.by}"
+
+
 def _order(fact: OrderIntended) -> Iterator[str]:
     order = fact.order
     at = "".join(f" {word} {price}" for word, price in (("at", order.price), ("trigger", order.trigger)) if price)
-    yield f"order     {order.client_id} {_LEGS[order.leg]}: {order.side} {order.kind} {order.qty}{at}, by {order.by}"
+    yield f"order     {order.client_id} {order.leg.word}: {order.side} {order.kind} {order.qty}{at}, by {order.by}"
 
 
 def _change(fact: OrderChanged) -> Iterator[str]:
@@ -106,6 +110,7 @@ _TOLD: Final[dict[type, Callable[[Any], Iterator[str]]]] = {
     SignalSeen: _signal,
     ProposalMade: _proposal,
     ProposalChanged: _decision,
+    Adopted: _adoption,
     OrderIntended: _order,
     OrderChanged: _change,
     Filled: _fill,

@@ -1,84 +1,63 @@
 """Screen 1: what a trader looks at all day."""
 
-from typing import TYPE_CHECKING, ClassVar, Final, cast
+from typing import ClassVar, Final
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container, Horizontal, Vertical
 from textual.geometry import Region
 
-from nexus_engine.model.commands import Approve, ClosePosition, Flatten, Reject, Release, SetMode
-from nexus_engine.model.view import EventRow, View, ViewRequest
-from nexus_engine.model.words import Mode
+from nexus_engine.model.view import ViewRequest
 from nexus_tui import format as fmt
 from nexus_tui.bindings import bindings
-from nexus_tui.cards import READY, SENT, STALE, Cards
-from nexus_tui.screens.dialogs import Choice, Confirm, Pick, Typed
-from nexus_tui.screens.paced import Paced
+from nexus_tui.cards import Cards
+from nexus_tui.layout import BOOKS, RULES
+from nexus_tui.screens.hands import Hands
+from nexus_tui.widgets.body import Body
+from nexus_tui.widgets.candles import Candles
 from nexus_tui.widgets.foot import Footer, Outcome
-from nexus_tui.widgets.header import Header, worst_first
+from nexus_tui.widgets.header import Header
 from nexus_tui.widgets.ladder import Ladder
-from nexus_tui.widgets.panes import Events, Gauges, Pnl, Watchlist
+from nexus_tui.widgets.panes import Events, Gauges, Watchlist
+from nexus_tui.widgets.pnl import Pnl
 from nexus_tui.widgets.positions import Positions
 from nexus_tui.widgets.proposals import Proposals
 from nexus_tui.widgets.rows import Pane, Rows, row
 from nexus_tui.widgets.rules import HRule, VRule, crossings
-
-if TYPE_CHECKING:
-    from nexus_tui.app import NexusApp
+from nexus_tui.widgets.targets import Targets
 
 TICK_S: Final = 0.25
-_SAID_NS: Final = 4_000_000_000
-_BOOKS: Final = 4
 _SILENT_MS: Final = 2_000
-_RANK: Final = {Mode.WATCHER: 0, Mode.COPILOT: 1, Mode.PILOT: 2}
 
 
-class Cockpit(Paced[None]):
-    """Pulls a View four times a second and hands it to the panes; turns keys into commands."""
+class Cockpit(Hands):
+    """Pulls a View four times a second and hands it to the panes. What keys do is in `Eyes` and `Hands`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(app=False)]
     AUTO_FOCUS = None
 
     def __init__(self) -> None:
         super().__init__()
-        self.HORIZONTAL_BREAKPOINTS = [(0, "-tiny-w"), (80, "-narrow"), (112, "-wide"), (190, "-huge")]
-        self.VERTICAL_BREAKPOINTS = [(0, "-tiny-h"), (24, "-short"), (36, "-tall")]
-        self.view: View | None = None
-        self.symbol = ""
-        self._chosen = False
-        """The person has picked the ladder's symbol; no first card moves it any more."""
-        self._said = ""
-        self._said_ns = 0
-        self._sent_at: EventRow | None = None
-        self._sent = ""
+        self.HORIZONTAL_BREAKPOINTS = [(0, "-tiny-w"), (80, "-enough-w")]
+        self.VERTICAL_BREAKPOINTS = [(0, "-tiny-h"), (24, "-enough-h")]
         self._fresh_ns = 0
-
-    @property
-    def nexus(self) -> "NexusApp":
-        return cast("NexusApp", self.app)
 
     def compose(self) -> ComposeResult:
         self.cards = Cards(self.nexus.drain)
         yield Header(id="header")
         yield Rows(id="small")
-        with Horizontal(id="body"):
-            with Vertical(id="left"):
-                yield Watchlist(id="watch")
-                yield Proposals(self.cards, id="proposals")
-                yield Positions(id="positions")
-                yield Events(id="events")
-            yield VRule(id="spine", classes="upright")
-            with Vertical(id="right"):
-                with Horizontal(id="books"):
-                    for index in range(_BOOKS):
-                        if index:
-                            yield VRule(classes="upright extra")
-                        yield Ladder(index, id=f"book-{index}", classes="extra" if index else None)
-                with Container(id="lower"):
-                    yield Gauges(id="gauges")
-                    yield VRule(classes="upright extra")
-                    yield Pnl(id="pnl")
+        with Body(id="body"):
+            yield Watchlist(id="watch")
+            yield Targets(id="targets")
+            yield Candles(id="candles")
+            for index in range(BOOKS):
+                yield Ladder(index, id=f"book-{index}")
+            yield Proposals(self.cards, id="proposals")
+            yield Positions(id="positions")
+            yield Gauges(id="gauges")
+            yield Pnl(id="pnl")
+            yield Events(id="events")
+            for index in range(RULES):
+                yield VRule(id=f"rule-{index}")
         yield HRule(id="floor")
         yield Outcome(id="outcome")
         yield Footer(id="footer")
@@ -91,9 +70,9 @@ class Cockpit(Paced[None]):
         self.tick()
 
     def on_resize(self) -> None:
-        self.call_after_refresh(self._join_lines)
+        self.call_after_refresh(self.join_lines)
 
-    def _join_lines(self) -> None:
+    def join_lines(self) -> None:
         """Draw the lines between the panes, joined where they meet."""
         uprights = [each for each in self.query(VRule) if each.region.height]
         levels: list[Pane | HRule] = [each for each in self.query(Pane) if each.region.height]
@@ -114,6 +93,11 @@ class Cockpit(Paced[None]):
                 )
         self.tick()
 
+    def show_only(self, pane: str) -> None:
+        """Give one pane the whole body; an empty name brings the others back."""
+        self.query_one(Body).show_only(pane)
+        self.call_after_refresh(self.join_lines)
+
     def request(self) -> ViewRequest:
         """What is on the screen."""
         ladders = [each for each in self.query(Ladder) if each.region.height]
@@ -123,7 +107,17 @@ class Cockpit(Paced[None]):
             names = names[start:] + names[:start]
         depth = max((each.size.height for each in ladders), default=20)
         events = self.query_one(Events).size.height
-        return ViewRequest(books=tuple(names[: len(ladders)]), depth=max(5, depth), events=max(5, events))
+        candles = self.query_one(Candles)
+        candles.symbol, candles.interval = self.symbol, self.interval
+        charted = self.symbol and candles.region.height
+        return ViewRequest(
+            books=tuple(names[: len(ladders)]),
+            depth=max(5, depth),
+            chart=(self.symbol, self.interval) if charted else None,
+            bars=candles.bars if charted else 0,
+            events=max(5, events),
+            why=self.why,
+        )
 
     def tick(self) -> None:
         """Pull the newest View and paint what changed."""
@@ -139,25 +133,26 @@ class Cockpit(Paced[None]):
             if not self.symbol and view.watch:
                 self.symbol = view.watch[0].symbol
             before = self.cards.selected
-            self.cards.take(view.proposals)
+            self.cards.take(view.proposals, now_ns)
             if not self._chosen and self.cards.selected not in (None, before):
                 self._follow_card()
             if first:
                 self.call_after_refresh(self.tick)
         self.paint()
+        self.look_at_view()
 
     def paint(self) -> None:
         """Show the last View as it is to be seen now."""
         view, now_ns = self.view, self.nexus.clock()
         self.query_one(Header).put(view, progress=self.nexus.link.progress(), silent=self._silence(now_ns))
-        proposals, positions = self.query_one(Proposals), self.query_one(Positions)
-        proposals.active = not positions.active
-        proposals.badge = self.cards.badge(now_ns)
-        if view is not None and positions.selected not in [each.symbol for each in view.positions]:
-            positions.selected = ""
+        self.mark_active()
+        proposals = self.query_one(Proposals)
+        proposals.badge = self.cards.badge(now_ns) if proposals.region.height else ""
+        proposals.snoozing = self.cards.snoozing(now_ns)
         self.query_one(Watchlist).symbol = self.symbol
-        for pane in self.query(Pane):
-            pane.put(view)
+        if not self.frozen:
+            for pane in self.query(Pane):
+                pane.put(view)
         self.query_one(Outcome).put(view, self._saying(now_ns))
 
     def _silence(self, now_ns: int) -> str:
@@ -170,201 +165,4 @@ class Cockpit(Paced[None]):
     def _saying(self, now_ns: int) -> str:
         if not self.nexus.link.alive:
             return self.nexus.link.progress() or "the engine has ended"
-        if self._said and now_ns - self._said_ns < _SAID_NS:
-            return self._said
-        last = self.view.outcome if self.view is not None else None
-        if self._sent and last == self._sent_at:
-            return self._sent
-        self._sent = ""
-        return ""
-
-    def say(self, text: str) -> None:
-        """A line of the cockpit's own, for a few seconds."""
-        self._said, self._said_ns = text, self.nexus.clock()
-        self.paint()
-
-    def _sending(self, text: str) -> None:
-        """Stands in the outcome row until the engine tells what became of it."""
-        when = f" {fmt.clock(self.view.at_ns)}" if self.view is not None else ""
-        self._sent, self._sent_at = f"{text}{when}", self.view.outcome if self.view is not None else None
-        self._said = ""
-        self.paint()
-
-    def drained(self) -> None:
-        """The terminal has taken a frame."""
-        self.cards.drained()
-
-    # ---- moving ---------------------------------------------------------------------------------------------------
-
-    def _follow_card(self) -> None:
-        card = self.cards.current
-        if card is not None:
-            self.symbol = card.proposal.symbol
-
-    def action_move(self, step: int) -> None:
-        positions = self.query_one(Positions)
-        if positions.active and self.view is not None:
-            symbols = [each.symbol for each in worst_first(self.view.positions)]
-            if symbols:
-                at = symbols.index(positions.selected) if positions.selected in symbols else -1 if step > 0 else 1
-                positions.selected = symbols[max(0, min(len(symbols) - 1, at + step))]
-                self.symbol = positions.selected
-        else:
-            self.cards.move(step)
-            self._follow_card()
-        self.tick()
-
-    def action_pane(self) -> None:
-        positions = self.query_one(Positions)
-        positions.active = not positions.active
-        if positions.active and not positions.selected:
-            self.action_move(1)
-        else:
-            self.paint()
-
-    def action_symbol(self, step: int) -> None:
-        if self.view is None or not self.view.watch:
-            return
-        names = [each.symbol for each in self.view.watch]
-        at = names.index(self.symbol) if self.symbol in names else 0
-        self.symbol = names[(at + step) % len(names)]
-        self._chosen = True
-        self.tick()
-
-    # ---- deciding -------------------------------------------------------------------------------------------------
-
-    def action_approve(self) -> None:
-        face, badge = self.cards.face, self.cards.badge(self.nexus.clock())
-        if face is None:
-            self.say("no proposal is selected: j selects" if self.cards.all else "no proposal to approve")
-        elif badge == READY:
-            handle = f"P{face[0]}"
-            if self.nexus.send(Approve(proposal=face[0], shown=face[1])):
-                self.cards.approved()
-                self._sending(f"{handle} approval sent")
-        else:
-            reason = {
-                STALE: "its numbers moved: look, then press a again",
-                SENT: "is already sent",
-            }.get(badge, "has just come: look, then press a again")
-            self.say(f"P{face[0]} {reason}")
-
-    def action_reject(self) -> None:
-        card = self.cards.current
-        if card is None:
-            self.say("no proposal is selected: j selects" if self.cards.all else "no proposal to reject")
-        elif self.nexus.send(Reject(proposal=card.proposal.id)):
-            self._sending(f"{card.proposal.handle} rejection sent")
-
-    def action_close(self, half: bool) -> None:
-        positions = self.view.positions if self.view is not None else ()
-        selected = self.query_one(Positions).selected
-        chosen = next((each for each in positions if each.symbol == selected), None)
-        if chosen is None and len(positions) == 1:
-            chosen = positions[0]
-        if chosen is None:
-            self.say("no position is selected: tab, then j" if positions else "no position to close")
-            return
-        part = "half of " if half else ""
-        text = f"{fmt.stance(chosen.side)} {fmt.quantity(chosen.qty)} {chosen.symbol}, PnL {fmt.money(chosen.pnl)}"
-
-        def done(yes: bool | None) -> None:
-            if yes and self.nexus.send(ClosePosition(symbol=chosen.symbol, half=half)):
-                self._sending(f"{chosen.symbol} close sent")
-
-        self.app.push_screen(Confirm(f"Close {part}{chosen.symbol}", (text, "at market, reduce-only")), done)
-
-    def action_flatten(self) -> None:
-        self._flatten(leave=False)
-
-    def _flatten(self, *, leave: bool) -> None:
-        positions = self.view.positions if self.view is not None else ()
-        lines = [
-            f"{fmt.stance(each.side):<5} {fmt.right(fmt.quantity(each.qty), 9)} {each.symbol:<12} {fmt.money(each.pnl)}"
-            for each in positions[:8]
-        ]
-        lines += [f"and {len(positions) - 8} more"] if len(positions) > 8 else []
-        lines = lines or ["no position of ours is open"]
-        lines += ["", "at market, reduce-only; foreign positions are not touched"]
-
-        def done(yes: bool | None) -> None:
-            if not yes or not self.nexus.send(Flatten(word="flat")):
-                return
-            self._sending("flatten sent")
-            if leave:
-                self.app.exit("flatten")
-
-        title = "Flatten and quit" if leave else "Flatten: close everything of ours"
-        self.app.push_screen(Typed(title, tuple(lines), "flat"), done)
-
-    def action_release(self) -> None:
-        latches = self.view.account.latches if self.view is not None else ()
-        if not latches:
-            self.say("no latch holds")
-            return
-        held = latches[0]
-        word = held.latch.value.lower()
-        lines = (f"held by {held.by} since {fmt.clock(held.since_ns)} UTC", held.reason or "no reason given")
-
-        def done(yes: bool | None) -> None:
-            if yes and self.nexus.send(Release(latch=held.latch, word=word)):
-                self._sending(f"{held.latch.value} release sent")
-
-        self.app.push_screen(Typed(f"Release {held.latch.value}", lines, word), done)
-
-    def action_mode(self) -> None:
-        now = self.view.account.mode if self.view is not None else None
-        if now is None:
-            return
-        texts = {
-            Mode.WATCHER: "alerts only, nothing is proposed",
-            Mode.COPILOT: "proposes, you decide",
-            Mode.PILOT: "decides by itself",
-        }
-        choices = [
-            Choice(mode.value, mode.value[0].lower(), f"{mode.value:<8} {text}{'   (now)' if mode is now else ''}")
-            for mode, text in texts.items()
-        ]
-
-        def set_mode(mode: Mode, word: str) -> None:
-            if self.nexus.send(SetMode(mode=mode, word=word)):
-                self._sending(f"mode {mode.value} sent")
-
-        def done(name: str | None) -> None:
-            if not name or (mode := Mode(name)) is now:
-                return
-            if _RANK[mode] < _RANK[now]:
-                set_mode(mode, "")
-                return
-            word = mode.value.lower()
-            self.app.push_screen(
-                Typed(f"Up to {mode.value}", (texts[mode],), word),
-                lambda yes: set_mode(mode, word) if yes else None,
-            )
-
-        self.app.push_screen(Pick("Mode   down at once, up typed", (), choices, start=now.value), done)
-
-    def action_keys(self) -> None:
-        from nexus_tui.screens.keys import Keys
-
-        self.app.push_screen(Keys())
-
-    def action_leave(self) -> None:
-        """Ask how to leave; what stays open is named."""
-        positions = self.view.positions if self.view is not None else ()
-        held = ", ".join(f"{each.symbol} stop {each.stop_state}" for each in positions[:4]) or "no position open"
-        more = f" and {len(positions) - 4} more" if len(positions) > 4 else ""
-        choices = [
-            Choice("stay", "s", "stay"),
-            Choice("detach", "d", "detach: the engine goes on, `nexus attach` shows it again"),
-            Choice("flatten", "f", "flatten and quit: close everything of ours first"),
-            Choice("quit", "r", "quit with stops resting at the venue"),
-        ]
-
-        def done(how: str | None) -> None:
-            if how == "flatten":
-                self._flatten(leave=True)
-            elif how in ("detach", "quit"):
-                self.app.exit(how)
-
-        self.app.push_screen(Pick("Leave Nexus", (f"{held}{more}",), choices, start="stay"), done)
+        return self.saying(now_ns)

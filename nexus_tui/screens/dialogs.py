@@ -1,7 +1,8 @@
 """Dialogs. Enter in a dangerous one means cancel; HALT works in all of them, and rows 1 and 2 stay in sight."""
 
-from collections.abc import Sequence
-from typing import ClassVar, NamedTuple
+from collections.abc import Callable, Sequence
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, cast
 
 from textual import events
 from textual.app import ComposeResult
@@ -11,10 +12,16 @@ from textual.content import Content
 from textual.screen import ScreenResultType
 from textual.widgets import Input
 
+from nexus_engine.model.view import View
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
 from nexus_tui.screens.paced import PacedModal
 from nexus_tui.widgets.rows import Row, Rows, row
+
+if TYPE_CHECKING:
+    from nexus_tui.app import NexusApp
+
+_FOUND: Final = 10
 
 
 class Dialog(PacedModal[ScreenResultType]):
@@ -28,6 +35,7 @@ class Dialog(PacedModal[ScreenResultType]):
         self._heading = Content(plain(title, 60))
         self._lines = [plain(line, 100) for line in lines]
         self._text = Rows(id="dialog-text")
+        self._under = ""
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog") as box:
@@ -41,6 +49,19 @@ class Dialog(PacedModal[ScreenResultType]):
         """What stands under the title."""
         return [row(f" {line}") for line in self._lines]
 
+    def put(self, view: View) -> None:
+        """The newest View, for a dialog that shows some of it."""
+
+    def under(self, line: str) -> None:
+        """What stands in the lower frame: the selected proposal, which the box may cover."""
+        if line != self._under:
+            self._under = line
+            self.query_one("#dialog").border_subtitle = Content(line)
+
+    @property
+    def nexus(self) -> "NexusApp":
+        return cast("NexusApp", self.app)
+
     def redraw(self) -> None:
         rows = self.rows()
         self._text.styles.height = len(rows)
@@ -48,26 +69,35 @@ class Dialog(PacedModal[ScreenResultType]):
 
 
 class Confirm(Dialog[bool]):
-    """y means yes; everything else, Enter too, means no."""
+    """y means yes; everything else, Enter too, means no. `arm_ms`: y counts only after it has stood that long."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "yes", "yes", show=False),
         Binding("n,enter", "dismiss", "no", show=False),
     ]
 
+    def __init__(self, title: str, lines: Sequence[str], *, arm_ms: int = 0) -> None:
+        super().__init__(title, lines)
+        self._arm_ns = arm_ms * 1_000_000
+        self._since_ns = 0
+
+    def on_mount(self) -> None:
+        self._since_ns = self.nexus.clock()
+
     def rows(self) -> list[Row]:
         keys: Row = ((" y", "key"), (" yes   ", "quiet"), ("esc", "key"), (" no", "quiet"))
         return [*super().rows(), (), keys]
 
     def action_yes(self) -> None:
-        self.dismiss(True)
+        if self.nexus.clock() - self._since_ns >= self._arm_ns:
+            self.dismiss(True)
 
 
 class Word(Input):
     """Takes the typed word; `!` is HALT here too."""
 
     def check_consume_key(self, key: str, character: str | None) -> bool:
-        return key != "exclamation_mark" and super().check_consume_key(key, character)
+        return key not in cast("NexusApp", self.app).emergency and super().check_consume_key(key, character)
 
 
 class Typed(Dialog[bool]):
@@ -86,7 +116,7 @@ class Typed(Dialog[bool]):
             yield Word(max_length=20, compact=True, select_on_focus=False)
 
     def rows(self) -> list[Row]:
-        ask: Row = ((" type ", "quiet"), (self._word, "key"), (" and Enter; Esc or an empty line cancels", "quiet"))
+        ask: Row = ((" type ", "quiet"), (plain(self._word, 40), "key"), (" and Enter; Esc or an empty line cancels", "quiet"))
         return [*super().rows(), (), ask]
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -136,3 +166,106 @@ class Pick(Dialog[str]):
             if each.key == event.key:
                 self.dismiss(each.name)
                 return
+
+
+Judged = tuple[str, bool]
+"""(what a price would mean, in words; it may be taken)"""
+
+
+class Price(Dialog[Decimal]):
+    """A typed price. `judge` says what it would mean, at each key; only a good one is given back."""
+
+    AUTO_FOCUS: ClassVar[str | None] = "Word"
+
+    def __init__(self, title: str, lines: Sequence[str], judge: Callable[[Decimal], Judged]) -> None:
+        super().__init__(title, lines)
+        self._judge = judge
+        self._typed = ""
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog") as box:
+            box.border_title = self._heading
+            yield self._text
+            yield Word(max_length=20, compact=True, select_on_focus=False)
+
+    def rows(self) -> list[Row]:
+        text, good = judged(self._typed, self._judge)
+        ask: Row = ((" type a price and Enter; Esc or an empty line cancels", "quiet"),)
+        return [*super().rows(), ((f" {text}", "strong" if good else "warn"),), ask]
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._typed = event.value
+        self.redraw()
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        if not event.value.strip():
+            self.dismiss(None)
+        elif judged(event.value, self._judge)[1]:
+            self.dismiss(number(event.value))
+
+
+def number(text: str) -> Decimal | None:
+    """A typed price; None when it is none."""
+    try:
+        value = Decimal(text.strip().replace(",", ""))
+    except InvalidOperation:
+        return None
+    return value if value.is_finite() and value > 0 else None
+
+
+def judged(text: str, judge: Callable[[Decimal], Judged]) -> Judged:
+    """What a typed price would mean, and whether it may be taken."""
+    if not text.strip():
+        return "", False
+    value = number(text)
+    return ("this is no price", False) if value is None else judge(value)
+
+
+class Find(Dialog[str]):
+    """Type part of a name; Enter takes the marked one."""
+
+    AUTO_FOCUS: ClassVar[str | None] = "Word"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,tab", "step(1)", "next", show=False),
+        Binding("up,shift+tab", "step(-1)", "previous", show=False),
+    ]
+
+    def __init__(self, title: str, names: Sequence[str]) -> None:
+        super().__init__(title, ())
+        self._names = list(names)
+        self._typed = ""
+        self._at = 0
+
+    def compose(self) -> ComposeResult:
+        with Vertical(id="dialog") as box:
+            box.border_title = self._heading
+            yield Word(max_length=20, compact=True, select_on_focus=False)
+            yield self._text
+
+    @property
+    def _found(self) -> list[str]:
+        wanted = self._typed.strip().upper()
+        return sorted((name for name in self._names if wanted in name.upper()),
+                      key=lambda name: not name.upper().startswith(wanted))  # fmt: skip
+
+    def rows(self) -> list[Row]:
+        found = self._found
+        first = max(0, self._at - _FOUND + 1)
+        rows: list[Row] = [
+            ((f" {'▶' if index == self._at else ' '} {plain(name, 30)}", "strong" if index == self._at else ""),)
+            for index, name in enumerate(found[first : first + _FOUND], first)
+        ]
+        rows += [((" none of that name", "quiet"),)] if not found else []
+        return rows + [()] * (min(_FOUND, len(self._names)) - len(rows))
+
+    def action_step(self, step: int) -> None:
+        self._at = max(0, min(len(self._found) - 1, self._at + step))
+        self.redraw()
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        self._typed, self._at = event.value, 0
+        self.redraw()
+
+    def on_input_submitted(self) -> None:
+        found = self._found
+        self.dismiss(found[self._at] if found else None)

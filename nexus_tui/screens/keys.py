@@ -1,20 +1,33 @@
 """The page of keys, drawn from the one table."""
 
-from nexus_tui.bindings import ACT, EMERGENCY, KEYS, LEAVE, LOOK
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import Final
+
+from nexus_tui import format as fmt
+from nexus_tui.bindings import ACT, EMERGENCY, LEAVE, LOOK, Key
 from nexus_tui.screens.dialogs import Dialog
 from nexus_tui.widgets.rows import Row
 
+_WIDTH: Final = 36
+_FACE: Final = 10
+
 
 class Keys(Dialog[None]):
-    """Every key, by group."""
+    """Every key, by group, in two columns."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: Sequence[Key]) -> None:
         super().__init__("Keys, esc closes", ())
+        self._table = [key for key in table if key.keys]
 
     def rows(self) -> list[Row]:
-        rows: list[Row] = []
-        for group in (ACT, EMERGENCY, LOOK, LEAVE):
-            for index, key in enumerate(each for each in KEYS if each.group == group):
-                head = group if not index else ""
-                rows.append(((f" {head:<10}", "quiet"), (f"{key.face:<7}", "key"), (key.help, "")))
+        left = [*self._group(ACT), *self._group(EMERGENCY), *self._group(LEAVE)]
+        pairs = zip_longest(left, self._group(LOOK), fillvalue=((" " * _WIDTH, ""),))
+        return [(*one, (" ", ""), *two) for one, two in pairs]
+
+    def _group(self, group: str) -> list[Row]:
+        rows: list[Row] = [((fmt.fit(f" {group}", _WIDTH), "title"),)]
+        for key in self._table:
+            if key.group == group:
+                rows.append(((fmt.fit(f" {key.face}", _FACE), "key"), (fmt.fit(key.help, _WIDTH - _FACE), "")))
         return rows

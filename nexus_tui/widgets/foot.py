@@ -1,12 +1,18 @@
 """The last two rows: what became of the last command, and the keys."""
 
+from typing import TYPE_CHECKING, cast
+
 from nexus_engine.model.view import View
 from nexus_engine.model.words import Level
 from nexus_tui import format as fmt
-from nexus_tui.bindings import footer
+from nexus_tui.bindings import ACT, footer
 from nexus_tui.safe import plain
-from nexus_tui.widgets.rows import Row, Rows, row, spread
+from nexus_tui.widgets.rows import Row, Rows, length, row, spread
 
+if TYPE_CHECKING:
+    from nexus_tui.app import NexusApp
+
+_LOOKS = " READ-ONLY "
 _KIND = {Level.INFO: "", Level.GOOD: "good", Level.WARN: "warn", Level.ALARM: "alarm"}
 
 
@@ -22,15 +28,19 @@ class Outcome(Rows):
         if view is None or view.outcome is None:
             return row(" no command yet", "quiet")
         last = view.outcome
-        text: Row = ((f" {plain(last.subject, 18)} ", "strong"), (plain(last.text), _KIND[last.level]))
-        return spread(text, ((f"  {plain(last.by, 10)} {fmt.clock(last.at_ns)} ", "quiet"),), width)
+        subject: Row = ((f" {plain(last.subject, 18)} ", "strong"),)
+        end: Row = ((f"  {plain(last.by, 10)} {fmt.clock(last.at_ns)} ", "quiet"),)
+        text = fmt.words(plain(last.text), max(0, width - length(subject) - length(end)))
+        return spread((*subject, (text, _KIND[last.level])), end, width)
 
 
 class Footer(Rows):
     """The keys of the table, as many as fit."""
 
     def on_resize(self) -> None:
-        spans: list[tuple[str, str]] = []
-        for face, word in footer(self.size.width):
+        app = cast("NexusApp", self.app)
+        spans: list[tuple[str, str]] = [(_LOOKS, "badge")] if app.read_only else []
+        table = [key for key in app.key_table if not app.read_only or (key.group != ACT and key.id != "flatten")]
+        for face, word in footer(self.size.width - len(_LOOKS) * app.read_only, table):
             spans += [(f" {face}", "key"), (f" {word} ", "quiet")]
         self.show([tuple(spans)])

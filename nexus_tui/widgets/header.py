@@ -4,7 +4,7 @@ from typing import Final
 
 from nexus_engine.model.verdicts import Gauge
 from nexus_engine.model.view import FeedView, LatchView, PositionView, View
-from nexus_engine.model.words import AccountKind, Sentinel, TradingState
+from nexus_engine.model.words import AccountKind, Macro, Sentinel, TradingState
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
 from nexus_tui.widgets.rows import Row, Rows, Span, length
@@ -16,6 +16,7 @@ _SENTINEL: Final = {
 }  # fmt: skip
 _BAR: Final[Span] = ("│", "line")
 _STALE_MS: Final = 3_000
+_ROOMY: Final = 150
 
 
 class Header(Rows):
@@ -67,21 +68,13 @@ def second(view: View, width: int, silent: str) -> Row:
     elif view.account.blocked:
         fields.append((9, ((f"{gap}{plain(view.account.blocked, 60)}", "warn"),)))
     nearest = sorted((gauge for gauge in view.gauges if gauge.label != "exposure"), key=lambda gauge: -gauge.used)
-    for rank, each in enumerate(nearest[: 2 if width < 112 else 3]):
+    for rank, each in enumerate(nearest[: 2 if width < _ROOMY else 4]):
         fields.append((7 - rank, ((f"{gap}{plain(each.label, 16)} ", "quiet"), (reading(each), heat(each.used)))))
     account = view.account
-    fields.append(
-        (
-            4,
-            (
-                (f"{gap}exposure ", "quiet"),
-                (
-                    f"{account.exposure_pct:.0f}" + (f" of {account.exposure_limit_pct:.0f}%" if width >= 112 else "%"),
-                    "",
-                ),
-            ),
-        )
-    )
+    limit = f" of {account.exposure_limit_pct:.0f}%" if width >= 112 else "%"
+    fields.append((5, ((f"{gap}exposure ", "quiet"), (f"{account.exposure_pct:.0f}{limit}", ""))))
+    if width >= 112:
+        fields.append((2, ((f"{gap}macro ", "quiet"), (f"{view.macro}", "warn" if view.macro is Macro.SHARK else ""))))
     covered = sum(1 for each in view.positions if each.stop_state == "ok")
     if view.positions and width >= 112:
         fields.append((3, ((f"{gap}stops ", "quiet"), (f"{covered}/{len(view.positions)}", ""))))

@@ -1,11 +1,13 @@
 """One order book as a ladder: asks above, bids below, our own prices beside them, the spread in the middle."""
 
-from typing import Any
+from typing import Any, Final
 
 from nexus_engine.model.view import BookMark, BookView, View
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
 from nexus_tui.widgets.rows import EMPTY, Pane, Row, row
+
+_ROOMY: Final = 34
 
 Rung = tuple[int, float, str]
 """(price in ticks, quantity, label of ours); quantity 0 where only a mark of ours stands."""
@@ -85,6 +87,8 @@ class Ladder(Pane):
 
         def line(rung: Rung, kind: str) -> Row:
             ticks, qty, label = rung
+            if width < _ROOMY:
+                label = label.removeprefix("limit ")
             price = fmt.right(fmt.price(book.tick * ticks, book.price_digits), wide)
             if not qty:
                 return ((f" {price} ", "mark"), (fmt.fit(label, width - wide - 2), "mark"))

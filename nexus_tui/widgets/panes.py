@@ -1,9 +1,9 @@
-"""The quieter panes: watchlist, Shield's gauges, PnL today and the event log."""
+"""The quieter panes: watchlist, Shield's gauges and the event log."""
 
 from typing import Any, Final
 
 from nexus_engine.model.view import EventRow, View
-from nexus_engine.model.words import Level, Regime, Side
+from nexus_engine.model.words import Level, Regime, Sentinel, Side
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
 from nexus_tui.widgets.header import heat, reading, signed
@@ -23,6 +23,8 @@ _LEVEL: Final[dict[Level, Span]] = {
     Level.ALARM: ("!", "alarm"),
 }
 _SMALLEST_BAR: Final = 3
+_CLOCK: Final = 76
+"""From this width on, events tell the seconds."""
 _TEXT: Final = {Level.INFO: "", Level.GOOD: "good", Level.WARN: "care", Level.ALARM: "alarm"}
 
 
@@ -39,6 +41,7 @@ class Watchlist(Pane):
     def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
         rows: list[Row] = []
         wide = width >= 70
+        room, price = (12, 12) if wide else (8 + min(4, max(0, width - 34)), 9)
         held = {each.symbol: each for each in view.positions}
         names = [each.symbol for each in view.watch]
         start = max(0, min(names.index(self.symbol) if self.symbol in names else 0, len(names)) - height + 1)
@@ -48,8 +51,8 @@ class Watchlist(Pane):
             regime, kind = _REGIME[each.regime]
             spans: list[Span] = [
                 ("▶" if here else " ", "strong"),
-                (f" {fmt.fit(plain(each.symbol), 12 if wide else 9)}", "strong" if here else ""),
-                (f"{fmt.right(fmt.price(each.last, each.price_digits), 12 if wide else 10)}", ""),
+                (f" {fmt.fit(name(each.symbol, room), room)}", "strong" if here else ""),
+                (fmt.right(fmt.short_price(each.last, each.price_digits, price), price), ""),
                 (f"{fmt.percent(each.change_pct):>{9 if wide else 7}}", change),
                 (f"{'   ' if wide else '  '}{regime:<6}", kind),
             ]
@@ -85,54 +88,49 @@ class Gauges(Pane):
                 (f" {fmt.gauge(min(1.0, each.used), room)}", kind or "quiet"),
             ))  # fmt: skip
         why: list[Row] = []
-        if wide and view.sentinel_reason:
-            why.append(row(f" {plain(view.sentinel_reason, width - 2)}", "warn"))
+        if wide and view.sentinel_reason and view.sentinel is not Sentinel.CALM:
+            why.append(row(fmt.words(f" {plain(view.sentinel_reason)}", width), "warn"))
         if wide and view.funnel:
-            counts = ", ".join(f"{count} {plain(name, 10)}" for name, count in view.funnel[:2])
-            why.append(row(fmt.fit(f" why no trade: {counts}", width), "quiet"))
+            counts = [f"{count} {plain(name, 10)}" for name, count in view.funnel[:2]]
+            counts[0] = f" why no trade: {counts[0]}"
+            why.append(row(fmt.joined(counts, ", ", width), "quiet"))
         return (("Shield", "title"), ("   tightest first", "quiet")), rows[: height - len(why)] + why
 
 
-class Pnl(Pane):
-    """Today in money."""
-
-    def waiting(self) -> Row:
-        return row("PnL today", "title")
-
-    def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
-        account = view.account
-        cents = width >= 34
-        rows: list[Row] = [
-            (
-                *((" realised ", "quiet"), signed(account.day_realised, cents=cents)),
-                *(("  open ", "quiet"), signed(account.open_pnl, cents=cents)),
-            ),
-            ((f" trades {account.day_trades}  fees {fmt.amount(account.day_fees)}", "quiet"),),
-        ]
-        return (("PnL today ", "title"), signed(account.day_pnl)), rows
-
-
 class Events(Pane):
-    """What happened, the newest on top."""
+    """What happened, the newest on top. `selected` is the time of a row, 0 for none; `active`: the keys are here."""
+
+    def __init__(self, **names: Any) -> None:
+        super().__init__(**names)
+        self.selected = 0
+        self.active = False
 
     def waiting(self) -> Row:
         return row("Events", "title")
 
     def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
-        newest = sorted(view.events, key=lambda each: each.at_ns)[::-1][:height]
-        return row("Events", "title"), [line for each in newest for line in self._lines(each, width)]
+        newest = sorted(view.events, key=lambda each: -each.at_ns)
+        lines: list[Row] = []
+        for each in newest:
+            chosen = self.active and each.at_ns == self.selected
+            lines += self._lines(each, width, chosen=chosen)
+            if len(lines) >= height and (not self.active or each.at_ns <= self.selected):
+                break
+        # The chosen row stays in sight: with it as the last one shown, older ones are found by going on.
+        return row("Events", "title"), lines[max(0, len(lines) - height) :] if self.active else lines
 
-    def _lines(self, each: EventRow, width: int) -> list[Row]:
+    def _lines(self, each: EventRow, width: int, *, chosen: bool) -> list[Row]:
         """One line, or two where the text needs them."""
-        wide = width >= 70
+        wide = width >= _CLOCK
         when = fmt.clock(each.at_ns) if wide else fmt.minute(each.at_ns)
         subject = plain(each.subject, 18)
-        if not wide and len(subject) > 7:
-            subject = subject.removesuffix("USDT")
+        if not wide:
+            subject = subject.removesuffix("USDT").ljust(5)
+        mark: Span = ("▶", "strong") if chosen else _LEVEL[each.level]
         head: Row = (
-            _LEVEL[each.level],
+            mark,
             (f"{when} ", "quiet"),
-            (f"{fmt.fit(subject, 10 if wide else 7)} ", "strong"),
+            (f"{fmt.fit(subject, 10) if wide else subject} ", "strong"),
             (f"{fmt.fit(plain(each.by, 12), 9 if wide else 6)} ", "quiet"),
         )
         kind = _TEXT[each.level]
@@ -140,4 +138,12 @@ class Events(Pane):
         lines: list[Row] = [(*head, (first, kind))]
         if rest:
             lines.append(((" " * 7, ""), (rest, kind)))
-        return lines
+        if not chosen:
+            return lines
+        return [tuple((text, f"{kind}+pick".removeprefix("+")) for text, kind in line) for line in lines]
+
+
+def name(symbol: str, width: int) -> str:
+    """A symbol, without its quote currency where that makes it fit."""
+    clean = plain(symbol)
+    return clean if len(clean) <= width else clean.removesuffix("USDT")

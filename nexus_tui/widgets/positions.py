@@ -7,10 +7,12 @@ from nexus_engine.model.view import PositionView, View
 from nexus_engine.model.words import Side
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
-from nexus_tui.widgets.header import worst_first
+from nexus_tui.widgets.header import signed, worst_first
 from nexus_tui.widgets.rows import Pane, Row, Span, row, spread
 
-_WIDE: Final = 70
+_WIDE: Final = 76
+_FEW: Final = 3
+"""With so few rows our own positions come before a line on foreign ones."""
 _TROUBLE: Final = ("NAKED", "UNKNOWN")
 
 
@@ -49,11 +51,11 @@ def _stop(each: PositionView, width: int) -> Span:
 def _stop_wide(each: PositionView, width: int) -> Span:
     if each.stop_state in _TROUBLE:
         return _stop(each, width)
-    price = "none" if each.stop is None else fmt.price(each.stop, each.price_digits)
-    if each.stop_state == "wait":
-        return f"  {price} wait {fmt.age(each.naked_ms)}"[:width], "warn"
+    waits = each.stop_state == "wait"
     seen = "" if each.stop_seen_ms is None else f" {fmt.age(each.stop_seen_ms // 1000 * 1000).replace('.0', '')}"
-    return f"  {price} ok{seen}"[:width], ""
+    state = f" wait {fmt.age(each.naked_ms)}" if waits else f" ok{seen}"
+    price = "none" if each.stop is None else fmt.short_price(each.stop, each.price_digits, width - 2 - len(state))
+    return f"  {price}{state}", "warn" if waits else ""
 
 
 def _price(value: float, each: PositionView, width: int) -> Span:
@@ -68,17 +70,44 @@ _NARROW: Final = (
     Column("PnL", 8, lambda p, w: _money(p.pnl, w)),
     Column(" stop", 11, _stop, right=False),
 )
-_FULL: Final = (
+_MIDDLE: Final = (
     Column("", 9, _symbol, right=False),
-    Column("size", 9, _size),
-    Column("entry", 11, lambda p, w: _price(float(p.entry), p, w)),
-    Column("now", 11, lambda p, w: _price(p.price, p, w)),
+    Column("size", 8, _size),
+    Column("entry", 9, lambda p, w: _price(float(p.entry), p, w)),
+    Column("now", 9, lambda p, w: _price(p.price, p, w)),
     Column("PnL", 9, lambda p, w: _money(p.pnl, w)),
-    Column("R", 6, lambda p, w: (f"{p.r:+.1f}", "")),
-    Column("  stop at venue", 17, _stop_wide, right=False),
-    Column("held", 5, lambda p, w: (fmt.held(p.held_ms), "quiet")),
+    Column("  stop at venue", 15, _stop_wide, right=False),
+)
+_FULL: Final = (
+    Column("", 8, _symbol, right=False),
+    Column("size", 8, _size),
+    Column("entry", 9, lambda p, w: _price(float(p.entry), p, w)),
+    Column("now", 9, lambda p, w: _price(p.price, p, w)),
+    Column("PnL", 9, lambda p, w: _money(p.pnl, w)),
+    Column("R", 5, lambda p, w: (f"{p.r:+.1f}", "")),
+    Column("  stop at venue", 16, _stop_wide, right=False),
+    Column("liq.", 7, lambda p, w: _liquidation(p, w)),
+    Column("held", 6, lambda p, w: (fmt.held(p.held_ms), "quiet")),
     Column(" by", 4, lambda p, w: (f" {plain(p.by, 3)}", "quiet"), right=False),
 )
+"""From 83 cells on."""
+
+
+def _liquidation(each: PositionView, width: int) -> Span:
+    if each.liquidation is None:
+        return "-", "quiet"
+    return fmt.short_price(each.liquidation, each.price_digits, width - 1), ""
+
+
+def table(width: int) -> tuple[Column, ...]:
+    """The columns for a pane of `width`; what is left over makes the numbers' columns wider, evenly."""
+    columns = next((each for each in (_FULL, _MIDDLE) if needed(each) <= width), _NARROW)
+    spare = min(5, (width - needed(columns)) // (len(columns) or 1))
+    return columns if spare <= 0 else tuple(each._replace(width=each.width + spare) for each in columns)
+
+
+def needed(columns: tuple[Column, ...]) -> int:
+    return 2 + sum(each.width for each in columns)
 
 
 class Positions(Pane):
@@ -93,13 +122,16 @@ class Positions(Pane):
         return row("Positions", "title")
 
     def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
-        wide = width >= _WIDE
-        columns = _FULL if wide else _NARROW
+        columns = table(width)
         positions = worst_first(view.positions)
-        foreign = [self._foreign(view)] if view.foreign else []
-        room = height - 1 - len(foreign)
+        foreign = [self._foreign(view, width)] if view.foreign else []
         if not positions:
-            return heading(view), [row(" none open", "quiet"), *foreign]
+            return heading(view, width), [row(" none open", "quiet"), *foreign]
+        room = height - 1
+        if len(positions) + len(foreign) > room and room <= _FEW:
+            # Row 2 counts the foreign ones on every screen; our own come first where there is no room for both.
+            foreign = []
+        room -= len(foreign)
         shown = positions if len(positions) <= room else positions[: room - 1]
         head = "  " + "".join(each.head.rjust(each.width) if each.right else each.head.ljust(each.width)
                               for each in columns)  # fmt: skip
@@ -109,7 +141,7 @@ class Positions(Pane):
             rest = positions[len(shown) :]
             bad = sum(1 for each in rest if each.stop_state != "ok")
             rows.append(row(f"  and {len(rest)} more, {f'{bad} NOT ok' if bad else 'all ok'}", "alarm" if bad else ""))
-        return heading(view), rows + foreign
+        return heading(view, width), rows + foreign
 
     def _row(self, each: PositionView, columns: tuple[Column, ...], width: int) -> Row:
         chosen = self.active and each.symbol == self.selected
@@ -125,17 +157,20 @@ class Positions(Pane):
             spans.append((text, (kind + over).removeprefix("+") if kind != "alarm" else kind))
         return spread(tuple(spans), (("", over.removeprefix("+")),), width)
 
-    def _foreign(self, view: View) -> Row:
+    def _foreign(self, view: View, width: int) -> Row:
         held = ", ".join(f"{plain(symbol, 14)} {fmt.quantity(qty)}" for symbol, qty in view.foreign[:3])
-        return row(f"  {len(view.foreign)} foreign, not touched: {held}", "warn")
+        return row(fmt.words(f"  {len(view.foreign)} foreign, not touched: {held}", width), "warn")
 
 
-def heading(view: View) -> Row:
+def heading(view: View, width: int) -> Row:
     """How many, what they risk, and whether every stop is at the venue."""
-    count = len(view.positions)
+    count, account = len(view.positions), view.account
     title: Row = (("Positions", "title"), (f" {count}", "strong"))
     if not count:
         return title
-    open_stops = sum(1 for each in view.positions if each.stop_state != "ok")
-    state: Span = ("all stops at venue", "good") if not open_stops else (f"{open_stops} WITHOUT a stop", "alarm")
-    return (*title, (f"   risk {fmt.amount(view.account.at_risk)}   ", "quiet"), state)
+    without = sum(1 for each in view.positions if each.stop_state != "ok")
+    state: Span = ("all stops at venue", "good") if not without else (f"{without} WITHOUT a stop", "alarm")
+    if width < _WIDE:
+        return (*title, (f"   risk {fmt.amount(account.at_risk)}   ", "quiet"), state)
+    risk = f"   {fmt.amount(account.at_risk)} if every stop fills   "
+    return (*title, ("   open ", "quiet"), signed(account.open_pnl), (risk, "quiet"), state)

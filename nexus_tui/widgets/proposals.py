@@ -1,19 +1,20 @@
 """Proposals as cards: the selected one in full, the others in a line each."""
 
-from collections.abc import Sequence
 from typing import Any, Final
 
-from nexus_engine.model.view import ProposalView, View
+from nexus_engine.model.view import ProposalView, Shock, View
 from nexus_engine.model.words import Mode, Side
 from nexus_tui import format as fmt
 from nexus_tui.cards import ARMING, READY, SENT, STALE, Cards
 from nexus_tui.safe import plain
-from nexus_tui.widgets.rows import Pane, Row, row, spread
+from nexus_tui.widgets.rows import Pane, Row, length, row, spread
 
 SIDE: Final = {Side.BUY: "bid", Side.SELL: "ask"}
 _BADGE: Final = {READY: "badge", STALE: "warn", ARMING: "quiet", SENT: "strong", "": "quiet"}
 _CARD: Final = 4
-_WIDE: Final = 70
+_WIDE: Final = 64
+_ROOMY: Final = 76
+_PARTS: Final = {0.5: "half", 0.25: "a quarter"}
 
 
 class Proposals(Pane):
@@ -24,6 +25,8 @@ class Proposals(Pane):
         self._cards = cards
         self.badge = ""
         self.active = True
+        self.snoozing = (0, 0)
+        """How many cards are hidden, and ms until the next is back."""
 
     def waiting(self) -> Row:
         return row("Proposals", "title")
@@ -31,15 +34,21 @@ class Proposals(Pane):
     def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
         cards = self._cards.all
         title: Row = (("Proposals", "title"), (f" {len(cards)}", "strong"))
+        hidden, back_ms = self.snoozing
+        if hidden:
+            title = (*title, (f", {hidden} snoozed {fmt.countdown(back_ms)}", "quiet"))
         selected = next((i for i, each in enumerate(cards) if each.proposal.id == self._cards.selected), None)
         self._cards.on_screen = selected is not None and height >= _CARD
+        tall = _CARD
+        if selected is not None and cards[selected].shock is not None and height > _CARD + 1:
+            tall += 1
         if not cards:
             return title, [row(f" {idle(view)}", "quiet")]
         rows: list[Row] = []
-        first, last = window(len(cards), selected, height)
+        first, last = window(len(cards), selected, height, tall)
         for index in range(first, last):
             if index == selected:
-                rows += self._full(cards[index], view, width)
+                rows += self._full(cards[index], width, tall)
             else:
                 rows.append(self._line(cards[index], width))
         if last - first < len(cards):
@@ -54,18 +63,21 @@ class Proposals(Pane):
             (f"{fmt.quantity(proposal.qty)} {plain(proposal.symbol, 14)}", ""),
             (f"  {plain(proposal.strategy.capitalize(), 10)}" if width >= _WIDE else "", "quiet"),
             (f"  worst {fmt.money(-proposal.worst)}", "quiet"),
+            (f"   {proposal.r_multiple:.1f} R" if width >= _ROOMY else "", "quiet"),
         )
-        return spread(left, ((f"{fmt.countdown(card.left_ms):>6}" + " " * 7, "quiet"),), width)
+        left_over = ("expires " if width >= _WIDE else "") + fmt.countdown(card.left_ms)
+        return spread(left, ((f" {left_over}       ", "quiet"),), width)
 
-    def _full(self, card: ProposalView, view: View, width: int) -> list[Row]:
+    def _full(self, card: ProposalView, width: int, tall: int) -> list[Row]:
         proposal, digits = card.proposal, card.price_digits
         wide = width >= _WIDE
         plan = proposal.plan
         marker = "▶" if self.active else "▷"
+        part = f" ({_PARTS.get(proposal.part, f'{proposal.part:.0%}')})" if proposal.part < 1 else ""
         left: Row = (
             (f"{marker}{proposal.handle} ", "strong+pick"),
             (f"{proposal.side:<4} ", f"{SIDE[proposal.side]}+pick"),
-            (f"{fmt.quantity(proposal.qty)} {plain(proposal.symbol, 14)}", "strong+pick"),
+            (f"{fmt.quantity(proposal.qty)} {plain(proposal.symbol, 14)}{part}", "strong+pick"),
             (f"  {plain(proposal.strategy.capitalize(), 12)}", "pick"),
         )
         right: Row = (
@@ -75,26 +87,34 @@ class Proposals(Pane):
             (" ", "pick"),
         )
         gap = "   " if wide else "  "
-        target = f"{gap}target {fmt.price(plan.target, digits)}" if plan.target is not None else f"{gap}no target"
-        prices = f"     limit {fmt.price(proposal.limit, digits)}{gap}stop {fmt.price(plan.stop, digits)}{target}"
         lever = f"{proposal.leverage}x"
-        if wide:
-            margin = proposal.qty * proposal.limit / max(1, proposal.leverage)
-            prices += f"{gap}isolated {lever}{gap}margin {fmt.amount(margin)}"
-        fees = "incl. fees and slippage" if wide else "incl. fees"
-        share = f"({proposal.worst_pct:.2f}%{' of equity' if wide else ''})"
-        worst: Row = (
-            ("     worst ", "pick"),
-            (fmt.money(-proposal.worst), "strong+pick"),
-            (f" {fees} {share}", "pick"),
-        )
-        ends: Row = ((f"{proposal.r_multiple:.1f} R{'' if wide else f'  {lever}'} ", "pick"),)
-        return [
-            picked(left, right, width),
-            picked(((prices, "pick"),), (), width),
-            picked(worst, ends, width),
-            picked(((f"     {why(proposal.signal.reasons, card, wide)}", "quiet+pick"),), (), width),
+        margin = card.margin or float(proposal.qty * proposal.limit) / max(1, proposal.leverage)
+        prices = [
+            f"{'market' if proposal.market else 'limit'} {fmt.price(proposal.limit, digits)}",
+            f"stop {fmt.price(plan.stop, digits)}",
+            f"target {fmt.price(plan.target, digits)}" if plan.target is not None else "no target",
+            *((f"isolated {lever}", f"margin {fmt.amount(margin)}") if wide else ()),
         ]
+        edge = f"   edge {card.edge_bp:.0f} bp" if wide and card.edge_bp else ""
+        ends: Row = ((f"{proposal.r_multiple:.1f} R{edge if wide else f'  {lever}'} ", "pick"),)
+        worst: Row = (("     worst ", "pick"), (fmt.money(-proposal.worst), "strong+pick"))
+        room = width - length(worst) - length(ends) - 3
+        share = f"{proposal.worst_pct:.2f}%"
+        costs = (
+            f" incl. fees and slippage ({share} of equity)",
+            f" incl. fees ({share} of equity)",
+            f" incl. fees ({share})",
+        )
+        worst = (*worst, (next((text for text in costs if len(text) <= room), costs[-1]), "pick"))
+        rows = [
+            picked(left, right, width),
+            picked(((f"     {fmt.joined(prices, gap, width - 5)}", "pick"),), (), width),
+            picked(worst, ends, width),
+            picked(((f"     {why(card, width - 6, wide=wide)}", "quiet+pick"),), (), width),
+        ]
+        if card.shock is not None and tall > _CARD:
+            rows.append(picked(((f"     {shock(card.shock, width - 6)}", "pick"),), (), width))
+        return rows
 
 
 def picked(left: Row, right: Row, width: int) -> Row:
@@ -102,10 +122,21 @@ def picked(left: Row, right: Row, width: int) -> Row:
     return tuple((text, kind or "pick") for text, kind in spread(left, right, width))
 
 
-def why(reasons: Sequence[str], card: ProposalView, wide: bool) -> str:
-    text = ", ".join(plain(each, 80) for each in reasons) or "no reason given"
+def why(card: ProposalView, width: int, *, wide: bool) -> str:
+    """The strategy's reasons, and the regime in which it saw them, as many as fit whole; enter shows them all."""
+    reasons = [plain(each, 80) for each in card.proposal.signal.reasons] or ["no reason given"]
+    reasons[0] = fmt.words(f"why: {reasons[0]}" if wide else reasons[0], width)
+    text = fmt.joined(reasons, ", ", width)
+    if not wide:
+        return text
     regime = card.proposal.signal.regime
-    return f"why: {text}; regime {regime.regime} {regime.confidence:.0%}" if wide else text
+    return fmt.joined((text, f"regime {regime.regime} {regime.confidence:.0%}"), "; ", width)
+
+
+def shock(found: Shock, width: int) -> str:
+    """`if BTC falls 10%: long stopped, -45.36; no liquidation; exposure 45%`."""
+    first, *rest = f"if BTC falls {found.drop_pct:.0f}%: {plain(found.text)}".split("; ")
+    return fmt.joined((fmt.words(first, width), *rest), "; ", width)
 
 
 def idle(view: View) -> str:
@@ -116,9 +147,9 @@ def idle(view: View) -> str:
     return f"none now   {counts}" if counts else "none now"
 
 
-def window(count: int, selected: int | None, height: int) -> tuple[int, int]:
-    """Which cards are shown: from the first, or as far down as the selected one needs."""
-    extra = _CARD - 1 if selected is not None else 0
+def window(count: int, selected: int | None, height: int, tall: int = _CARD) -> tuple[int, int]:
+    """Which cards are shown: from the first, or as far down as the selected one, `tall` rows high, needs."""
+    extra = tall - 1 if selected is not None else 0
     room = max(1, height - extra)
     first = 0 if selected is None else max(0, selected - room + 1)
     return first, min(count, first + room)

@@ -9,15 +9,18 @@ from hypothesis import strategies as st
 
 from nexus_engine.model import ledger as ledgers
 from nexus_engine.model.facts import (
+    Adopted,
     AnyFact,
     DayOpened,
     Filled,
+    ForeignSeen,
     LatchSet,
     LockSet,
     Naked,
     Noted,
     OrderChanged,
     OrderIntended,
+    PlanChanged,
     PositionLost,
     RunStarted,
 )
@@ -282,3 +285,44 @@ def test_a_fill_after_a_write_off_is_one() -> None:
     gone = PositionLost(at_ns=50, symbol=SOL, qty=Decimal(5), price=Decimal(99))
     ledger = fold(intended(entry), intended(stop), filled(entry, "10", 1), gone, filled(stop, "5", 60))
     assert SOL not in ledger.positions
+
+
+@pytest.mark.parametrize("qty", ["5", "-5"])
+def test_an_adopted_quantity_is_a_position_and_foreign_no_more(qty: str) -> None:
+    plan = ExitPlan(stop=Decimal("95") if qty == "5" else Decimal("105"))
+    adopted = Adopted(
+        at_ns=7, symbol=SOL, qty=Decimal(qty), entry=Decimal(100), plan=plan, intent=4, by="you", market_ns=6
+    )
+    ledger = fold(ForeignSeen(at_ns=1, symbol=SOL, qty=Decimal(qty)), adopted)
+    position = ledger.positions[SOL]
+    assert not ledger.foreign
+    assert ledger.next_intent == 5
+    assert (position.qty, position.peak_qty, position.by, position.naked_since_ns) == (Decimal(qty), 5, "you", 7)
+    leave = order(Leg.EXIT, "5", intent=4, side=position.side.opposite)
+    ledger.fold([intended(leave), filled(leave, "5", 9, price="95" if qty == "5" else "105")])
+    [trade] = ledger.closed
+    assert (trade.pnl, trade.r, trade.intent) == (-25, -1.0, 4)
+    assert not ledger.streaks
+    assert not ledger.positions
+
+
+def test_a_moved_stop_changes_the_plan_and_not_what_r_is_measured_by() -> None:
+    entry, leave = order(), order(Leg.EXIT)
+    moved = PlanChanged(at_ns=3, symbol=SOL, plan=ExitPlan(stop=Decimal(101)), by="you")
+    ledger = fold(intended(entry), filled(entry, "10", 1), moved)
+    assert ledger.positions[SOL].plan.stop == 101
+    assert ledger.positions[SOL].risk_per_unit == 0
+    assert ledger.positions[SOL].first_risk_per_unit == 5
+    ledger.fold([intended(leave), filled(leave, "10", 2, price="101")])
+    assert ledger.closed[0].r == pytest.approx(0.2)
+
+
+def test_closing_what_is_foreign_never_counts_for_a_position_of_ours() -> None:
+    entry, leave = order(), order(Leg.FOREIGN, "3", intent=2, side=Side.SELL)
+    foreign = ForeignSeen(at_ns=1, symbol=SOL, qty=Decimal(3))
+    ledger = fold(intended(entry), filled(entry, "10", 1), foreign, intended(leave), filled(leave, "3", 2, fee="1"))
+    assert ledger.positions[SOL].qty == 10
+    assert not ledger.ahead
+    assert ledger.day_fees == 1
+    assert ledger.foreign == {SOL: 3}
+    assert ledger.orders[leave.client_id].status is OrderStatus.FILLED

@@ -26,7 +26,7 @@ class Cockpit:
         self.folder = state / "main-demo"
 
     def open(self, *words: str) -> Terminal:
-        command = [sys.executable, "-m", "nexus_tui", *words, "--state", str(self.state)]
+        command = [sys.executable, "-m", "nexus_tui", *(words or ("--demo",)), "--state", str(self.state)]
         terminal = Terminal(command, columns=100, lines=30, env={"PYTHONPATH": str(ROOT)})
         terminal.wait_for("spread", 40.0)
         return terminal

@@ -1,5 +1,6 @@
 """Text from outside is shown as text: no markup, no escape, no trick for the eye."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -7,7 +8,9 @@ from rich.cells import cell_len
 from tui_driving import cockpit
 from tui_views import BOOKS, EVENTS, FEEDS, GAUGES, POSITIONS, account, card, event, halted, view
 
-from nexus_engine.model.view import BookMark, View, WatchRow
+from nexus_engine.model.verdicts import Reading, Verdict
+from nexus_engine.model.view import BookMark, Difference, View, WatchRow, Why
+from nexus_engine.model.words import Ruling
 from nexus_tui.safe import plain
 
 CORPUS = (
@@ -103,3 +106,28 @@ def test_plain_text_is_one_printable_line_of_limited_length(text: str) -> None:
 @given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), max_size=50))
 def test_harmless_text_stays_as_it_is(text: str) -> None:
     assert plain(text, 50) == text
+
+
+@pytest.mark.parametrize("text", CORPUS)
+async def test_foreign_text_is_only_text_on_the_pages(text: str) -> None:
+    """Why, edit, stop, reconcile, find and flatten, as the engine or the venue could name things."""
+    number = POSITIONS[0]
+    difference = Difference(symbol=text, venue=number.qty, ours=number.qty, entry=number.qty, price=1.0, price_digits=2)
+    base = everywhere(text)
+    readings = (Reading(text, 1.0, 2.0, text),)
+    signal = base.proposals[0].proposal.signal
+    signal = replace(signal, readings=readings, regime=replace(signal.regime, readings=readings))
+    refused = Verdict(guard=text, ruling=Ruling.REFUSE, reason=text, inputs=readings)
+    why = Why(title=text, signal=signal, verdicts=(refused,), outcome=text, notes=(event(1, text, text, text),))
+    picture = replace(base, differences=(difference,), why=why)
+    async with cockpit(picture) as driven:
+        assert "Venue and journal differ" in driven.text
+        for keys in (("a", "1", "escape"), ("c", "x", "escape"), ("escape", "enter"), ("escape", "e", "2", "s", "1"),
+                     ("escape", "slash", "a"), ("escape", "tab", "s", "1"), ("escape", "F", "tab")):  # fmt: skip
+            for key in keys:
+                await driven.press(key)
+                await driven.show(picture)
+                check(driven.text, 80)
+                assert "cannot be shown" not in driven.text
+        assert driven.app.return_value is None
+        assert driven.sent == []

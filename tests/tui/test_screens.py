@@ -10,7 +10,9 @@ from tui_views import POSITIONS, account, halted, position, view
 
 from nexus_engine.model.view import FeedView, View
 from nexus_engine.model.words import AccountKind, Mode, Sentinel, Side
-from nexus_tui.themes import THEMES
+from nexus_tui.comfort import Comfort
+from nexus_tui.themes import BY_NAME, THEMES
+from nexus_tui.widgets.pnl import Pnl
 from nexus_tui.widgets.rows import Rows
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -37,6 +39,8 @@ def in_trouble() -> View:
 async def test_the_sketch(size: tuple[int, int]) -> None:
     async with cockpit(size=size) as driven:
         await driven.arm()
+        while size == (200, 50) and not driven.cockpit.query_one(Pnl).plotted:
+            await driven.pilot.pause(0.01)
         compare(f"cockpit-{size[0]}x{size[1]}", driven.text)
 
 
@@ -154,9 +158,9 @@ async def test_without_colour_no_style_has_one(monkeypatch: pytest.MonkeyPatch) 
         assert colours == set()
 
 
-@pytest.mark.parametrize("theme", [theme.name for theme in THEMES])
+@pytest.mark.parametrize("theme", [theme for theme, name in BY_NAME.items() if name in {each.name for each in THEMES}])
 async def test_every_theme_draws_the_same_words(theme: str) -> None:
-    async with cockpit(theme=theme) as driven:
+    async with cockpit(comfort=Comfort(theme=theme)) as driven:
         await driven.arm()
         compare("cockpit-80x24", driven.text)
 

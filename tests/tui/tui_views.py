@@ -1,11 +1,13 @@
 """Hand-made Views: the content of the sketches."""
 
 from decimal import Decimal
+from math import cos, pi, sin
 from typing import Any
 
 from msgspec.structs import replace
 
 from nexus_engine.model.commands import AnyCommand
+from nexus_engine.model.events import BarRow
 from nexus_engine.model.orders import ExitPlan
 from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.signals import RegimeView, Signal
@@ -17,8 +19,12 @@ from nexus_engine.model.view import (
     EventRow,
     FeedView,
     LatchView,
+    Line,
+    Moment,
     PositionView,
     ProposalView,
+    Shock,
+    Target,
     View,
     ViewRequest,
     WatchRow,
@@ -81,20 +87,23 @@ def position(
     symbol: str = "BTCUSDT", side: Side = Side.BUY, qty: str = "0.042", entry: str = "96210.0", price: float = 96_480.1,
     *, digits: int = 1, pnl: float = 11.34, stop: str | None = "95400.0", state: str = "ok", by: str = "bot",
     naked_ms: int | None = None, held_ms: int = 4_320_000, r: float = 0.3, intent: int = 38,
+    liq: str | None = "78900.0",
 ) -> PositionView:  # fmt: skip
     return PositionView(
         symbol=symbol, intent=intent, side=side, qty=D(qty), entry=D(entry), price=price, price_digits=digits,
         pnl=pnl, r=r, stop=D(stop) if stop else None, target=None, stop_state=state,
-        stop_seen_ms=2_000 if state == "ok" else None, naked_ms=naked_ms, liquidation=None, held_ms=held_ms,
+        stop_seen_ms=2_000 if state == "ok" else None, naked_ms=naked_ms, liquidation=D(liq) if liq else None,
+        held_ms=held_ms,
         strategy="harpoon", by=by,
     )  # fmt: skip
 
 
 POSITIONS = (
     position(),
-    position("ADAUSDT", Side.SELL, "4100", "0.8120", 0.8061, digits=4, pnl=24.19, stop="0.8290", held_ms=2_880_000),
+    position("ADAUSDT", Side.SELL, "4100", "0.8120", 0.8061, digits=4, pnl=24.19, stop="0.8290", held_ms=2_880_000,
+             liq="1.0710"),
     position("DOGEUSDT", Side.BUY, "10000", "0.16250", 0.16204, digits=5, pnl=-4.60, stop="0.15980", r=-0.1, by="you",
-             held_ms=151_200_000),
+             held_ms=151_200_000, liq=None),
 )  # fmt: skip
 
 
@@ -120,8 +129,8 @@ def book(
 
 MARKS = (
     BookMark(price=D("150.10"), label="stop P41", side=Side.BUY),
-    BookMark(price=D("148.20"), label="P41", side=Side.SELL),
-    BookMark(price=D("144.40"), label="tgt P41", side=Side.BUY),
+    BookMark(price=D("148.20"), label="limit P41", side=Side.SELL),
+    BookMark(price=D("144.40"), label="target P41", side=Side.BUY),
 )
 BOOKS = {
     "BTCUSDT": book("BTCUSDT", 964_801, 1, 96_480.1),
@@ -129,6 +138,7 @@ BOOKS = {
     "SOLUSDT": book(marks=MARKS),
     "ADAUSDT": book("ADAUSDT", 8_061, 4, 0.8061),
     "DOGEUSDT": book("DOGEUSDT", 16_204, 5, 0.16204),
+    "XRPUSDT": book("XRPUSDT", 24_411, 4, 2.4411),
 }
 
 
@@ -170,19 +180,71 @@ FEEDS = (
 )
 
 
+CHART_START = NOW // (900 * SECOND) * 900 * SECOND
+"""The forming candle of fifteen minutes."""
+
+
+def chart(count: int = 96, digits: int = 2, last: float = 148.21, step_s: int = 300) -> tuple[BarRow, ...]:
+    """A falling market, always the same, that ends at `last`."""
+    closes = [last]
+    for index in range(1, count):
+        closes.append(closes[-1] * (1 + 0.0012 * sin(index / 3.1) + 0.0006 + 0.0009 * cos(index / 1.7)))
+    closes.reverse()
+    rows = []
+    for index, close in enumerate(closes):
+        opened = closes[index - 1] if index else close * 1.001
+        reach = last * 0.0008 * (1 + abs(sin(index * 1.3)))
+        rows.append(BarRow(
+            CHART_START - (count - 1 - index) * step_s * SECOND, round(opened, digits),
+            round(max(opened, close) + reach, digits), round(min(opened, close) - reach, digits), round(close, digits),
+            round(400 + 350 * abs(sin(index * 0.7)) + 200 * cos(index * 0.31), 1),
+        ))  # fmt: skip
+    return tuple(rows)
+
+
+def ema(bars: tuple[BarRow, ...], length: int) -> Line:
+    value, values = bars[0].close, []
+    for bar in bars:
+        value += (bar.close - value) * 2 / (length + 1)
+        values.append(value)
+    return Line(name=f"EMA{length}", values=tuple(values[length:]))
+
+
+CHART = chart()
+ODDS = ((Regime.TREND_DOWN, 0.71), (Regime.RANGE, 0.18), (Regime.VOLATILE, 0.11), (Regime.TREND_UP, 0.0))
+TARGETS = (
+    Target(symbol="SOLUSDT", score=0.83, drop_pct=-2.1, note="P41 waiting"),
+    Target(symbol="DOGEUSDT", score=0.71, drop_pct=-1.8, note="next check 15:15"),
+    Target(symbol="AVAXUSDT", score=0.64, drop_pct=-1.4, note="trend too weak"),
+    Target(symbol="PEPEUSDT", score=0.61, drop_pct=-2.6, veto="funding -0.11%"),
+    Target(symbol="WIFUSDT", score=0.44, drop_pct=-1.1, veto="spread 14 bp"),
+)
+CURVE = tuple(
+    Moment(
+        NOW - (120 - index) * 240 * SECOND,
+        182.07 * (index / 120) ** 2 - 110 * sin(pi * index / 120) * (1 - index / 120),
+        32.03 * index / 120 + 25 * sin(6 * pi * index / 120),
+    )
+    for index in range(121)
+)
+SHOCK = Shock(drop_pct=10, pnl=-45.36, text="long stopped, -45.36; no liquidation; exposure 45%")
+
+
 def view(**changes: Any) -> View:
     """The View of the sketches; `changes` replace whole fields."""
     base = View(
         seq=1, at_ns=NOW, market_ns=NOW, account=account(), sentinel=Sentinel.SHARK, sentinel_reason="",
-        macro=Macro.SHARK,        gauges=GAUGES, feeds=FEEDS,
+        macro=Macro.SHARK, gauges=GAUGES, feeds=FEEDS,
         proposals=(
-            card(),
+            replace(card(), shock=SHOCK, margin=612.56, edge_bp=9.0),
             card(42, Side.BUY, "6", "LINKUSDT", strategy="harpoon", worst="18.00", left_ms=112_000,
                  reasons=("range low held",), limit="18.30", stop="18.00", target="19.00"),
         ),
         positions=POSITIONS, foreign=(), unknown_orders=0, working_orders=0, books=(BOOKS["SOLUSDT"],), watch=_watch(),
         events=EVENTS, outcome=event(2_896, "P40", "you", "filled 0.8120  stop 0.8290 confirmed, 212 ms", Level.GOOD),
         funnel=(("signals", 9), ("refused", 7), ("proposed", 2)),
+        chart=CHART, chart_lines=(ema(CHART, 20), ema(CHART, 50)), chart_marks=MARKS, odds=ODDS, targets=TARGETS,
+        squeeze="quiet", curve=CURVE,
     )  # fmt: skip
     return replace(base, **changes)
 
@@ -211,7 +273,8 @@ class FakeLink:
         if self.shown is None:
             return None
         known = tuple(BOOKS[name] for name in request.books if name in BOOKS)
-        return replace(self.shown, books=known or self.shown.books)
+        bars = self.shown.chart[-request.bars :] if request.bars else ()
+        return replace(self.shown, books=known or self.shown.books, chart=bars if request.chart else ())
 
     def send(self, command: AnyCommand) -> None:
         self.sent.append(command)

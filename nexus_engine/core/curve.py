@@ -1,0 +1,43 @@
+"""Today's profit over time. It is there to be looked at: nothing is decided on it, and a restart begins it anew."""
+
+from typing import Final
+
+from nexus_engine.core import accounting
+from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.view import Moment
+
+KEPT: Final = 240
+STEP_NS: Final = 60_000_000_000
+
+
+class Curve:
+    """A point a minute and one at each closed trade. When it is full, every other one goes and the step doubles."""
+
+    def __init__(self) -> None:
+        self._points: list[Moment] = []
+        self._step_ns = STEP_NS
+        self._day = -1
+        self._trades = 0
+
+    def sample(self, ledger: Ledger, marks: accounting.Marks, at_ns: int) -> None:
+        """Look once; keeps a point where it is time for one."""
+        if ledger.day < 0:
+            return
+        if ledger.day != self._day:
+            self._points, self._step_ns, self._day, self._trades = [], STEP_NS, ledger.day, ledger.day_trades
+        elif self._points and ledger.day_trades == self._trades and at_ns - self._points[-1].at_ns < self._step_ns:
+            return
+        self._trades = ledger.day_trades
+        self._points.append(moment(ledger, marks, at_ns))
+        if len(self._points) == KEPT - 1:
+            del self._points[1::2]
+            self._step_ns *= 2
+
+    def points(self, ledger: Ledger, marks: accounting.Marks, at_ns: int) -> tuple[Moment, ...]:
+        """What was kept of the day, and this moment."""
+        return (*self._points, moment(ledger, marks, at_ns)) if self._points else ()
+
+
+def moment(ledger: Ledger, marks: accounting.Marks, at_ns: int) -> Moment:
+    realised = float(ledger.day_realised - ledger.day_fees)
+    return Moment(at_ns, realised, float(accounting.open_pnl(ledger, marks)))

@@ -1,0 +1,117 @@
+"""Why something was decided: what the strategies and the guards said lately, with what became of it."""
+
+import re
+from collections import deque
+from collections.abc import Iterable
+from typing import Final
+
+from nexus_engine.core.notebook import Notebook
+from nexus_engine.model.effects import AnyEffect, Record
+from nexus_engine.model.facts import AnyFact, GuardTripped, SignalSeen
+from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.orders import Order
+from nexus_engine.model.signals import Signal
+from nexus_engine.model.view import EventRow, Why
+
+KEPT: Final = 200
+NOTES: Final = 40
+
+
+class Reasons:
+    """The last signals and trips, from the journal at a start and from each turn since."""
+
+    def __init__(self) -> None:
+        self._seen: deque[SignalSeen | GuardTripped] = deque(maxlen=KEPT)
+
+    def recall(self, fact: AnyFact) -> None:
+        """Remember a fact that explains something."""
+        if isinstance(fact, SignalSeen | GuardTripped):
+            self._seen.append(fact)
+
+    def listen(self, effects: Iterable[AnyEffect]) -> None:
+        for effect in effects:
+            if type(effect) is Record:
+                self.recall(effect.fact)
+
+    def explain(self, wanted: str, ledger: Ledger, notebook: Notebook) -> Why | None:
+        """`P41` or `@<at_ns>`; None for anything else. What is not remembered any more is said to be so."""
+        number = wanted[1:]
+        if not (number.isascii() and number.isdecimal() and len(number) <= 20):
+            return None
+        if wanted.startswith("P"):
+            return self._trade(int(number), ledger, notebook)
+        return self._moment(int(number), notebook) if wanted.startswith("@") else None
+
+    # ---- inside ------------------------------------------------------------------------------------------------------
+
+    def _trade(self, number: int, ledger: Ledger, notebook: Notebook) -> Why:
+        orders = tuple(order for order in ledger.orders.values() if order.intent == number)
+        card = ledger.proposals.get(number)
+        told = next(
+            (fact for fact in reversed(self._seen) if isinstance(fact, SignalSeen) and fact.proposal == number), None
+        )
+        signal = card.signal if card is not None else None if told is None else told.signal
+        symbol = signal.symbol if signal is not None else orders[0].symbol if orders else _held(ledger, number)
+        word = re.compile(rf"\bP{number}\b")
+        began_ns = card.made_ns if card is not None else 0 if told is None else told.at_ns
+        notes = tuple(
+            row
+            for row in notebook.rows
+            if row.at_ns >= began_ns and (word.search(row.text) or (row.subject == symbol and _lived(row, orders)))
+        )
+        return Why(
+            title=f"P{number} {_title(signal) if signal is not None else symbol}".rstrip(),
+            signal=signal,
+            verdicts=card.verdicts if card is not None else () if told is None else told.verdicts,
+            outcome=_outcome(number, ledger),
+            orders=orders,
+            notes=notes[-NOTES:],
+        )
+
+    def _moment(self, at_ns: int, notebook: Notebook) -> Why:
+        notes = tuple(row for row in notebook.rows if row.at_ns == at_ns)[-NOTES:]
+        found = [fact for fact in self._seen if fact.at_ns == at_ns]
+        fact = next((one for one in found if isinstance(one, SignalSeen) and not one.proposal), None) or (
+            found[-1] if found else None
+        )
+        if isinstance(fact, SignalSeen):
+            signal = fact.signal
+            return Why(title=_title(signal), signal=signal, verdicts=fact.verdicts, outcome=fact.outcome, notes=notes)
+        if isinstance(fact, GuardTripped):
+            verdict = fact.verdict
+            title = f"{verdict.guard} tripped"
+            return Why(title=title, signal=None, verdicts=(verdict,), outcome=verdict.reason, notes=notes)
+        title = notes[0].subject if notes else "that moment"
+        return Why(
+            title=title, signal=None, verdicts=(), outcome="no decision of ours is remembered there", notes=notes
+        )
+
+
+def _title(signal: Signal) -> str:
+    return f"{signal.side} {signal.symbol} {signal.strategy}"
+
+
+def _held(ledger: Ledger, number: int) -> str:
+    return next((position.symbol for position in ledger.positions.values() if position.intent == number), "")
+
+
+def _lived(row: EventRow, orders: Iterable[Order]) -> bool:
+    """The line was written between the first order of the trade and the last change of one."""
+    return any(order.created_ns <= row.at_ns for order in orders) and any(
+        row.at_ns <= order.changed_ns for order in orders
+    )
+
+
+def _outcome(number: int, ledger: Ledger) -> str:
+    """What became of it, the latest first."""
+    trade = next((trade for trade in reversed(ledger.closed) if trade.intent == number), None)
+    if trade is not None:
+        return f"closed: {trade.pnl:+.2f} ({trade.r:+.1f} R)"
+    position = next((position for position in ledger.positions.values() if position.intent == number), None)
+    if position is not None:
+        return f"open: {position.side} {abs(position.qty)} from {float(position.entry):.8g}, stop {position.plan.stop}"
+    card = ledger.proposals.get(number)
+    if card is None:
+        return "not remembered any more"
+    by = f" by {card.by}" if card.by else ""
+    return f"{card.status}{by}" + (f": {card.reason}" if card.reason else "")

@@ -1,0 +1,125 @@
+"""What a person does to what is held: moves a stop, places one again, takes a foreign quantity over, closes one.
+
+Each returns what to tell the person.
+"""
+
+from decimal import Decimal
+
+from msgspec.structs import replace
+
+from nexus_engine.model.facts import Adopted, PlanChanged
+from nexus_engine.model.instruments import Instrument
+from nexus_engine.model.orders import ExitPlan
+from nexus_engine.model.turn import Turn
+from nexus_engine.model.words import Leg, Level, OrderKind, Side
+from nexus_engine.servos.manager import Manager
+
+
+def move_stop(turn: Turn, manager: Manager, instrument: Instrument, mark: float, stop: Decimal, by: str) -> str:
+    """Move our position's stop, towards less risk only. The old one stays at the venue until the new one stands."""
+    symbol = instrument.symbol
+    position = turn.ledger.positions.get(symbol)
+    if position is None:
+        return f"{symbol}: we hold nothing"
+    if manager.protection.leaving(turn, position):
+        return f"{symbol}: an exit is under way already"
+    old, side = position.plan.stop, position.side
+    objection = _misplaced(instrument, side, mark, stop)
+    if objection:
+        return f"{symbol}: {objection}"
+    if stop == old:
+        return f"{symbol}: the stop is at {old} already"
+    if (stop - old) * side.sign < 0:
+        return f"{symbol}: a stop only moves towards less risk, from {old} {'up' if side is Side.BUY else 'down'}"
+    turn.record(PlanChanged(at_ns=turn.at_ns, symbol=symbol, plan=replace(position.plan, stop=stop), by=by))
+    turn.note(Level.INFO, symbol, f"P{position.intent} stop from {old} to {stop}", by)
+    manager.protection.protect(turn, symbol)
+    return f"{symbol}: moving the stop to {stop}"
+
+
+def rearm(turn: Turn, manager: Manager, symbol: str, by: str) -> str:
+    """Try at once to place the stop of a naked position, whatever a refusal would have had us wait."""
+    position = turn.ledger.positions.get(symbol)
+    if position is None:
+        return f"{symbol}: we hold nothing"
+    if position.naked_since_ns is None:
+        return f"{symbol}: its stop at {position.plan.stop} is confirmed"
+    turn.note(Level.WARN, symbol, f"P{position.intent}: placing the stop at {position.plan.stop} again", by)
+    manager.protection.rearm(turn, symbol)
+    return f"{symbol}: placing the stop at {position.plan.stop}"
+
+
+def adopt(turn: Turn, manager: Manager, instrument: Instrument, mark: float, stop: Decimal, by: str) -> str:
+    """Take a foreign quantity for ours, and protect it at once."""
+    symbol = instrument.symbol
+    qty = turn.ledger.foreign.get(symbol)
+    objection = _untouchable(turn, manager, symbol, qty)
+    if objection or qty is None:
+        return f"{symbol}: {objection}"
+    if symbol in turn.ledger.positions:
+        return f"{symbol}: P{turn.ledger.positions[symbol].intent} of ours is open there; close one of them"
+    if any(turn.ledger.alive(symbol, Leg.ENTRY)):
+        return f"{symbol}: an entry of ours is on its way there"
+    side = Side.BUY if qty > 0 else Side.SELL
+    objection = _misplaced(instrument, side, mark, stop)
+    if objection:
+        return f"{symbol}: {objection}"
+    intent = turn.ledger.next_intent
+    turn.record(
+        Adopted(
+            at_ns=turn.at_ns,
+            symbol=symbol,
+            qty=qty,
+            entry=manager.venue_entry.get(symbol) or instrument.nearest(mark),
+            plan=ExitPlan(stop=stop),
+            intent=intent,
+            by=by,
+            market_ns=turn.market_ns,
+        )
+    )
+    turn.note(Level.WARN, symbol, f"P{intent} adopted: {qty}, stop {stop}", by)
+    manager.protection.protect(turn, symbol)
+    return f"{symbol}: {qty} is ours now, P{intent}; placing its stop at {stop}"
+
+
+def close_foreign(turn: Turn, manager: Manager, symbol: str, word: str, by: str) -> str:
+    """Close a foreign quantity at market. Nothing of ours is counted in it, and reduce-only keeps it from flipping."""
+    qty = turn.ledger.foreign.get(symbol)
+    objection = _untouchable(turn, manager, symbol, qty)
+    if objection or qty is None:
+        return f"{symbol}: {objection}"
+    if word != symbol.lower():
+        return f"{symbol}: not closed; type {symbol.lower()}"
+    turn.submit(
+        leg=Leg.FOREIGN,
+        symbol=symbol,
+        side=Side.SELL if qty > 0 else Side.BUY,
+        kind=OrderKind.MARKET,
+        qty=abs(qty),
+        intent=turn.ledger.next_intent,
+        by=by,
+    )
+    turn.note(Level.WARN, symbol, f"closing the foreign {qty} at market", by)
+    return f"{symbol}: closing the foreign {qty} at market"
+
+
+def _untouchable(turn: Turn, manager: Manager, symbol: str, qty: Decimal | None) -> str:
+    """Why a foreign quantity cannot be dealt with now: what is held there must be beyond doubt."""
+    if qty is None:
+        return "nothing foreign is held there"
+    if any(turn.ledger.alive(symbol, Leg.FOREIGN)):
+        return "it is being closed already"
+    if manager.drifts(turn, symbol):
+        return "the venue holds something else by now; it is being read again"
+    return ""
+
+
+def _misplaced(instrument: Instrument, side: Side, mark: float, stop: Decimal) -> str:
+    """Why a stop cannot stand there, for a position of that side."""
+    if not mark:
+        return "no price is known yet"
+    if not stop.is_finite() or stop <= 0 or stop % instrument.tick:
+        return f"{stop} is not on the tick of {instrument.tick}"
+    if (instrument.nearest(mark) - stop) * side.sign <= 0:
+        return f"{stop} is beyond the mark of {instrument.nearest(mark)}"
+    return ""

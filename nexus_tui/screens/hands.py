@@ -1,0 +1,314 @@
+"""What the keys of the cockpit do: each becomes a command, most of them after a question."""
+
+from decimal import Decimal
+from typing import Final
+
+from nexus_engine.model import commands as c
+from nexus_engine.model.view import PositionView, ProposalView
+from nexus_engine.model.words import AccountKind, Latch, Mode
+from nexus_tui import format as fmt
+from nexus_tui.cards import ARM_NS, READY, SENT, STALE
+from nexus_tui.screens.dialogs import Choice, Confirm, Judged, Pick, Price, Typed
+from nexus_tui.screens.eyes import Eyes
+from nexus_tui.screens.flatten import FlattenPage
+from nexus_tui.slip import estimate
+from nexus_tui.widgets.positions import Positions
+
+_RANK: Final = {Mode.WATCHER: 0, Mode.COPILOT: 1, Mode.PILOT: 2}
+_MODES: Final = {
+    Mode.WATCHER: "alerts only, nothing is proposed",
+    Mode.COPILOT: "proposes, you decide",
+    Mode.PILOT: "decides by itself",
+}
+_START_NS: Final = 15_000_000_000
+"""What is found foreign within this long is asked about by itself; later only row 2 counts it."""
+_LISTED: Final = 8
+
+
+class Hands(Eyes):
+    """The keys that do something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first_ns: int | None = None
+        self._reconciled = False
+
+    # ---- proposals ------------------------------------------------------------------------------------------------
+
+    def _card(self) -> ProposalView | None:
+        card = self.cards.current
+        if card is None:
+            self.say("no proposal is selected: j selects" if self.cards.all else "no proposal is open")
+        return card
+
+    def action_approve(self) -> None:
+        card, face, badge = self.cards.current, self.cards.face, self.cards.badge(self.nexus.clock())
+        if card is None or face is None:
+            self.say("no proposal is selected: j selects" if self.cards.all else "no proposal to approve")
+        elif not self.cards_shown:
+            self.say("the cards are not in sight as they are now: " + ("space" if self.frozen else "z") + " first")
+        elif badge == READY:
+            self._approve(card, face)
+        else:
+            reason = {
+                STALE: "its numbers moved: look, then press a again",
+                SENT: "is already sent",
+            }.get(badge, "has just come: look, then press a again")
+            self.say(f"P{face[0]} {reason}")
+
+    def _approve(self, card: ProposalView, face: tuple[int, str]) -> None:
+        """Send what was seen; above the set risk of real money, after a second key."""
+
+        def send(yes: bool | None) -> None:
+            if yes and self.nexus.send(c.Approve(proposal=face[0], shown=face[1])):
+                if self.cards.face == face:
+                    self.cards.approved()
+                self._sending(f"P{face[0]} approval sent")
+
+        proposal = card.proposal
+        live = self.view is not None and self.view.account.kind is AccountKind.LIVE
+        if not (live and proposal.worst_pct > self.nexus.confirm_pct):
+            send(True)
+            return
+        lines = (
+            f"{proposal.side} {fmt.quantity(proposal.qty)} {proposal.symbol}, stop {proposal.plan.stop:,f}",
+            f"worst {fmt.money(-proposal.worst)}: {proposal.worst_pct:.2f}% of equity, over {self.nexus.confirm_pct}%",
+        )
+        self.app.push_screen(
+            Confirm(f"Approve {proposal.handle} with real money", lines, arm_ms=ARM_NS // 1_000_000), send
+        )
+
+    def action_reject(self) -> None:
+        card = self.cards.current
+        if card is None:
+            self.say("no proposal is selected: j selects" if self.cards.all else "no proposal to reject")
+        elif self.nexus.send(c.Reject(proposal=card.proposal.id)):
+            self._sending(f"{card.proposal.handle} rejection sent")
+
+    def action_snooze(self) -> None:
+        card = self._card()
+        if card is not None:
+            self.cards.snooze(self.nexus.clock())
+            self.say(f"{card.proposal.handle} hidden for 30 s; it still expires")
+
+    def action_edit(self) -> None:
+        card = self._card()
+        if card is None:
+            return
+        from nexus_tui.screens.edit import EditPage
+
+        def done(command: c.Edit | None) -> None:
+            if command is not None and self.nexus.send(command):
+                self._sending(f"P{command.proposal} edit sent")
+
+        self.app.push_screen(EditPage(card), done)
+
+    # ---- positions ------------------------------------------------------------------------------------------------
+
+    def _position(self, what: str) -> PositionView | None:
+        """The selected position, or the only one."""
+        positions = self.view.positions if self.view is not None else ()
+        selected = self.query_one(Positions).selected
+        chosen = next((each for each in positions if each.symbol == selected), None)
+        if chosen is None and len(positions) == 1:
+            chosen = positions[0]
+        if chosen is None:
+            self.say("no position is selected: tab, then j" if positions else f"no position to {what}")
+        return chosen
+
+    def action_close(self, half: bool) -> None:
+        chosen = self._position("close")
+        if chosen is None or self.view is None:
+            return
+        part = "half of " if half else ""
+        text = f"{fmt.stance(chosen.side)} {fmt.quantity(chosen.qty)} {chosen.symbol}, PnL {fmt.money(chosen.pnl)}"
+        slip = estimate(self.view, chosen.symbol, chosen.side.opposite, chosen.qty / 2 if half else chosen.qty)
+
+        def done(yes: bool | None) -> None:
+            if yes and self.nexus.send(c.ClosePosition(symbol=chosen.symbol, half=half)):
+                self._sending(f"{chosen.symbol} close sent")
+
+        lines = (text, f"at market, reduce-only; {slip}")
+        self.app.push_screen(Confirm(f"Close {part}{chosen.symbol}", lines), done)
+
+    def action_stop(self) -> None:
+        chosen = self._position("protect")
+        if chosen is None:
+            return
+        digits = chosen.price_digits
+        lines = (
+            f"{fmt.stance(chosen.side)} {fmt.quantity(chosen.qty)} from {fmt.price(chosen.entry, digits)}, "
+            f"now {fmt.price(chosen.price, digits)}",
+            "stop none" if chosen.stop is None else f"stop {chosen.stop:,f}, {at_stop(chosen, chosen.stop)}",
+            "a stop only moves towards less risk; the old one stays until the new one stands",
+        )
+
+        def done(stop: Decimal | None) -> None:
+            if stop is not None and self.nexus.send(c.MoveStop(symbol=chosen.symbol, stop=stop)):
+                self._sending(f"{chosen.symbol} stop {stop:,f} sent")
+
+        self.app.push_screen(Price(f"Stop of {chosen.symbol}", lines, lambda stop: judge_stop(chosen, stop)), done)
+
+    def action_release(self) -> None:
+        """Re-arm a NAKED position that is selected, or is the only one; else release a latch."""
+        positions = self.view.positions if self.view is not None else ()
+        selected = self.query_one(Positions).selected if self.pane == "positions" else ""
+        naked = next(
+            (
+                each
+                for each in positions
+                if each.stop_state == "NAKED" and (each.symbol == selected or len(positions) == 1)
+            ),
+            None,
+        )
+        if naked is None:
+            latches = self.view.account.latches if self.view is not None else ()
+            if latches:
+                self._release(latches[0].latch)
+            else:
+                self.say("no latch holds, and no NAKED position is selected")
+        elif self.nexus.send(c.Rearm(symbol=naked.symbol)):
+            self._sending(f"{naked.symbol} stop asked for again")
+
+    # ---- the account ----------------------------------------------------------------------------------------------
+
+    def _release(self, latch: Latch) -> None:
+        latches = self.view.account.latches if self.view is not None else ()
+        held = next((each for each in latches if each.latch is latch), None)
+        if held is None:
+            self.say(f"{latch} does not hold")
+            return
+        word = latch.value.lower()
+        lines = (f"held by {held.by} since {fmt.clock(held.since_ns)} UTC", held.reason or "no reason given")
+
+        def done(yes: bool | None) -> None:
+            if yes and self.nexus.send(c.Release(latch=latch, word=word)):
+                self._sending(f"{latch} release sent")
+
+        self.app.push_screen(Typed(f"Release {latch}", lines, word), done)
+
+    def action_pause(self) -> None:
+        """No new entries; pressed again it asks for the typed word that resumes."""
+        latches = self.view.account.latches if self.view is not None else ()
+        if any(each.latch is Latch.PAUSE for each in latches):
+            self._release(Latch.PAUSE)
+        elif self.nexus.send(c.Pause()):
+            self._sending("pause sent")
+
+    def action_resume(self) -> None:
+        self._release(Latch.PAUSE)
+
+    def action_mode(self) -> None:
+        now = self.view.account.mode if self.view is not None else None
+        if now is None:
+            return
+        choices = [
+            Choice(mode.value, mode.value[0].lower(), f"{mode.value:<8} {text}{'   (now)' if mode is now else ''}")
+            for mode, text in _MODES.items()
+        ]
+
+        def set_mode(mode: Mode, word: str) -> None:
+            if self.nexus.send(c.SetMode(mode=mode, word=word)):
+                self._sending(f"mode {mode.value} sent")
+
+        def done(name: str | None) -> None:
+            if not name or (mode := Mode(name)) is now:
+                return
+            if _RANK[mode] < _RANK[now]:
+                set_mode(mode, "")
+                return
+            word = mode.value.lower()
+            self.app.push_screen(
+                Typed(f"Up to {mode.value}", (_MODES[mode],), word),
+                lambda yes: set_mode(mode, word) if yes else None,
+            )
+
+        self.app.push_screen(Pick("Mode   down at once, up typed", (), choices, start=now.value), done)
+
+    def action_flatten(self) -> None:
+        self._flatten(leave=False)
+
+    def _flatten(self, *, leave: bool) -> None:
+        def done(command: c.Flatten | None) -> None:
+            if command is None or not self.nexus.send(command):
+                return
+            self._sending("flatten sent")
+            if leave:
+                self.app.exit("flatten")
+
+        self.app.push_screen(FlattenPage(self.view, leave=leave), done)
+
+    # ---- what is not ours -----------------------------------------------------------------------------------------
+
+    def action_reconcile(self) -> None:
+        from nexus_tui.screens.reconcile import ReconcilePage
+
+        if self.view is None or not self.view.differences:
+            self.say("venue and journal agree: nothing foreign is held")
+            return
+
+        def done(command: c.Adopt | c.CloseForeign | None) -> None:
+            if command is not None and self.nexus.send(command):
+                self._sending(f"{command.symbol} {'adoption' if isinstance(command, c.Adopt) else 'close'} sent")
+
+        self.app.push_screen(ReconcilePage(self.view.differences), done)
+
+    def look_at_view(self) -> None:
+        """Feed the dialog on top, and ask once about what the start found."""
+        self.feed_dialog()
+        if self.view is None:
+            return
+        self.nexus.seen(self.view)
+        if self._reconciled:
+            return
+        now_ns = self.nexus.clock()
+        if self._first_ns is None:
+            self._first_ns = now_ns
+        if now_ns - self._first_ns > _START_NS:
+            self._reconciled = True
+        elif self.view.differences and self.app.screen is self and not self.nexus.read_only:
+            self._reconciled = True
+            self.action_reconcile()
+
+    # ---- leaving --------------------------------------------------------------------------------------------------
+
+    def action_leave(self) -> None:
+        """Ask how to leave; what stays open is named."""
+        positions = self.view.positions if self.view is not None else ()
+        lines = [
+            f"{fmt.stance(each.side):<5} {fmt.right(fmt.quantity(each.qty), 9)} {each.symbol:<12} "
+            + ("no stop" if each.stop is None else f"stop {each.stop:,f} {each.stop_state}")
+            for each in positions[:_LISTED]
+        ] or ["no position is open"]
+        if len(positions) > _LISTED:
+            lines.append(f"and {len(positions) - _LISTED} more")
+        choices = [
+            Choice("stay", "s", "stay"),
+            Choice("detach", "d", "detach: the engine goes on, `nexus attach` shows it again"),
+            Choice("flatten", "f", "flatten and quit: close everything of ours first"),
+            Choice("quit", "r", "quit with stops resting at the venue"),
+        ]
+
+        def done(how: str | None) -> None:
+            if how == "flatten":
+                self._flatten(leave=True)
+            elif how in ("detach", "quit"):
+                self.app.exit(how)
+
+        self.app.push_screen(Pick("Leave Nexus", lines, choices, start="stay"), done)
+
+
+def at_stop(position: PositionView, stop: Decimal) -> str:
+    """What a position is worth when its stop fills at its price, before fees."""
+    return f"at the stop {fmt.money((stop - position.entry) * position.qty * position.side.sign)} before fees"
+
+
+def judge_stop(position: PositionView, stop: Decimal) -> Judged:
+    """Only towards less risk, and not beyond the price."""
+    sign = position.side.sign
+    if position.stop is not None and (stop - position.stop) * sign <= 0:
+        return f"more risk than now: it must be {'above' if sign > 0 else 'below'} {position.stop:,f}", False
+    if (float(stop) - position.price) * sign >= 0:
+        return f"beyond the price {fmt.price(position.price, position.price_digits)}: it would fill at once", False
+    away = abs(float(stop) / position.price - 1) * 100
+    return f"stop {stop:,f}, {away:.2f}% away; {at_stop(position, stop)}", True

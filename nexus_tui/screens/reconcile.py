@@ -1,0 +1,115 @@
+"""What the venue holds and the journal does not know: adopt it, leave it, or close it."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from nexus_engine.model.commands import Adopt, CloseForeign
+from nexus_engine.model.view import Difference
+from nexus_engine.model.words import Side
+from nexus_tui import format as fmt
+from nexus_tui.safe import plain
+from nexus_tui.screens.dialogs import Dialog, Judged, Price, Typed
+from nexus_tui.widgets.rows import Row, row
+
+_LISTED = 8
+
+
+class ReconcilePage(Dialog[Adopt | CloseForeign]):
+    """One row a difference. Leaving it is the default: foreign positions are counted and never touched."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j,down", "step(1)", "next", show=False),
+        Binding("k,up", "step(-1)", "previous", show=False),
+        Binding("a", "adopt", "adopt", show=False),
+        Binding("i,enter", "dismiss", "ignore", show=False),
+        Binding("c", "close", "close", show=False),
+    ]
+
+    def __init__(self, differences: Sequence[Difference]) -> None:
+        super().__init__("Venue and journal differ", ())
+        self._all = list(differences)
+        self._at = 0
+
+    def rows(self) -> list[Row]:
+        rows: list[Row] = [
+            row(" held at the venue, but not by this journal; counted as exposure"),
+            row("   symbol             venue      ours         entry           now", "quiet"),
+        ]
+        first = max(0, self._at - _LISTED + 1)
+        for index, each in enumerate(self._all[first : first + _LISTED], first):
+            here = index == self._at
+            text = (
+                f" {'▶' if here else ' '} {fmt.fit(plain(each.symbol), 14)} {fmt.right(signed(each.venue), 9)} "
+                f"{fmt.right(signed(each.ours), 9)} {fmt.right(fmt.price(each.entry, each.price_digits), 13)} "
+                f"{fmt.right(fmt.price(each.price, each.price_digits), 13)}"
+            )
+            rows.append(row(text, "strong" if here else ""))
+        if len(self._all) > _LISTED:
+            rows.append(row(f"   {len(self._all)} in all: j and k", "quiet"))
+        return [
+            *rows,
+            (),
+            (
+                (" a", "key"),
+                (" adopt: ours from now on, with a stop   ", "quiet"),
+                ("c", "key"),
+                (" close it, typed", "quiet"),
+            ),
+            (
+                (" i", "key"),
+                (" ignore, as Enter and esc do: left alone   ", "quiet"),
+                ("j k", "key"),
+                (" move", "quiet"),
+            ),
+        ]
+
+    @property
+    def _chosen(self) -> Difference:
+        return self._all[self._at]
+
+    def action_step(self, step: int) -> None:
+        self._at = max(0, min(len(self._all) - 1, self._at + step))
+        self.redraw()
+
+    def action_adopt(self) -> None:
+        found = self._chosen
+        side = Side.BUY if found.venue > 0 else Side.SELL
+        lines = (
+            f"{fmt.stance(side)} {fmt.quantity(abs(found.venue))} {found.symbol}, "
+            f"now {fmt.price(found.price, found.price_digits)}",
+            "it becomes ours, and the stop is placed at once",
+        )
+
+        def done(stop: Decimal | None) -> None:
+            if stop is not None:
+                self.dismiss(Adopt(symbol=found.symbol, stop=stop))
+
+        self.app.push_screen(Price(f"Adopt {found.symbol}", lines, lambda stop: judge(found, side, stop)), done)
+
+    def action_close(self) -> None:
+        found = self._chosen
+        word = found.symbol.lower()
+        side = Side.SELL if found.venue > 0 else Side.BUY
+        lines = (f"{side} {fmt.quantity(abs(found.venue))} {found.symbol} at market, reduce-only", "it is not ours")
+
+        def done(yes: bool | None) -> None:
+            if yes:
+                self.dismiss(CloseForeign(symbol=found.symbol, word=word))
+
+        self.app.push_screen(Typed(f"Close foreign {found.symbol}", lines, word), done)
+
+
+def judge(found: Difference, side: Side, stop: Decimal) -> Judged:
+    """The stop is on the losing side of the price."""
+    if (found.price - float(stop)) * side.sign <= 0:
+        return f"beyond the price {fmt.price(found.price, found.price_digits)}: it would fill at once", False
+    lost = abs(found.price - float(stop)) * float(abs(found.venue))
+    return f"stop {stop:,f}, {fmt.money(-lost)} from here", True
+
+
+def signed(qty: Decimal) -> str:
+    """A quantity with its side."""
+    return f"{'-' if qty < 0 else '+' if qty > 0 else ''}{fmt.quantity(abs(qty))}"

@@ -1,0 +1,212 @@
+"""Editing a card, moving a stop, arming one again, snoozing: what each key sends, and what it refuses."""
+
+import re
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+from tui_driving import cockpit
+from tui_views import BOOKS, POSITIONS, account, card, halted, view
+
+from nexus_engine.model.commands import Approve, Edit, Flatten, MoveStop, Pause, Rearm, Release
+from nexus_engine.model.view import LatchView, View
+from nexus_engine.model.words import AccountKind, Latch, Side, TradingState
+from nexus_tui.screens.cockpit import Cockpit
+from nexus_tui.screens.hands import judge_stop
+from nexus_tui.slip import slippage
+
+D = Decimal
+FIRST = card(41)
+
+
+def paused() -> View:
+    latch = LatchView(latch=Latch.PAUSE, by="you", reason="", since_ns=view().at_ns)
+    return view(account=account(state=TradingState.REDUCING, latches=(latch,)))
+
+
+# ---- e ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_half_the_size_is_an_edit_of_the_card_as_it_was_shown_and_sends_no_order() -> None:
+    async with cockpit() as driven:
+        await driven.press("e", "2")
+        assert "about 6.2, worst -13.05" in driven.text
+        await driven.press("enter")
+        assert driven.sent == [Edit(proposal=41, shown=FIRST.shown, part=0.5)]
+        assert "P41 edit sent" in driven.row(-2)
+
+
+async def test_an_edited_card_must_be_looked_at_again() -> None:
+    async with cockpit(view(proposals=(FIRST,))) as driven:
+        await driven.arm()
+        await driven.press("e", "4", "enter")
+        edited = card(41, qty="3.1", worst="6.53")
+        await driven.show(view(proposals=(edited,)))
+        await driven.press("a", apart_ms=10)
+        assert len(driven.sent) == 1
+        await driven.arm()
+        await driven.press("a")
+        assert driven.sent[1:] == [Approve(proposal=41, shown=edited.shown)]
+
+
+async def test_stop_and_market_are_edited_with_the_worst_case_in_sight() -> None:
+    async with cockpit() as driven:
+        await driven.press("e", "m", "s", *"149.15", "enter")
+        assert "worst -14.32" in driven.text  # 12.4 x 0.95 less, costs as they were
+        await driven.press("enter")
+        assert driven.sent == [Edit(proposal=41, shown=FIRST.shown, stop=D("149.15"), market=True)]
+
+
+async def test_a_stop_on_the_wrong_side_of_the_entry_is_not_taken() -> None:
+    async with cockpit() as driven:
+        await driven.press("e", "s", *"147", "enter")
+        assert "not behind the entry 148.20" in driven.text
+        await driven.press("backspace", "backspace", "backspace", "enter", "enter")
+        assert driven.sent == []
+
+
+async def test_an_edit_that_changes_nothing_sends_nothing() -> None:
+    async with cockpit() as driven:
+        await driven.press("e", "enter")
+        await driven.press("e", "2", "1", "enter")
+        await driven.press("e", "2", "escape")
+        assert driven.sent == []
+
+
+async def test_numbers_that_move_under_an_edit_are_shown_and_are_what_is_edited() -> None:
+    async with cockpit(view(proposals=(FIRST,))) as driven:
+        await driven.press("e")
+        moved = card(41, limit="147.90")
+        await driven.show(view(proposals=(moved,)))
+        assert "limit 147.90" in driven.text
+        await driven.press("2", "enter")
+        assert driven.sent == [Edit(proposal=41, shown=moved.shown, part=0.5)]
+
+
+async def test_a_card_that_goes_while_it_is_edited_is_not_edited() -> None:
+    async with cockpit(view(proposals=(FIRST,))) as driven:
+        await driven.press("e", "2")
+        await driven.show(view(proposals=()))
+        assert "P41 is not open any more" in driven.text
+        await driven.press("enter")
+        assert driven.sent == []
+
+
+# ---- . ---------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_snoozed_card_comes_back_after_30_s_where_it_was() -> None:
+    async with cockpit() as driven:
+        await driven.press("full_stop")
+        assert "P41 SELL" not in driven.text
+        assert "1 snoozed 0:30" in driven.text
+        assert driven.cockpit.cards.selected is None
+        await driven.arm()
+        await driven.press("a", "x")
+        assert driven.sent == []
+        await driven.pass_ms(30_000)
+        assert [each.proposal.id for each in driven.cockpit.cards.all] == [41, 42]
+
+
+# ---- s, r, p ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_stop_moves_to_a_typed_price_towards_less_risk_only() -> None:
+    async with cockpit() as driven:
+        await driven.press("tab", "s", *"95000", "enter")
+        assert "more risk than now" in driven.text
+        assert driven.sent == []
+        await driven.press(*["backspace"] * 5, *"96000.5")
+        assert "at the stop -8.80 before fees" in driven.text
+        await driven.press("enter")
+        assert driven.sent == [MoveStop(symbol="BTCUSDT", stop=D("96000.5"))]
+        assert "BTCUSDT stop 96,000.5 sent" in driven.row(-2)
+
+
+@pytest.mark.parametrize("text", ["", "abc", "-1", "nan", "1e999999", "97000"])
+async def test_no_other_text_moves_a_stop(text: str) -> None:
+    async with cockpit(view(positions=POSITIONS[:1])) as driven:
+        await driven.press("s", *(key if key != "-" else "minus" for key in text), "enter", "escape")
+        assert driven.sent == []
+        assert isinstance(driven.app.screen, Cockpit)
+
+
+def test_a_short_positions_stop_only_comes_down() -> None:
+    short = POSITIONS[1]
+    assert not judge_stop(short, D("0.8300"))[1]
+    assert judge_stop(short, D("0.8200"))[1]
+    assert not judge_stop(short, D("0.8050"))[1]
+
+
+async def test_r_arms_a_naked_position_again_and_releases_a_latch_otherwise() -> None:
+    naked = replace(POSITIONS[0], stop_state="NAKED", naked_ms=900)
+    async with cockpit(view(positions=(naked, POSITIONS[1]), account=halted().account)) as driven:
+        await driven.press("r")
+        assert "Release HALT" in driven.text
+        await driven.press("escape", "tab", "r")
+        assert driven.sent == [Rearm(symbol="BTCUSDT")]
+
+
+async def test_p_pauses_at_once_and_resumes_typed() -> None:
+    async with cockpit() as driven:
+        await driven.press("p")
+        assert driven.sent == [Pause()]
+        await driven.show(paused())
+        await driven.press("p", *"yes", "enter", "p", *"pause", "enter")
+        assert driven.sent[1:] == [Release(latch=Latch.PAUSE, word="pause")]
+
+
+# ---- real money, flatten ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("kind", "pct", "asks"), [("LIVE", 0.6, True), ("LIVE", 0.5, False), ("TESTNET", 0.6, False)])
+async def test_a_large_risk_of_real_money_asks_twice(kind: str, pct: float, asks: bool) -> None:
+    large = replace(FIRST, proposal=replace(FIRST.proposal, worst_pct=pct))
+    async with cockpit(view(proposals=(large,), account=account(kind=AccountKind(kind)))) as driven:
+        await driven.arm()
+        await driven.press("a")
+        assert ("with real money" in driven.text) is asks
+        assert bool(driven.sent) is not asks
+        await driven.press("y", apart_ms=100)
+        assert bool(driven.sent) is not asks
+        await driven.press("y", apart_ms=700)
+        assert driven.sent == [Approve(proposal=41, shown=large.shown)]
+
+
+async def test_enter_does_not_risk_real_money() -> None:
+    large = replace(FIRST, proposal=replace(FIRST.proposal, worst_pct=2.0))
+    async with cockpit(view(proposals=(large,))) as driven:
+        await driven.arm()
+        await driven.press("a", "enter", apart_ms=900)
+        assert driven.sent == []
+
+
+async def test_flatten_may_leave_the_shorts_alone() -> None:
+    async with cockpit() as driven:
+        await driven.press("F")
+        assert "BUY       4,100 ADAUSDT" in driven.text
+        await driven.press("tab")
+        assert "ADAUSDT      PnL" not in driven.text
+        await driven.press(*"flat", "enter")
+        assert driven.sent == [Flatten(word="flat", longs_only=True)]
+
+
+async def test_flatten_says_what_it_would_cost_where_the_book_is_shown() -> None:
+    async with cockpit(size=(200, 50)) as driven:
+        await driven.press("F")
+        listed = re.findall(r"(?:BUY|SELL) +[\d.,]+ (\w+) +PnL +\S+ +(slip .*?)  ", driven.text)
+        rows = dict(listed)
+        known = {name for name, slip in rows.items() if slip != "slip unknown"}
+        assert known == {each.symbol for each in POSITIONS} & set(driven.link.requests[-1].books)
+        assert known
+
+
+def test_slippage_is_measured_from_the_middle_of_the_book_down_the_levels_that_are_needed() -> None:
+    book = BOOKS["SOLUSDT"]
+    (best, size), (second, _) = book.bids[:2]
+    middle = (best + book.asks[0][0]) / 2
+    found = slippage(book, Side.SELL, D(str(size + 10)))
+    assert found is not None
+    assert found[0] == pytest.approx(((middle - best) * size + (middle - second) * 10) * 0.01)
+    assert slippage(book, Side.SELL, D(10**9)) is None
+    assert slippage(replace(book, valid=False), Side.BUY, D(1)) is None
