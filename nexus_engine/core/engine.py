@@ -3,7 +3,7 @@
 A deterministic state machine. The same events give the same effects, live, in replay, in a backtest and in simulation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from nexus_engine.core import accounting
@@ -16,7 +16,7 @@ from nexus_engine.model import commands as c
 from nexus_engine.model import events as e
 from nexus_engine.model.config import Directive
 from nexus_engine.model.effects import AnyEffect
-from nexus_engine.model.facts import LatchSet, ModeSet, RunStarted
+from nexus_engine.model.facts import AnyFact, LatchSet, ModeSet, RunStarted
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.view import View, ViewRequest
@@ -42,7 +42,7 @@ class Engine:
     def __init__(self, directive: Directive, ledger: Ledger) -> None:
         self.directive = directive
         self.ledger = ledger
-        self.market = Market()
+        self.market = Market(ledger.market_ns)
         self.shield = Shield(directive.shield, directive.risk)
         self.cortex = Cortex(directive.strategies)
         self.copilot = Copilot(directive.copilot)
@@ -123,6 +123,11 @@ class Engine:
             self.notebook.listen(effects, event.at_ns)
         return effects
 
+    def recall(self, facts: Iterable[AnyFact]) -> None:
+        """Before the first event: put back what earlier runs said, for people to read."""
+        for fact in facts:
+            self.notebook.recall(fact)
+
     def blocked(self, turn: Turn) -> str:
         """Why no entry at all may leave now; empty when one may."""
         if self._closing:
@@ -155,7 +160,8 @@ class Engine:
 
     def _watch_swan(self, turn: Turn, source: str, price: float, venue_ns: int) -> None:
         turn.market_ns = self.market.now_ns
-        if self.shield.price(turn, self._swan, source, price, venue_ns):
+        # a stamp that the market's clock did not believe is none of the swan's either
+        if self.shield.price(turn, self._swan, source, price, min(venue_ns, turn.market_ns)):
             self.copilot.expire_all(turn, "black swan", longs_only=True)
             count = self.manager.exit_all(turn, "sentinel", longs_only=True)
             turn.note(Level.ALARM, self._swan, f"BLACK SWAN: {count} longs closing, shorts untouched", "sentinel")
@@ -245,10 +251,11 @@ class Engine:
     def _timer(self, turn: Turn, event: e.TimerFired) -> None:
         key = event.key
         if key == PULSE:
+            # first: what follows may break, and the pulse must not die of it
+            turn.timer(PULSE, PULSE_MS)
             self.manager.pulse(turn)
             self.desk.refresh(turn)
             accounting.open_day(turn, self.market.marks())
-            turn.timer(PULSE, PULSE_MS)
         elif key == RECONCILE_TIMER:
             self.reconciler.timer(turn)
         elif key.startswith(PROPOSAL_TIMER):

@@ -145,9 +145,15 @@ def load(path: Path | None) -> Directive:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from error
     try:
-        return Directive.model_validate(raw)
+        directive = Directive.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_line(error, Directive)}") from error
+    swan = directive.shield.swan_symbol
+    if swan not in directive.binance.symbols:
+        raise ConfigError(
+            f"{path}: shield.swan_symbol = {swan!r}: must be one of binance.symbols, or nobody sees it fall"
+        )
+    return directive
 
 
 def _first_line(error: ValidationError, model: type[BaseModel]) -> str:

@@ -79,6 +79,13 @@ class Naked(Fact, frozen=True, kw_only=True):
     since_ns: int | None
 
 
+class Leaving(Fact, frozen=True, kw_only=True):
+    """All of a position is to be closed at market, with whatever its entry still fills, until nothing is held."""
+
+    symbol: str
+    by: str
+
+
 class StopTried(Fact, frozen=True, kw_only=True):
     """One more attempt to place a stop for a naked position."""
 
@@ -194,6 +201,7 @@ AnyFact = (
     | PositionLost
     | ForeignSeen
     | Naked
+    | Leaving
     | StopTried
     | ProposalMade
     | ProposalChanged

@@ -11,7 +11,7 @@ from nexus_engine.model.ports import JournalError
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA: Final = 1
+SCHEMA: Final = 3
 """Kept in user_version. It goes up with every change that an older Nexus cannot read, a new kind of fact included."""
 APPLICATION_ID: Final = 0x4E585553
 INSTANCE_LETTERS: Final = 4
@@ -141,5 +141,10 @@ def _migrate(conn: sqlite3.Connection) -> None:
         for name, sql in VIEWS.items():
             db.create_view(name, sql)
         db.execute("PRAGMA user_version = 1")
+
+    @migrations()
+    def schema_3(db: "Database") -> None:
+        # a new kind of fact: a position that is being left
+        db.execute("PRAGMA user_version = 3")
 
     migrations.apply(Database(conn, execute_plugins=False))
