@@ -2,15 +2,14 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nexus_engine.model.paths import StateError, account_dir, latch_path, lock_path, state_root
+from nexus_engine.model.paths import StateError, account_dir, lock_path, state_root
 from nexus_engine.model.words import AccountKind
-from nexus_engine.runtime.client import NoAnswer, ask
+from nexus_engine.runtime.client import NoAnswer, ask, halt
 from nexus_engine.store.lock import AccountBusy, AccountLock
 
 _KINDS = tuple(kind.value.lower() for kind in AccountKind)
@@ -57,26 +56,11 @@ def kill(argv: Sequence[str]) -> int:
             raise StateError(f"there is no account {options.account}; known: {known}")
         folders = folders or [_chosen(options)]
         for folder in folders:
-            print(f"{folder.name}: {_kill(folder)}")
+            print(f"{folder.name}: {halt(folder, 'nexus kill')}")
     except (StateError, OSError) as error:
         print(f"nexus kill: {error}", file=sys.stderr)
         return 2
     return 0
-
-
-def _kill(folder: Path) -> str:
-    try:
-        answer = ask(folder, {"op": "halt", "by": "nexus kill"})
-    except NoAnswer as silence:
-        # Written beside and moved, so that an engine never finds a latch and removes it while we still write.
-        latch = latch_path(folder)
-        fresh = latch.with_name(f"{latch.name}.{os.getpid()}")
-        fresh.write_text("nexus kill\n")
-        fresh.replace(latch)
-        return f"no engine answered ({silence}); left the latch: it halts within 100 ms if it runs, or when it starts"
-    if "error" in answer:
-        return f"refused: {answer['error']}"
-    return "halted" + (f"; {answer['warning']}" if "warning" in answer else "")
 
 
 def _parser(name: str, summary: str) -> argparse.ArgumentParser:
