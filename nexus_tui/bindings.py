@@ -84,9 +84,14 @@ def bindings(*, app: bool) -> list[Binding]:
     ]
 
 
-def footer(width: int) -> list[tuple[str, str]]:
+def acts(key: Key) -> bool:
+    """Whether a cockpit that only looks leaves it out."""
+    return key.group == ACT or key.id == "flatten"
+
+
+def footer(width: int, *, read_only: bool = False) -> list[tuple[str, str]]:
     """(key, word) for the footer, in table order, as many as fit into `width` cells."""
-    chosen = sorted((key for key in KEYS if key.foot), key=lambda key: -key.weight)
+    chosen = sorted((key for key in KEYS if key.foot and not (read_only and acts(key))), key=lambda key: -key.weight)
     kept: list[Key] = []
     room = width - 1
     for key in chosen:

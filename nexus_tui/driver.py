@@ -6,6 +6,7 @@ or by an SSH buffer, but by the terminal. A terminal that never answers is belie
 """
 
 import asyncio
+import contextvars
 import os
 import selectors
 import termios
@@ -16,6 +17,7 @@ from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from textual import events
+from textual._context import active_app
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
@@ -112,6 +114,8 @@ class CockpitDriver(LinuxDriver):
         # The mouse stays the terminal's own, for selecting and copying.
         super().__init__(app, **{**options, "mouse": False})
         self._loop = asyncio.get_running_loop()
+        self._context = contextvars.copy_context()
+        self._context.run(active_app.set, app)
         self._out: Writer | None = None
         self._answers = False
         self._answer_seen = threading.Event()
@@ -151,7 +155,7 @@ class CockpitDriver(LinuxDriver):
     def _tell(self, callback: Callable[..., None], *args: Any) -> None:
         """Run on the app's loop, from any thread, unless that has ended."""
         try:
-            self._loop.call_soon_threadsafe(callback, *args)
+            self._loop.call_soon_threadsafe(callback, *args, context=self._context)
         except RuntimeError:  # the loop is closed: nobody is left to tell
             return
 

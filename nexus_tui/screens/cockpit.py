@@ -81,7 +81,7 @@ class Cockpit(Paced[None]):
                     yield Pnl(id="pnl")
         yield HRule(id="floor")
         yield Outcome(id="outcome")
-        yield Footer(id="footer")
+        yield Footer(read_only=self.nexus.read_only, id="footer")
 
     # ---- painting -------------------------------------------------------------------------------------------------
 
@@ -131,6 +131,8 @@ class Cockpit(Paced[None]):
             return
         now_ns = self.nexus.clock()
         view = self.nexus.link.pull(self.request())
+        if heard := self.nexus.link.heard():
+            self._sending(heard)
         if view is not None and view is not self.view:
             first = self.view is None
             if self.view is None or view.seq != self.view.seq:
@@ -149,7 +151,10 @@ class Cockpit(Paced[None]):
     def paint(self) -> None:
         """Show the last View as it is to be seen now."""
         view, now_ns = self.view, self.nexus.clock()
-        self.query_one(Header).put(view, progress=self.nexus.link.progress(), silent=self._silence(now_ns))
+        silent = self._silence(now_ns)
+        self.query_one(Header).put(
+            view, progress=self.nexus.link.progress(), silent=silent, read_only=self.nexus.read_only
+        )
         proposals, positions = self.query_one(Proposals), self.query_one(Positions)
         proposals.active = not positions.active
         proposals.badge = self.cards.badge(now_ns)
@@ -157,31 +162,31 @@ class Cockpit(Paced[None]):
             positions.selected = ""
         self.query_one(Watchlist).symbol = self.symbol
         for pane in self.query(Pane):
+            pane.stale = bool(silent)
             pane.put(view)
         self.query_one(Outcome).put(view, self._saying(now_ns))
 
     def _silence(self, now_ns: int) -> str:
         """What row 2 says of an engine that shows nothing new: the old numbers must not pass for today's."""
-        if not self.nexus.link.alive:
-            return "NO ENGINE"
         silent_ms = (now_ns - self._fresh_ns) // 1_000_000
+        if not self.nexus.link.alive:
+            return f"NO ENGINE {fmt.age(silent_ms)}"
         return f"ENGINE SILENT {fmt.age(silent_ms)}" if silent_ms > _SILENT_MS else ""
 
     def _saying(self, now_ns: int) -> str:
-        if not self.nexus.link.alive:
-            return self.nexus.link.progress() or "the engine has ended"
         if self._said and now_ns - self._said_ns < _SAID_NS:
             return self._said
         last = self.view.outcome if self.view is not None else None
         if self._sent and last == self._sent_at:
             return self._sent
         self._sent = ""
-        return ""
+        return "" if self.nexus.link.alive else self.nexus.link.progress() or "the engine has ended"
 
     def say(self, text: str) -> None:
         """A line of the cockpit's own, for a few seconds."""
         self._said, self._said_ns = text, self.nexus.clock()
-        self.paint()
+        if self.is_mounted:  # what is said while it opens is painted once it is open
+            self.paint()
 
     def _sending(self, text: str) -> None:
         """Stands in the outcome row until the engine tells what became of it."""
@@ -234,6 +239,8 @@ class Cockpit(Paced[None]):
     # ---- deciding -------------------------------------------------------------------------------------------------
 
     def action_approve(self) -> None:
+        if not self.nexus.may_act():
+            return
         face, badge = self.cards.face, self.cards.badge(self.nexus.clock())
         if face is None:
             self.say("no proposal is selected: j selects" if self.cards.all else "no proposal to approve")
@@ -250,6 +257,8 @@ class Cockpit(Paced[None]):
             self.say(f"P{face[0]} {reason}")
 
     def action_reject(self) -> None:
+        if not self.nexus.may_act():
+            return
         card = self.cards.current
         if card is None:
             self.say("no proposal is selected: j selects" if self.cards.all else "no proposal to reject")
@@ -257,6 +266,8 @@ class Cockpit(Paced[None]):
             self._sending(f"{card.proposal.handle} rejection sent")
 
     def action_close(self, half: bool) -> None:
+        if not self.nexus.may_act():
+            return
         positions = self.view.positions if self.view is not None else ()
         selected = self.query_one(Positions).selected
         chosen = next((each for each in positions if each.symbol == selected), None)
@@ -278,6 +289,8 @@ class Cockpit(Paced[None]):
         self._flatten(leave=False)
 
     def _flatten(self, *, leave: bool) -> None:
+        if not self.nexus.may_act():
+            return
         positions = self.view.positions if self.view is not None else ()
         lines = [
             f"{fmt.stance(each.side):<5} {fmt.right(fmt.quantity(each.qty), 9)} {each.symbol:<12} {fmt.money(each.pnl)}"
@@ -298,6 +311,8 @@ class Cockpit(Paced[None]):
         self.app.push_screen(Typed(title, tuple(lines), "flat"), done)
 
     def action_release(self) -> None:
+        if not self.nexus.may_act():
+            return
         latches = self.view.account.latches if self.view is not None else ()
         if not latches:
             self.say("no latch holds")
@@ -314,7 +329,7 @@ class Cockpit(Paced[None]):
 
     def action_mode(self) -> None:
         now = self.view.account.mode if self.view is not None else None
-        if now is None:
+        if now is None or not self.nexus.may_act():
             return
         texts = {
             Mode.WATCHER: "alerts only, nothing is proposed",
@@ -360,6 +375,8 @@ class Cockpit(Paced[None]):
             Choice("flatten", "f", "flatten and quit: close everything of ours first"),
             Choice("quit", "r", "quit with stops resting at the venue"),
         ]
+        if self.nexus.read_only:
+            choices = [each for each in choices if each.name != "flatten"]
 
         def done(how: str | None) -> None:
             if how == "flatten":

@@ -5,6 +5,7 @@ from typing import ClassVar, NamedTuple
 
 from textual import events
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
@@ -28,6 +29,7 @@ class Dialog(PacedModal[ScreenResultType]):
         self._heading = Content(plain(title, 60))
         self._lines = [plain(line, 100) for line in lines]
         self._text = Rows(id="dialog-text")
+        self._left = False
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog") as box:
@@ -36,6 +38,13 @@ class Dialog(PacedModal[ScreenResultType]):
 
     def on_mount(self) -> None:
         self.redraw()
+
+    def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
+        """Leave once: keys that were queued behind the one that left it mean nothing any more."""
+        if self._left:
+            return AwaitComplete()
+        self._left = True
+        return super().dismiss(result)
 
     def rows(self) -> list[Row]:
         """What stands under the title."""
@@ -90,7 +99,7 @@ class Typed(Dialog[bool]):
         return [*super().rows(), (), ask]
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        self.dismiss(event.value.strip() == self._word)
+        self.dismiss(event.value.strip().lower() == self._word)
 
 
 class Choice(NamedTuple):

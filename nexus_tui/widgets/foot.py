@@ -1,5 +1,7 @@
 """The last two rows: what became of the last command, and the keys."""
 
+from typing import Any
+
 from nexus_engine.model.view import View
 from nexus_engine.model.words import Level
 from nexus_tui import format as fmt
@@ -22,15 +24,22 @@ class Outcome(Rows):
         if view is None or view.outcome is None:
             return row(" no command yet", "quiet")
         last = view.outcome
-        text: Row = ((f" {plain(last.subject, 18)} ", "strong"), (plain(last.text), _KIND[last.level]))
+        text: Row = (
+            (f" {plain(last.subject, 18)} ", "strong"),
+            (plain(last.text.removeprefix(f"{last.subject}: ")), _KIND[last.level]),
+        )
         return spread(text, ((f"  {plain(last.by, 10)} {fmt.clock(last.at_ns)} ", "quiet"),), width)
 
 
 class Footer(Rows):
     """The keys of the table, as many as fit."""
 
+    def __init__(self, *, read_only: bool = False, **names: Any) -> None:
+        super().__init__(**names)
+        self._read_only = read_only
+
     def on_resize(self) -> None:
         spans: list[tuple[str, str]] = []
-        for face, word in footer(self.size.width):
+        for face, word in footer(self.size.width, read_only=self._read_only):
             spans += [(f" {face}", "key"), (f" {word} ", "quiet")]
         self.show([tuple(spans)])

@@ -19,6 +19,8 @@ class Column(NamedTuple):
     width: int
     cell: Callable[[PositionView, int], Span]
     right: bool = True
+    weight: int = 9
+    """The lightest goes first, whole, where a row has no room for all."""
 
 
 def _symbol(each: PositionView, width: int) -> Span:
@@ -26,8 +28,7 @@ def _symbol(each: PositionView, width: int) -> Span:
 
 
 def _size(each: PositionView, width: int) -> Span:
-    exact = fmt.quantity(each.qty)
-    return exact if len(exact) < width else fmt.short(each.qty, width - 1), ""
+    return fmt.short_quantity(each.qty, width - 1), ""
 
 
 def _money(value: float, width: int) -> Span:
@@ -51,9 +52,11 @@ def _stop_wide(each: PositionView, width: int) -> Span:
         return _stop(each, width)
     price = "none" if each.stop is None else fmt.price(each.stop, each.price_digits)
     if each.stop_state == "wait":
-        return f"  {price} wait {fmt.age(each.naked_ms)}"[:width], "warn"
-    seen = "" if each.stop_seen_ms is None else f" {fmt.age(each.stop_seen_ms // 1000 * 1000).replace('.0', '')}"
-    return f"  {price} ok{seen}"[:width], ""
+        texts, kind = [f"  {price} wait {fmt.age(each.naked_ms)}", f"  {price} wait"], "warn"
+    else:
+        seen = "" if each.stop_seen_ms is None else f" {fmt.age(each.stop_seen_ms // 1000 * 1000).replace('.0', '')}"
+        texts, kind = [f"  {price} ok{seen}", f"  {price} ok"], ""
+    return next((text for text in texts if len(text) <= width), texts[-1]), kind
 
 
 def _price(value: float, each: PositionView, width: int) -> Span:
@@ -74,10 +77,10 @@ _FULL: Final = (
     Column("entry", 11, lambda p, w: _price(float(p.entry), p, w)),
     Column("now", 11, lambda p, w: _price(p.price, p, w)),
     Column("PnL", 9, lambda p, w: _money(p.pnl, w)),
-    Column("R", 6, lambda p, w: (f"{p.r:+.1f}", "")),
+    Column("R", 6, lambda p, w: (f"{p.r:+z.1f}", ""), weight=3),
     Column("  stop at venue", 17, _stop_wide, right=False),
-    Column("held", 5, lambda p, w: (fmt.held(p.held_ms), "quiet")),
-    Column(" by", 4, lambda p, w: (f" {plain(p.by, 3)}", "quiet"), right=False),
+    Column("held", 5, lambda p, w: (fmt.held(p.held_ms), "quiet"), weight=2),
+    Column(" by", 4, lambda p, w: (f" {plain(p.by, 3)}", "quiet"), right=False, weight=1),
 )
 
 
@@ -94,7 +97,7 @@ class Positions(Pane):
 
     def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
         wide = width >= _WIDE
-        columns = _FULL if wide else _NARROW
+        columns = fitting(_FULL if wide else _NARROW, width)
         positions = worst_first(view.positions)
         foreign = [self._foreign(view)] if view.foreign else []
         room = height - 1 - len(foreign)
@@ -128,6 +131,13 @@ class Positions(Pane):
     def _foreign(self, view: View) -> Row:
         held = ", ".join(f"{plain(symbol, 14)} {fmt.quantity(qty)}" for symbol, qty in view.foreign[:3])
         return row(f"  {len(view.foreign)} foreign, not touched: {held}", "warn")
+
+
+def fitting(columns: tuple[Column, ...], width: int) -> tuple[Column, ...]:
+    """The weightiest columns that `width` cells have room for, after the two of side and marker."""
+    while len(columns) > 1 and 2 + sum(each.width for each in columns) > width:
+        columns = tuple(each for each in columns if each is not min(columns, key=lambda one: one.weight))
+    return columns
 
 
 def heading(view: View) -> Row:
