@@ -24,6 +24,7 @@ from nexus_engine.model.events import (
     VenueSnapshot,
 )
 from nexus_engine.model.facts import AnyFact, Noted
+from nexus_engine.model.orders import Order
 from nexus_engine.model.ports import Broker, Clock, Journal, JournalError
 from nexus_engine.model.words import Level, Outcome, Venue
 
@@ -59,8 +60,10 @@ class Carrier:
     What leaves for a venue:
     - the facts of one event are one commit, handed to the journal before anything of that event leaves;
     - an entry leaves when its record is durable, or not at all; an exit leaves after EXIT_WAIT_S in any case;
-    - a cancel leaves after the submits of its symbol that were begun before it have been answered, so that a new stop
-      is known before the old one goes, and an entry on its way is not cancelled before the venue has it.
+    - an entry that is cancelled before it has left never leaves;
+    - a cancel leaves after its order's own submit has been answered, so that what is on its way is not cancelled before
+      the venue has it; a stop's also after the stops of its symbol that were begun before it, so that a new stop is
+      known before the old one goes.
     """
 
     def __init__(
@@ -85,7 +88,9 @@ class Carrier:
         self._turning = False
         self._durable: asyncio.Future[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._submitting: dict[str, set[asyncio.Task[None]]] = {}
+        self._submitting: dict[asyncio.Task[None], Order] = {}
+        self._unsent: set[str] = set()
+        """Entries that wait for their record: these may still be withdrawn."""
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._bugs: deque[int] = deque(maxlen=_BUGS)
         self._over = False
@@ -100,7 +105,7 @@ class Carrier:
             Submit: self._submit,
             Cancel: self._cancel,
             Query: self._query,
-            Snapshot: self.snapshot,
+            Snapshot: self._snapshot,
             Notify: self._tell,
             SetTimer: self._set_timer,
         }
@@ -141,6 +146,11 @@ class Carrier:
         """Return when no request is under way and the journal has answered for every record."""
         while waiting := self._tasks | ({self._durable} if self._durable and not self._durable.done() else set()):
             await asyncio.wait(waiting)
+
+    async def answered(self) -> None:
+        """Return when the requests that are under way by now have been answered."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
 
     async def recorded(self, within_s: float) -> bool:
         """The records of all events so far are durable, or become so in time."""
@@ -218,11 +228,11 @@ class Carrier:
     # ---- out ---------------------------------------------------------------------------------------------------------
 
     def _submit(self, effect: Submit) -> None:
-        symbol = effect.order.symbol
+        if not effect.exit:
+            self._unsent.add(effect.order.client_id)
         task = self._hold(self._send(effect, self._durable))
-        under_way = self._submitting.setdefault(symbol, set())
-        under_way.add(task)
-        task.add_done_callback(under_way.discard)
+        self._submitting[task] = effect.order
+        task.add_done_callback(self._submitting.pop)
 
     async def _send(self, effect: Submit, durable: asyncio.Future[None] | None) -> None:
         order = effect.order
@@ -231,13 +241,13 @@ class Carrier:
             refusal = "not recorded"
         if not self.entries:
             refusal = "the account is being closed"
-        if refusal and not effect.exit:
-            at_ns, mono_ns = self._now()
-            outcome = Outcome.REFUSED
-            self.post(
-                SubmitResult(at_ns=at_ns, mono_ns=mono_ns, client_id=order.client_id, outcome=outcome, text=refusal)
-            )
-            return
+        if not effect.exit:
+            if order.client_id not in self._unsent:
+                return  # withdrawn while it waited
+            self._unsent.discard(order.client_id)
+            if refusal:
+                self._refuse(order.client_id, refusal)
+                return
         self.post(
             await self._ask(
                 self._broker(order.symbol).submit(order),
@@ -247,8 +257,25 @@ class Carrier:
             )
         )
 
+    def _refuse(self, client_id: str, text: str) -> None:
+        at_ns, mono_ns = self._now()
+        outcome = Outcome.REFUSED
+        self.post(SubmitResult(at_ns=at_ns, mono_ns=mono_ns, client_id=client_id, outcome=outcome, text=text))
+
     def _cancel(self, effect: Cancel) -> None:
-        before = set(self._submitting.get(effect.symbol, ()))
+        client_id = effect.client_id
+        if client_id in self._unsent:
+            self._unsent.discard(client_id)
+            self._refuse(client_id, "withdrawn")
+            at_ns, mono_ns = self._now()
+            self.post(CancelResult(at_ns=at_ns, mono_ns=mono_ns, client_id=client_id, outcome=Outcome.DONE))
+            return
+        before = {
+            task
+            for task, order in self._submitting.items()
+            if order.client_id == client_id
+            or (effect.conditional and order.conditional and order.symbol == effect.symbol)
+        }
         self._hold(self._send_cancel(effect, self._durable, before))
 
     async def _send_cancel(
@@ -280,9 +307,8 @@ class Carrier:
             )
         )
 
-    def snapshot(self, effect: Snapshot) -> asyncio.Task[None]:
-        """Ask a venue for the whole account; the answer is posted. A start asks through here too."""
-        return self._hold(self._send_snapshot(effect))
+    def _snapshot(self, effect: Snapshot) -> None:
+        self._hold(self._send_snapshot(effect))
 
     async def _send_snapshot(self, effect: Snapshot) -> None:
         self.post(

@@ -123,6 +123,9 @@ def _comfort(directive: "Directive | None", file: object) -> "Comfort | None":
         return Comfort(theme=ui.theme, bell=ui.bell, confirm_pct=ui.confirm_pct, keys=remap(directive.keys))
     except KeyProblem as problem:
         raise ConfigError(f"{file}: [keys] {problem}") from problem
+def _dumb() -> bool:
+    """A terminal that says that it has no cursor: it would show nothing and answer nothing."""
+    return os.environ.get("TERM") == "dumb"
 
 
 def _refuse(reason: object) -> int:
@@ -148,6 +151,8 @@ def _open(given: "argparse.Namespace") -> int:
     if not given.headless:
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
             return _refuse("the cockpit needs a terminal; without one use --headless, then `nexus status`")
+        if _dumb():
+            return _refuse("TERM=dumb cannot show a cockpit; use --headless, or set TERM")
         if not (given.kind or given.config or any(getattr(given, name) is not None for name in _DEMO)):
             from nexus_tui.welcome import first_run, welcome
 
@@ -169,7 +174,7 @@ def _open(given: "argparse.Namespace") -> int:
         except AccountBusy as busy:
             if leash is None:
                 return _refuse(f"{busy}; see it with `nexus attach`")
-            return _show_running(options, comfort, patience_s=10.0)
+            return _show_running(options, comfort, patience_s=10.0, note=_ignored(given, options))
     except _explained() as error:
         return _refuse(error)
     from nexus_engine.runtime.logs import log_to
@@ -236,9 +241,9 @@ def _end(runtime: "Runtime") -> int:
     return 0
 
 
-def _run(app: "NexusApp", opened: "Callable[[], None]" = lambda: None) -> "str | None":
+def _run(app: "NexusApp", opened: "Callable[[], None]" = lambda: None, note: str = "") -> "str | None":
     """Show the cockpit until it is left; how, or None when it failed."""
-    note = _ssh_note()
+    note = note or _ssh_note()
 
     async def ready(pilot: "Pilot[object]") -> None:
         if note:
@@ -272,6 +277,8 @@ def _name(options: "Options") -> str:
 def _attach(given: "argparse.Namespace") -> int:
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return _refuse("the cockpit needs a terminal; without one use `nexus status`")
+    if _dumb():
+        return _refuse("TERM=dumb cannot show a cockpit; use `nexus status`, or set TERM")
     try:
         options = _options(given)
         return _show_running(options, _comfort(options.directive, given.config))
@@ -279,10 +286,19 @@ def _attach(given: "argparse.Namespace") -> int:
         return _refuse(error)
 
 
-def _show_running(options: "Options", comfort: "Comfort | None", patience_s: float = 0.0) -> int:
+def _ignored(given: "argparse.Namespace", options: "Options") -> str:
+    """What was asked of an engine that has long been started otherwise."""
+    asked = ("scenario", "replay", "seed", "speed", "record", "config")
+    words = ", ".join(f"--{name}" for name in asked if getattr(given, name) is not None)
+    return f"{words} ignored: {_name(options)} runs already" if words else ""
+
+
+def _show_running(
+    options: "Options", comfort: "Comfort | None", patience_s: float = 0.0, note: str = ""
+) -> int:
     import time
 
-    from nexus_engine.model.paths import account_path, socket_path, state_root
+    from nexus_engine.model.paths import account_path, state_root
     from nexus_tui.app import FLATTEN, QUIT, NexusApp
     from nexus_tui.link import SocketLink
 
@@ -290,14 +306,14 @@ def _show_running(options: "Options", comfort: "Comfort | None", patience_s: flo
     deadline_s = time.monotonic() + patience_s
     while True:
         try:
-            link = SocketLink(socket_path(folder))
+            link = SocketLink(folder)
             break
         except OSError:
             if time.monotonic() >= deadline_s:
                 print(f"nexus: {_name(options)} does not run, or does not answer", file=sys.stderr)
                 return 1
             time.sleep(0.1)
-    left = _run(NexusApp(link, comfort=comfort, read_only=options.read_only))
+    left = _run(NexusApp(link, comfort=comfort, read_only=options.read_only), note=note)
     link.close()
     if left in (QUIT, FLATTEN) and not options.read_only:
         from nexus_engine.runtime.client import NoAnswer, ask

@@ -150,11 +150,20 @@ class NexusApp(App[str], inherit_bindings=False):
 
     def send(self, command: AnyCommand) -> bool:
         """Give a command to the engine. False when this cockpit may not."""
-        if self.read_only and not isinstance(command, Halt):
-            self.say("read-only: this cockpit only looks (HALT works)")
-            return False
+        if not isinstance(command, Halt):
+            if not self.may_act():
+                return False
+            if not self.link.alive:
+                self.say("not sent: there is no engine (HALT works)")
+                return False
         self.link.send(command)
         return True
+
+    def may_act(self) -> bool:
+        """Whether this cockpit may do more than look; says so when it may not."""
+        if self.read_only:
+            self.say("read-only: this cockpit only looks (HALT works)")
+        return not self.read_only
 
     def action_halt(self) -> None:
         self.send(Halt(reason="key"))

@@ -177,6 +177,11 @@ def keymap(table: Sequence[Key]) -> dict[str, str]:
     return {key.id: key.keys for key in table if key.keys != NAMED[key.id].keys}
 
 
+def acts(key: Key) -> bool:
+    """Whether a cockpit that only looks leaves it out."""
+    return key.group == ACT or key.id == "flatten"
+
+
 def footer(width: int, table: Sequence[Key] = KEYS) -> list[tuple[str, str]]:
     """(key, word) for the footer, in table order, as many as fit into `width` cells."""
     chosen = sorted((key for key in table if key.foot), key=lambda key: -key.weight)

@@ -6,17 +6,18 @@ or by an SSH buffer, but by the terminal. A terminal that never answers is belie
 """
 
 import asyncio
+import contextvars
 import os
 import selectors
 import termios
 import threading
 from codecs import getincrementaldecoder
 from collections.abc import Callable
-from contextvars import copy_context
 from time import monotonic, monotonic_ns
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from textual import events
+from textual._context import active_app
 from textual._xterm_parser import XTermParser
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
@@ -115,8 +116,8 @@ class CockpitDriver(LinuxDriver):
         # The mouse stays the terminal's own, for selecting and copying.
         super().__init__(app, **{**options, "mouse": False})
         self._loop = asyncio.get_running_loop()
-        # What is told from a thread paints, and Textual's own widgets look up their app in the context.
-        self._context = copy_context()
+        self._context = contextvars.copy_context()
+        self._context.run(active_app.set, app)
         self._out: Writer | None = None
         self._answers = False
         self._answer_seen = threading.Event()

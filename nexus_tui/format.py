@@ -59,16 +59,16 @@ def right(text: str, width: int) -> str:
 
 def price(value: Number, digits: int) -> str:
     """A price with all its digits: 96,480.1."""
-    return f"{value:,.{digits}f}"
+    return f"{value:z,.{digits}f}"
 
 
 def short(value: Number, width: int, digits: int = 8) -> str:
     """A number in at most `width` characters: decimals go first, then the commas, then the thousands become k or M."""
     for places in range(digits, -1, -1):
-        text = f"{value:,.{places}f}"
+        text = f"{value:z,.{places}f}"
         if len(text) <= width:
             return text
-    if len(text := f"{value:.0f}") <= width:
+    if len(text := f"{value:z.0f}") <= width:
         return text
     for unit, scale in (("k", 1e3), ("M", 1e6), ("B", 1e9)):
         scaled = float(value) / scale
@@ -104,32 +104,41 @@ def quantity(value: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def short_quantity(value: Decimal, width: int) -> str:
+    """A size in at most `width` characters that is never taken for another: with a decimal or a unit where cut."""
+    exact = quantity(value)
+    texts = [exact, exact.replace(",", ""), *(f"{value:.{places}f}" for places in range(8, 0, -1))]
+    for unit, scale in (("k", 1e3), ("M", 1e6), ("B", 1e9)):
+        texts += [f"{float(value) / scale:.{places}f}{unit}" for places in range(3, -1, -1)]
+    return next((text for text in texts if len(text) <= width), "#" * width)
+
+
 def money(value: Number) -> str:
     """A signed amount in quote currency: +214.10, -26.10."""
-    return f"{value:+,.2f}"
+    return f"{value:+z,.2f}"
 
 
 def short_money(value: Number, width: int) -> str:
     """A signed amount in at most `width` characters."""
     text = short(-value if value < 0 else value, width - 1, 2)
-    return ("-" if value < 0 else "+") + text
+    return ("-" if value < 0 and text.strip("0.") else "+") + text
 
 
 def amount(value: Number) -> str:
     """An amount without a sign of its own: 24,318.22."""
-    return f"{value:,.2f}"
+    return f"{value:z,.2f}"
 
 
 def percent(value: float, digits: int = 1) -> str:
     """A signed percentage: -1.2%."""
-    return f"{value:+.{digits}f}%"
+    return f"{value:+z.{digits}f}%"
 
 
 def plain_number(value: float, digits: int = 1) -> str:
     """A reading of a gauge: 38, 0.6, -4.0; integers lose their point."""
     if abs(value) >= 100 or (value == int(value) and digits == 0):
-        return f"{value:,.0f}"
-    return f"{value:.{digits}f}"
+        return f"{value:z,.0f}"
+    return f"{value:z.{digits}f}"
 
 
 def clock(at_ns: int) -> str:

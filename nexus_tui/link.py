@@ -9,11 +9,16 @@ from typing import Final, Protocol
 
 import msgspec
 
-from nexus_engine.model.commands import AnyCommand
+from nexus_engine.model.commands import AnyCommand, Halt
+from nexus_engine.model.paths import socket_path
 from nexus_engine.model.view import View, ViewRequest
 
 _DEADLINE_S: Final = 5.0
+_GOODBYE_S: Final = 0.5
+"""For what is queued when the cockpit closes."""
 _COMMANDS: Final = 64
+_AGAIN_S: Final = 0.5
+"""Between two tries to find an engine that is gone."""
 
 
 class Link(Protocol):
@@ -21,7 +26,7 @@ class Link(Protocol):
 
     @property
     def alive(self) -> bool:
-        """False when no engine will ever answer again."""
+        """False while there is no engine."""
 
     def pull(self, request: ViewRequest) -> View | None:
         """The newest View, None before the first; asks for a fresh one of what is on the screen."""
@@ -30,6 +35,9 @@ class Link(Protocol):
 
     def progress(self) -> str:
         """What start-up is doing, or why it failed; empty when all is well."""
+
+    def heard(self) -> str:
+        """What became of a HALT that no engine took as it should, or of commands that were not sent; once."""
 
     def close(self) -> None: ...
 
@@ -67,6 +75,9 @@ class LocalLink:
     def progress(self) -> str:
         return self._runtime.failed or self._runtime.progress
 
+    def heard(self) -> str:
+        return ""
+
     def close(self) -> None:
         """The runtime's life is its owner's business."""
 
@@ -87,31 +98,31 @@ class _Answer(msgspec.Struct, frozen=True, kw_only=True):
 class SocketLink:
     """The engine of another process, over its control socket: JSON lines, one answer a line, in order.
 
-    A thread asks and reads, so that a slow engine never blocks the screen. When the socket ends, `alive` is False
-    for good. Raises OSError when nobody listens at `path`.
+    A thread asks and reads, so that a slow engine never blocks the screen. When the socket ends, it looks for the
+    engine again until `close`. A HALT goes on a link of its own, so that it waits behind nothing, and leaves the latch
+    of `nexus kill` where no engine answers. Raises OSError when nobody listens for the account that lives in `folder`.
     """
 
-    def __init__(self, path: Path, *, by: str = "you") -> None:
+    def __init__(self, folder: Path, *, by: str = "you") -> None:
+        self._folder = folder
+        self._path = socket_path(folder)
         self._by = by
         self._view: View | None = None
         self._said = ""
+        self._heard = ""
         self._open = True
         self._commands: deque[AnyCommand] = deque(maxlen=_COMMANDS)
         self._request: ViewRequest | None = None
         self._wake = threading.Condition()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._socket.settimeout(_DEADLINE_S)
-        try:
-            self._socket.connect(str(path))
-        except OSError:
-            self._socket.close()
-            raise
+        self._socket = self._connect()
+        self._alive = True
+        self._halting: threading.Thread | None = None
         self._thread = threading.Thread(target=self._run, name="nexus-link", daemon=True)
         self._thread.start()
 
     @property
     def alive(self) -> bool:
-        return self._open
+        return self._alive
 
     def pull(self, request: ViewRequest) -> View | None:
         with self._wake:
@@ -120,6 +131,11 @@ class SocketLink:
         return self._view
 
     def send(self, command: AnyCommand) -> None:
+        if isinstance(command, Halt):
+            if self._halting is None or not self._halting.is_alive():
+                self._halting = threading.Thread(target=self._halt, name="nexus-halt", daemon=True)
+                self._halting.start()
+            return
         with self._wake:
             self._commands.append(command)
             self._wake.notify()
@@ -127,14 +143,39 @@ class SocketLink:
     def progress(self) -> str:
         return self._said
 
+    def heard(self) -> str:
+        heard, self._heard = self._heard, ""
+        return heard
+
     def close(self) -> None:
         with self._wake:
             self._open = False
             self._wake.notify()
-        with suppress(OSError):  # the other end may have gone first
+        self._thread.join(_GOODBYE_S)
+        with self._wake, suppress(OSError):  # the other end may have gone first
             self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(_DEADLINE_S)
-        self._socket.close()
+        if self._halting is not None:
+            self._halting.join(_DEADLINE_S)  # a HALT just pressed must not end with the cockpit
+
+    def _connect(self) -> socket.socket:
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        link.settimeout(_DEADLINE_S)
+        try:
+            link.connect(str(self._path))
+        except OSError:
+            link.close()
+            raise
+        return link
+
+    def _halt(self) -> None:
+        from nexus_engine.runtime.client import halt
+
+        try:
+            told = halt(self._folder, self._by)
+        except OSError as error:
+            told = f"no engine answered and the latch cannot be left ({error.strerror})"
+        self._heard = "" if told == "halted" else f"HALT: {told}"
 
     def _next(self) -> _Asked | None:
         with self._wake:
@@ -148,6 +189,29 @@ class SocketLink:
             return _Asked(op="view", request=request)
 
     def _run(self) -> None:
+        while self._open:
+            with self._socket:
+                self._said, self._alive = self._talk()
+            while self._open:
+                with self._wake:
+                    # What was meant for the engine that is gone is not for whatever is found later.
+                    if self._commands:
+                        self._heard = f"{len(self._commands)} not sent: the engine did not answer"
+                    self._commands.clear()
+                    self._wake.wait_for(lambda: not self._open, _AGAIN_S)
+                try:
+                    found = self._connect()
+                except OSError:
+                    self._alive = False
+                    continue
+                with self._wake:
+                    self._socket = found
+                break
+        self._alive = False
+        self._socket.close()
+
+    def _talk(self) -> tuple[str, bool]:
+        """Ask and read until the socket ends: why it did, and whether an engine may still be behind it."""
         encode = msgspec.json.Encoder().encode
         decode = msgspec.json.Decoder(_Answer).decode
         try:
@@ -156,17 +220,15 @@ class SocketLink:
                     self._socket.sendall(encode(asked) + b"\n")
                     line = lines.readline()
                     if not line:
-                        self._said = "the engine has ended"
-                        return
+                        return "the engine has ended; looking for it", False
                     answer = decode(line)
-                    self._said = answer.error
+                    self._said, self._alive = answer.error, True
                     if answer.view is not None:
                         self._view = answer.view
         except ConnectionError:
-            self._said = "the engine has ended"
+            return "the engine has ended; looking for it", False
         except OSError as error:
-            self._said = f"the engine does not answer ({error.strerror or error})"
+            return f"the engine does not answer ({error.strerror or error})", True
         except msgspec.MsgspecError:
-            self._said = "the engine speaks another version: use the nexus that started it"
-        finally:
-            self._open = False
+            return "the engine speaks another version: use the nexus that started it", False
+        return "", False

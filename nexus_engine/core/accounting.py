@@ -1,13 +1,14 @@
 """Money: equity, today's result, what is exposed and what is at risk."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Final
 
 from nexus_engine.model.facts import DayOpened
 from nexus_engine.model.ledger import Ledger
-from nexus_engine.model.orders import ZERO
+from nexus_engine.model.orders import ZERO, OrderReport
 from nexus_engine.model.turn import Turn
+from nexus_engine.shield.exposure import NOTHING, measure
 
 DAY_NS: Final = 86_400_000_000_000
 
@@ -29,12 +30,11 @@ def day_pnl(ledger: Ledger, marks: Marks) -> Decimal:
     return ZERO if ledger.day < 0 else equity(ledger, marks) - ledger.day_equity
 
 
-def exposure(ledger: Ledger, marks: Marks) -> Decimal:
-    """Notional of positions, of everything that may still open one, and of what is foreign."""
-    held = sum((abs(p.qty) * marks.get(p.symbol, p.entry) for p in ledger.positions.values()), ZERO)
-    coming = sum((o.leaves * (o.price or marks.get(o.symbol, ZERO)) for o in ledger.alive() if not o.reduce_only), ZERO)
-    foreign = sum((abs(qty) * marks.get(symbol, ZERO) for symbol, qty in ledger.foreign.items()), ZERO)
-    return held + coming + foreign
+def exposure(
+    ledger: Ledger, marks: Marks, venue_qty: Marks = NOTHING, strangers: Collection[OrderReport] = ()
+) -> Decimal:
+    """Notional of positions, of everything that may still open one, and of what is foreign, as the limits count it."""
+    return measure(ledger, marks, venue_qty, strangers).total
 
 
 def at_risk(ledger: Ledger, marks: Marks) -> Decimal:

@@ -222,7 +222,16 @@ class Desk:
         marks = self._market.marks()
         equity = accounting.equity(turn.ledger, marks)
         return self._shield.judge_size(
-            turn, symbol=signal.symbol, side=signal.side, qty=qty, price=limit, stop=stop, equity=equity, marks=marks
+            turn,
+            symbol=signal.symbol,
+            side=signal.side,
+            qty=qty,
+            price=limit,
+            stop=stop,
+            equity=equity,
+            marks=marks,
+            venue_qty=self._manager.venue_qty,
+            strangers=self._manager.strangers,
         )
 
     def _size(

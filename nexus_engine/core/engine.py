@@ -47,7 +47,7 @@ class Engine:
     def __init__(self, directive: Directive, ledger: Ledger) -> None:
         self.directive = directive
         self.ledger = ledger
-        self.market = Market()
+        self.market = Market(ledger.market_ns)
         self.shield = Shield(directive.shield, directive.risk)
         self.cortex = Cortex(directive.strategies)
         self.copilot = Copilot(directive.copilot)
@@ -179,7 +179,8 @@ class Engine:
 
     def _watch_swan(self, turn: Turn, source: str, price: float, venue_ns: int) -> None:
         turn.market_ns = self.market.now_ns
-        if self.shield.price(turn, self._swan, source, price, venue_ns):
+        # a stamp that the market's clock did not believe is none of the swan's either
+        if self.shield.price(turn, self._swan, source, price, min(venue_ns, turn.market_ns)):
             self.copilot.expire_all(turn, "black swan", longs_only=True)
             count = self.manager.exit_all(turn, "sentinel", longs_only=True)
             turn.note(Level.ALARM, self._swan, f"BLACK SWAN: {count} longs closing, shorts untouched", "sentinel")
@@ -269,12 +270,13 @@ class Engine:
     def _timer(self, turn: Turn, event: e.TimerFired) -> None:
         key = event.key
         if key == PULSE:
+            # first: what follows may break, and the pulse must not die of it
+            turn.timer(PULSE, PULSE_MS)
             self.manager.pulse(turn)
             self.desk.refresh(turn)
             marks = self.market.marks()
             accounting.open_day(turn, marks)
             self.curve.sample(self.ledger, marks, turn.at_ns)
-            turn.timer(PULSE, PULSE_MS)
         elif key == RECONCILE_TIMER:
             self.reconciler.timer(turn)
         elif key.startswith(PROPOSAL_TIMER):

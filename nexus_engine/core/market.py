@@ -14,6 +14,8 @@ from nexus_engine.model.signals import Quote
 KEPT_BARS: Final = 500
 DAY_BARS: Final = 24
 HOURLY: Final = "1h"
+LEAP_NS: Final = 600_000_000_000
+"""A stamp this far off market time moves the clock only when another symbol or source says the same."""
 
 
 class SymbolMarket:
@@ -76,10 +78,14 @@ class SymbolMarket:
 class Market:
     """Every symbol, and the market's own clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, now_ns: int = 0) -> None:
         self.symbols: dict[str, SymbolMarket] = {}
-        self.now_ns = 0
+        self.now_ns = now_ns
         """Market time: the latest that any tape or mark told."""
+        self._guessed = bool(now_ns)
+        """The clock is the journal's, until the market itself tells the time."""
+        self._leap = ("", 0)
+        """Who told a stamp far off, and the stamp."""
 
     def load(self, instruments: Iterable[Instrument]) -> None:
         """Take the venue's grids; a symbol that is known keeps its state."""
@@ -112,7 +118,7 @@ class Market:
         state = self.symbols.get(event.symbol)
         if state is not None:
             state.last = event.price
-            self.now_ns = max(self.now_ns, event.venue_ns)
+            self._tell(f"trade {event.symbol}", event.venue_ns)
 
     def marked(self, event: Mark) -> None:
         state = self.symbols.get(event.symbol)
@@ -120,7 +126,7 @@ class Market:
             state.mark, state.index = event.mark, event.index
             state.funding_rate, state.next_funding_ns = event.funding_rate, event.next_funding_ns
             state.mark_mono_ns = event.mono_ns
-            self.now_ns = max(self.now_ns, event.venue_ns)
+            self._tell(f"mark {event.symbol}", event.venue_ns)
 
     def bar(self, event: Bar) -> None:
         state = self.symbols.get(event.symbol)
@@ -132,7 +138,7 @@ class Market:
         bars = state.bars.setdefault(event.interval, deque(maxlen=KEPT_BARS))
         if event.closed and (not bars or event.open_ns > bars[-1].open_ns):
             bars.append(_row(event))
-        self.now_ns = max(self.now_ns, event.venue_ns)
+        self._tell(f"bar {event.symbol}", event.venue_ns)
 
     def history(self, event: History) -> None:
         state = self.symbols.get(event.symbol)
@@ -140,7 +146,21 @@ class Market:
             state.bars[event.interval] = deque(event.bars, maxlen=KEPT_BARS)
             if event.bars:
                 state.last = state.last or event.bars[-1].close
-                self.now_ns = max(self.now_ns, event.bars[-1].open_ns + interval_ns(event.interval))
+                end_ns = event.bars[-1].open_ns + interval_ns(event.interval)
+                if end_ns > self.now_ns:
+                    self._tell(f"history {event.symbol}", end_ns)
+
+    def _tell(self, source: str, venue_ns: int) -> None:
+        """The market's clock as one source saw it. It goes back only where it was a guess."""
+        ahead_ns = venue_ns - self.now_ns
+        if self.now_ns and (ahead_ns > LEAP_NS or (self._guessed and ahead_ns < -LEAP_NS)):
+            who, leap_ns = self._leap
+            if who in ("", source) or abs(venue_ns - leap_ns) > LEAP_NS:
+                self._leap = (source, venue_ns)
+                return
+            self.now_ns = venue_ns
+        self.now_ns = max(self.now_ns, venue_ns)
+        self._guessed = False
 
     def quote(self, symbol: str, mono_ns: int) -> Quote | None:
         state = self.symbols.get(symbol)

@@ -32,12 +32,17 @@ class Notebook:
                 EventRow(at_ns=fact.at_ns, level=fact.level, subject=fact.subject, by=fact.by, text=fact.text)
             )
 
+    def add(self, note: Notify, at_ns: int) -> EventRow:
+        """Keep a line."""
+        row = EventRow(at_ns=at_ns, level=note.level, subject=note.subject, by=note.by, text=note.text)
+        self.rows.append(row)
+        return row
+
     def listen(self, effects: Iterable[AnyEffect], at_ns: int) -> None:
         """Keep what people are told, and let the last command's outcome go on."""
         for effect in effects:
             if type(effect) is Notify:
-                row = EventRow(at_ns=at_ns, level=effect.level, subject=effect.subject, by=effect.by, text=effect.text)
-                self.rows.append(row)
+                row = self.add(effect, at_ns)
                 said = self._said
                 follows = self._follows in ("", row.subject)
                 if said is not None and follows and 0 < at_ns - said.at_ns < FOLLOWED_NS:

@@ -111,6 +111,7 @@ def _account(engine: Engine, marks: accounting.Marks, at_ns: int, mono_ns: int) 
     ledger, risk = engine.ledger, engine.directive.risk
     equity = accounting.equity(ledger, marks)
     pnl = accounting.day_pnl(ledger, marks)
+    exposure = accounting.exposure(ledger, marks, engine.manager.venue_qty, engine.manager.strangers)
     turn = Turn(ledger, at_ns=at_ns, mono_ns=mono_ns, market_ns=engine.market.now_ns)
     return AccountView(
         name=ledger.account,
@@ -131,7 +132,7 @@ def _account(engine: Engine, marks: accounting.Marks, at_ns: int, mono_ns: int) 
         open_pnl=float(accounting.open_pnl(ledger, marks)),
         loss_left=float(max(Decimal(0), percent_of(risk.day_loss_pct, ledger.day_equity) + pnl)),
         at_risk=float(accounting.at_risk(ledger, marks)),
-        exposure_pct=float(accounting.exposure(ledger, marks) / equity * 100) if equity > 0 else 0.0,
+        exposure_pct=float(exposure / equity * 100) if equity > 0 else 0.0,
         exposure_limit_pct=risk.account_exposure_pct,
     )
 

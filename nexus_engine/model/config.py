@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from nexus_engine.model.paths import ACCOUNT_NAME
 from nexus_engine.model.words import AccountKind, Mode
@@ -60,7 +60,9 @@ class ShieldConfig(_Section):
 
     swan_symbol: Symbol = Field("BTCUSDT", description="whose fall counts")
     swan_drop_pct: float = Field(4.0, ge=1, le=15, description="fall from the high of a window that exits every long")
-    swan_windows_min: tuple[int, ...] = Field((5, 15), description="windows in minutes of market time")
+    swan_windows_min: tuple[Annotated[int, Field(ge=1, le=60)], ...] = Field(
+        (5, 15), min_length=1, max_length=4, description="windows in minutes of market time"
+    )
     swan_median: int = Field(7, ge=1, le=31, description="ticks in the median filter")
     swan_confirmations: int = Field(
         10, ge=1, le=100, description="filtered ticks in a row below the level before it trips"
@@ -95,6 +97,14 @@ class BinanceConfig(_Section):
     )
     rest_url: str = Field("", pattern=r"^$|^https?://[^\s]+$", description="REST address, e.g. http://127.0.0.1:8700")
     ws_url: str = Field("", pattern=r"^$|^wss?://[^\s]+$", description="stream address, e.g. ws://127.0.0.1:8700")
+
+    @field_validator("symbols")
+    @classmethod
+    def _once_each(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({symbol for symbol in symbols if symbols.count(symbol) > 1})
+        if twice:
+            raise ValueError(f"{', '.join(twice)} is listed twice")
+        return symbols
 
 
 class DemoConfig(_Section):
@@ -153,9 +163,15 @@ def load(path: Path | None) -> Directive:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from error
     try:
-        return Directive.model_validate(raw)
+        directive = Directive.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_line(error, Directive)}") from error
+    swan = directive.shield.swan_symbol
+    if swan not in directive.binance.symbols:
+        raise ConfigError(
+            f"{path}: shield.swan_symbol = {swan!r}: must be one of binance.symbols, or nobody sees it fall"
+        )
+    return directive
 
 
 def _first_line(error: ValidationError, model: type[BaseModel]) -> str:

@@ -99,6 +99,13 @@ class Adopted(Fact, frozen=True, kw_only=True):
     market_ns: int = 0
 
 
+class Leaving(Fact, frozen=True, kw_only=True):
+    """All of a position is to be closed at market, with whatever its entry still fills, until nothing is held."""
+
+    symbol: str
+    by: str
+
+
 class StopTried(Fact, frozen=True, kw_only=True):
     """One more attempt to place a stop for a naked position."""
 
@@ -214,6 +221,7 @@ AnyFact = (
     | PositionLost
     | ForeignSeen
     | Naked
+    | Leaving
     | StopTried
     | PlanChanged
     | Adopted

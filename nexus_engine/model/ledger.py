@@ -18,6 +18,7 @@ from nexus_engine.model.facts import (
     Filled,
     ForeignSeen,
     LatchSet,
+    Leaving,
     LockSet,
     ModeSet,
     Naked,
@@ -43,6 +44,7 @@ KEPT_TRADES: Final = 5_000
 """Trade ids that are remembered, so that a fill told twice counts once."""
 KEPT_CLOSED: Final = 200
 KEPT_AHEAD: Final = 20
+KEPT_LEAVING: Final = 200
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -93,6 +95,10 @@ class Ledger:
         """By intent: exits that we heard of before the entry's fills that they closed."""
         self.lost: dict[str, Lost] = {}
         """By symbol: what the venue was last found to hold less than our fills say."""
+        self.leaving: dict[int, str] = {}
+        """By intent: who wants what it has built, and still builds, closed."""
+        self.market_ns = 0
+        """The latest market time that a fact carries: a start goes on from there."""
         self._trades: dict[tuple[str, str], None] = {}
         self._apply: Final[dict[type, Callable[[Any], None]]] = {
             RunStarted: self._run_started,
@@ -105,6 +111,7 @@ class Ledger:
             StopTried: self._stop_tried,
             PlanChanged: self._plan_changed,
             Adopted: self._adopted,
+            Leaving: self._leaving,
             ProposalMade: self._proposal_made,
             ProposalChanged: self._proposal_changed,
             LatchSet: self._latch_set,
@@ -158,6 +165,8 @@ class Ledger:
             self.next_intent,
             self.ahead,
             self.lost,
+            self.leaving,
+            self.market_ns,
         )
         return hashlib.blake2b(_encoder.encode(state), digest_size=16).hexdigest()
 
@@ -209,6 +218,7 @@ class Ledger:
         fill = fact.fill
         if self.has_trade(fill):
             return
+        self.market_ns = max(self.market_ns, fact.market_ns)
         self._trades[fill.symbol, fill.trade_id] = None
         if len(self._trades) > KEPT_TRADES:
             del self._trades[next(iter(self._trades))]
@@ -249,6 +259,7 @@ class Ledger:
                 peak_qty=qty,
                 fees=fill.fee,
                 naked_since_ns=fact.at_ns,
+                leaving=self.leaving.get(order.intent, ""),
             )
         elif fill.side is position.side:
             size = abs(position.qty) + qty
@@ -340,6 +351,16 @@ class Ledger:
         attempts = position.stop_attempts if fact.since_ns is not None else 0
         self.positions[fact.symbol] = replace(position, naked_since_ns=fact.since_ns, stop_attempts=attempts)
 
+    def _leaving(self, fact: Leaving) -> None:
+        for order in self.alive(fact.symbol, Leg.ENTRY):
+            self.leaving[order.intent] = fact.by
+        position = self.positions.get(fact.symbol)
+        if position is not None:
+            self.leaving[position.intent] = fact.by
+            self.positions[fact.symbol] = replace(position, leaving=fact.by)
+        while len(self.leaving) > KEPT_LEAVING:
+            del self.leaving[min(self.leaving)]
+
     def _stop_tried(self, fact: StopTried) -> None:
         position = self.positions[fact.symbol]
         self.positions[fact.symbol] = replace(position, stop_attempts=position.stop_attempts + 1)
@@ -367,6 +388,7 @@ class Ledger:
 
     def _proposal_made(self, fact: ProposalMade) -> None:
         self.proposals[fact.proposal.id] = fact.proposal
+        self.market_ns = max(self.market_ns, fact.proposal.signal.market_ns)
         self.next_intent = max(self.next_intent, fact.proposal.id + 1)
         closed = [key for key, proposal in self.proposals.items() if not proposal.status.open]
         for key in closed[: max(0, len(closed) - KEPT_PROPOSALS)]:

@@ -32,6 +32,8 @@ class Position(msgspec.Struct, frozen=True, kw_only=True):
     naked_since_ns: int | None = None
     """UTC: since when no confirmed stop of the right side and size has covered it. Survives restarts."""
     stop_attempts: int = 0
+    leaving: str = ""
+    """Who wants all of it closed at market; empty while nobody does."""
 
     @property
     def side(self) -> Side:

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -17,8 +17,9 @@ import nexus_engine
 from nexus_engine.carrier import Carrier
 from nexus_engine.model.commands import AnyCommand, Flatten, Halt
 from nexus_engine.model.config import Directive
-from nexus_engine.model.effects import Snapshot
-from nexus_engine.model.events import FeedStatus, Started, Stopping
+from nexus_engine.model.effects import Notify
+from nexus_engine.model.events import FeedStatus, Started, Stopping, TimerFired
+from nexus_engine.model.facts import AnyFact
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.paths import journal_path, latch_path, socket_path, venue_state_dir
 from nexus_engine.model.secret import Secret
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_EARLY: Final = 20
+"""Commands that wait for a start at most; and one HALT."""
 _LATCH_POLL_S: Final = 0.1
 _AGAIN_S: Final = 1.0
 _FRAME_S: Final = 1.0
@@ -79,6 +82,7 @@ class Account:
         self._early: list[tuple[AnyCommand, str, str]] = []
         self._leave = asyncio.Event()
         self._how = "quit"
+        self._life: asyncio.Task[Any] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._failures: dict[str, str] = {}
         self._engine: Engine | None = None
@@ -96,6 +100,7 @@ class Account:
 
         A cancel while it starts takes it down at once; later `stop` is the way.
         """
+        self._life = asyncio.current_task()
         control = ControlServer(self, socket_path(self.folder))
         try:
             await control.start()
@@ -112,8 +117,9 @@ class Account:
         self._tell("reading the journal")
         directive = self.options.resolve()
         self._journal = journal = SqliteJournal.open(journal_path(self.folder))
-        facts = tuple(journal.facts())
-        ledger = self._ledger = Ledger().fold(facts)
+        # In a thread: whoever asks meanwhile, for HALT or for the end, is answered.
+        facts, ledger = await asyncio.to_thread(_folded, journal)
+        self._ledger = ledger
         account = directive.account
         epoch = journal.claim(account.name, account.kind)
         if self.options.record is not None:
@@ -124,6 +130,7 @@ class Account:
         if self._after is not None:
             await asyncio.to_thread(self._after.wait, _FRAME_S)
         from nexus_engine.core.engine import Engine
+        from nexus_engine.servos.reconcile import TIMER as RECONCILE_TIMER
 
         engine = self._engine = Engine(directive, ledger)
         engine.recall(facts)
@@ -132,8 +139,9 @@ class Account:
         self._tell("connecting to the venue")
         need = Need(intervals=engine.intervals, warmup_bars=engine.warmup_bars)
         self._uplink = uplink = await self._connect(directive, found, need, self._clock)
-        broker, feed = uplink.broker, uplink.feed
-        carrier = Carrier(engine, journal, {broker.venue: broker}, self._clock, recorder=self._recorder)
+        broker = uplink.broker
+        brokers = {broker.venue: broker}
+        carrier = Carrier(engine, journal, brokers, self._clock, recorder=self._recorder, notify=self._heard)
         self._hold(carrier.run())
         at_ns, mono_ns = self._now()
         carrier.post(
@@ -153,24 +161,51 @@ class Account:
             self.command(early[0], by=early[1], surface=early[2])
         self._hold(self._keep("pulse", self._beat))
         self._hold(self._keep("kill latch", self._watch_latch))
-        await self._prepare(uplink, carrier)
+        self._without(await self._introduced(uplink, carrier))
         self._hold(self._keep("feed", self._feed))
         self._tell("comparing with the venue")
-        await carrier.snapshot(Snapshot(venue=feed.venue))
+        at_ns, mono_ns = self._now()
+        carrier.post(TimerFired(at_ns=at_ns, mono_ns=mono_ns, key=RECONCILE_TIMER))
+        await carrier.answered()
+        self._hold(self._prepare(uplink, carrier))
         # What lives by now mostly lives on; leaving it out of collections keeps their pauses under 4 ms.
         gc.collect()
         gc.freeze()
 
-    async def _prepare(self, uplink: Uplink, carrier: Carrier) -> None:
+    async def _introduced(self, uplink: Uplink, carrier: Carrier) -> tuple[str, ...]:
         """A venue that does not answer is waited for: until then nothing is traded, and HALT and stop work."""
         while True:
             try:
-                return await uplink.prepare(carrier.post)
+                return await uplink.introduce(carrier.post)
             except AccountRefused as error:
                 raise StartError(str(error)) from error
             except UplinkError as error:
                 self._tell(f"the venue cannot be reached, trying again: {error}")
                 await asyncio.sleep(_AGAIN_S)
+
+    def _without(self, unlisted: Sequence[str]) -> None:
+        """A symbol that the venue does not list is a mistake, unless something of ours is left on it."""
+        ledger = self._ledger
+        wrong = [one for one in unlisted if one not in ledger.positions and not any(ledger.alive(one))]
+        if wrong:
+            raise StartError(f"binance.symbols: the venue does not list {', '.join(wrong)}")
+        if unlisted:
+            self._failures["symbols"] = f"not trading, the venue does not list it: {', '.join(unlisted)}"
+
+    async def _prepare(self, uplink: Uplink, carrier: Carrier) -> None:
+        """Set margin and leverage. Entries wait for it, and nothing that we hold does."""
+        while True:
+            try:
+                await uplink.prepare(carrier.post)
+            # Supervision boundary: whatever goes wrong here keeps entries away, and must not do so in silence.
+            except Exception as error:
+                log.warning("the account is not prepared", exc_info=True)
+                told = str(error) if isinstance(error, UplinkError) else f"{type(error).__name__}; see the log"
+                self._failures["prepare"] = f"no entries yet, the account cannot be prepared: {told}"
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                self._failures.pop("prepare", None)
+                return
 
     async def _address(self, directive: Directive) -> Address:
         if directive.account.kind is not AccountKind.DEMO:
@@ -288,16 +323,27 @@ class Account:
             return "this engine was started with --read-only: only HALT is taken"
         if self._carrier is not None:
             self._carrier.command(command, by=by, surface=surface)
-        elif len(self._early) < 20:
+        elif len(self._early) < _EARLY:
             self._early.append((command, by, surface))
-        else:
+        elif not isinstance(command, Halt):
             return "the account is still starting"
+        elif not isinstance(self._early[-1][0], Halt):  # one that waits last already does for both
+            self._early.append((command, by, surface))
         return ""
 
-    def stop(self, how: str) -> None:
-        """Leave: `quit` with stops resting, or `flatten` first. Before it runs there is nothing to leave: see `run`."""
+    def stop(self, how: str) -> str:
+        """Leave: `quit` with stops resting, or `flatten` first; returns why not, or nothing. Idempotent.
+
+        Before it runs there is nothing to leave: then the start ends, see `run`.
+        """
+        if self.options.read_only and how == "flatten":
+            return "this engine was started with --read-only: it closes nothing; quit leaves the stops resting"
         self._how = how
+        first = not self._leave.is_set()
         self._leave.set()
+        if first and not self.running and self._life is not None:
+            self._life.cancel()
+        return ""
 
     async def recorded(self, within_s: float) -> bool:
         return self._carrier is not None and await self._carrier.recorded(within_s)
@@ -360,9 +406,23 @@ class Account:
             "memory_mb": round(memory_mb(), 1),
         }
 
+    def _heard(self, note: Notify) -> None:
+        """The engine writes down itself what it says; nobody else does it for the carrier."""
+        if note.by != "carrier":
+            return
+        assert self._engine is not None
+        self._engine.notebook.add(note, self._clock.utc_ns())
+        if note.subject != "journal":  # whose problem the carrier knows, and when it is over
+            self._failures[note.subject] = note.text
+
     def _tell(self, progress: str) -> None:
         self.progress = progress
         self._say(progress)
 
     def _now(self) -> tuple[int, int]:
         return self._clock.utc_ns(), self._clock.mono_ns()
+
+
+def _folded(journal: SqliteJournal) -> tuple[tuple[AnyFact, ...], Ledger]:
+    facts = tuple(journal.facts())
+    return facts, Ledger().fold(facts)

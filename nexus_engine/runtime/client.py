@@ -1,12 +1,13 @@
 """One question to an account that runs, from another process."""
 
+import os
 import socket
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from nexus_engine.model.paths import socket_path
+from nexus_engine.model.paths import latch_path, socket_path
 
 _CHUNK: Final = 1 << 16
 
@@ -33,3 +34,21 @@ def ask(folder: Path, request: dict[str, Any], within_s: float = 1.0) -> dict[st
             raise NoAnswer(f"no answer in {within_s:g} s") from error
         except (OSError, msgspec.DecodeError) as error:
             raise NoAnswer(f"{getattr(error, 'strerror', error)}") from error
+
+
+def halt(folder: Path, by: str) -> str:
+    """HALT, over the socket or by the latch file that an engine polls. What became of it, in a line that begins with
+    `halted` when the engine has taken it. Raises OSError when the latch cannot be written.
+    """
+    try:
+        answer = ask(folder, {"op": "halt", "by": by})
+    except NoAnswer as silence:
+        # Written beside and moved, so that an engine never finds a latch and removes it while we still write.
+        latch = latch_path(folder)
+        fresh = latch.with_name(f"{latch.name}.{os.getpid()}")
+        fresh.write_text(f"{by}\n")
+        fresh.replace(latch)
+        return f"no engine answered ({silence}); left the latch: it halts within 100 ms if it runs, or when it starts"
+    if "error" in answer:
+        return f"refused: {answer['error']}"
+    return "halted" + (f"; {answer['warning']}" if "warning" in answer else "")

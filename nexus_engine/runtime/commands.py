@@ -2,15 +2,15 @@
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from nexus_engine.model.paths import StateError, account_dir, latch_path, state_root
+from nexus_engine.model.paths import StateError, account_dir, lock_path, state_root
 from nexus_engine.model.words import AccountKind
-from nexus_engine.runtime.client import NoAnswer, ask
+from nexus_engine.runtime.client import NoAnswer, ask, halt
+from nexus_engine.store.lock import AccountBusy, AccountLock
 
 _KINDS = tuple(kind.value.lower() for kind in AccountKind)
 
@@ -26,19 +26,23 @@ def status(argv: Sequence[str]) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object instead")
     options = parser.parse_args(argv)
     found: list[dict[str, Any]] = []
+    silent: list[str] = []
     for folder in _folders(options):
         try:
             found.append(ask(folder, {"op": "status"})["status"])
-        except NoAnswer:
-            continue
+        except NoAnswer as silence:
+            if (pid := _holder(folder)) is not None:
+                silent.append(f"{folder.name}  does not answer ({silence}); process {pid} holds it: see `nexus kill`")
     if options.json:
-        print(json.dumps({"accounts": found}))
+        print(json.dumps({"accounts": found, "silent": silent}))
     else:
         for one in found:
             print(_line(one))
-        if not found:
+        for text in silent:
+            print(text)
+        if not found and not silent:
             print("no account runs")
-    return 0 if found else 1
+    return 0 if found and not silent else 1
 
 
 def kill(argv: Sequence[str]) -> int:
@@ -46,28 +50,17 @@ def kill(argv: Sequence[str]) -> int:
     parser = _parser("kill", "HALT: no entries, working entries cancelled, exits and stops alive")
     options = parser.parse_args(argv)
     try:
-        folders = _folders(options) or [_chosen(options)]
+        folders = _folders(options)
+        if not folders and options.account is not None:
+            known = ", ".join(folder.name for folder in _folders(_everything(options))) or "none"
+            raise StateError(f"there is no account {options.account}; known: {known}")
+        folders = folders or [_chosen(options)]
         for folder in folders:
-            print(f"{folder.name}: {_kill(folder)}")
+            print(f"{folder.name}: {halt(folder, 'nexus kill')}")
     except (StateError, OSError) as error:
         print(f"nexus kill: {error}", file=sys.stderr)
         return 2
     return 0
-
-
-def _kill(folder: Path) -> str:
-    try:
-        answer = ask(folder, {"op": "halt", "by": "nexus kill"})
-    except NoAnswer as silence:
-        # Written beside and moved, so that an engine never finds a latch and removes it while we still write.
-        latch = latch_path(folder)
-        fresh = latch.with_name(f"{latch.name}.{os.getpid()}")
-        fresh.write_text("nexus kill\n")
-        fresh.replace(latch)
-        return f"no engine answered ({silence}); left the latch: it halts within 100 ms if it runs, or when it starts"
-    if "error" in answer:
-        return f"refused: {answer['error']}"
-    return "halted" + (f"; {answer['warning']}" if "warning" in answer else "")
 
 
 def _parser(name: str, summary: str) -> argparse.ArgumentParser:
@@ -94,6 +87,21 @@ def _folders(options: argparse.Namespace) -> list[Path]:
         for name, _, kind in (folder.name.rpartition("-"),)
         if kind in kinds and name and (options.account is None or name == options.account)
     )
+
+
+def _everything(options: argparse.Namespace) -> argparse.Namespace:
+    return argparse.Namespace(state=options.state, account=None, kind=None)
+
+
+def _holder(folder: Path) -> int | None:
+    """The process that has the account, None when nobody has."""
+    try:
+        AccountLock.acquire(lock_path(folder)).release()
+    except AccountBusy as busy:
+        return busy.pid
+    except StateError:
+        pass
+    return None
 
 
 def _chosen(options: argparse.Namespace) -> Path:

@@ -12,7 +12,7 @@ import struct
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -74,7 +74,7 @@ class _Release(msgspec.Struct, frozen=True, tag_field="op", tag="release"):
 
 
 class _Stop(msgspec.Struct, frozen=True, tag_field="op", tag="stop"):
-    how: str = "quit"
+    how: Literal["quit", "flatten"] = "quit"
 
 
 _Request = _Status | _View | _Send | _Halt | _Release | _Stop
@@ -94,7 +94,8 @@ class Served(Protocol):
 
     async def recorded(self, within_s: float) -> bool: ...
 
-    def stop(self, how: str) -> None: ...
+    def stop(self, how: str) -> str:
+        """Returns why not; empty when it leaves."""
 
 
 class ControlServer:
@@ -183,8 +184,8 @@ class ControlServer:
         return self._command(Release(latch=request.latch, word=request.word), request.by)
 
     async def _stop(self, request: _Stop) -> dict[str, Any]:
-        self._served.stop(request.how)
-        return {"ok": True}
+        refusal = self._served.stop(request.how)
+        return {"error": refusal} if refusal else {"ok": True}
 
     def _command(self, command: AnyCommand, by: str) -> dict[str, Any]:
         refusal = self._served.command(command, by=by, surface="socket")

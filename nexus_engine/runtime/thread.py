@@ -47,7 +47,6 @@ class Runtime:
         self._thread = threading.Thread(target=self._main, name="engine", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._account: Account | None = None
-        self._task: asyncio.Task[None] | None = None
         self._stopping = ""
         self._view: View | None = None
         self._request = ViewRequest()
@@ -109,7 +108,6 @@ class Runtime:
             self._lock.release()
 
     async def _live(self, account: "Account") -> None:
-        self._task = asyncio.current_task()
         try:
             if not self._stopping:
                 await account.run()
@@ -134,10 +132,10 @@ class Runtime:
 
     def _stop(self) -> None:
         assert self._account is not None
-        if self._account.running:
-            self._account.stop(self._stopping)
-        elif self._task is not None:
-            self._task.cancel()
+        refusal = self._account.stop(self._stopping)
+        if refusal:  # whoever asks here goes away: it leaves all the same
+            log.warning("flatten not taken: %s", refusal)
+            self._account.stop("quit")
 
     def _build(self) -> None:
         loop = asyncio.get_running_loop()

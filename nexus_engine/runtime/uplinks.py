@@ -40,9 +40,12 @@ class Uplink(Protocol):
     @property
     def broker(self) -> Broker: ...
 
+    async def introduce(self, sink: Sink) -> tuple[str, ...]:
+        """Post the instruments, not trading yet; returns the symbols that the venue does not list. Raises UplinkError:
+        AccountRefused when the account must not be traded as it is, anything else when trying again may help."""
+
     async def prepare(self, sink: Sink) -> None:
-        """Make the account tradable and post its instruments. Raises UplinkError: AccountRefused when it must not be
-        traded as it is, anything else when trying again may help."""
+        """Make the account tradable and post its instruments again. Raises like `introduce`."""
 
     async def close(self) -> None: ...
 
@@ -88,6 +91,7 @@ async def connect_binance(directive: Directive, where: Address, need: Need, cloc
         def __init__(self, rest: BinanceRest) -> None:
             self.broker = broker = BinanceBroker(rest)
             self.feed = BinanceFeed(rest, random.Random())
+            self.introduce = broker.introduce
             self.prepare = broker.prepare
             self.close = rest.close
 
@@ -100,6 +104,7 @@ async def connect_binance(directive: Directive, where: Address, need: Need, cloc
         intervals=need.intervals,
         warmup_bars=need.warmup_bars,
         leverage=directive.risk.leverage,
+        swan_symbol=directive.shield.swan_symbol,
     )
     rest = BinanceRest(settings, clock)
     await rest.open()

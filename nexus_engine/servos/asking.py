@@ -9,9 +9,29 @@ from nexus_engine.model.words import Level, OrderStatus
 TIMER: Final = "ask:"
 FIRST_MS: Final = 300
 AGAIN_MS: Final = 1_000
+SLOWEST_MS: Final = 5_000
 NOT_FOUND_TWICE_NS: Final = 10_000_000_000
 """Two looks this far apart must both find nothing before an order is taken for never placed: longer than the receive
 window of a request that may still be under way."""
+
+
+class Backoff:
+    """Waits that double while something keeps failing, by key."""
+
+    def __init__(self) -> None:
+        self._wait_ms: dict[str, int] = {}
+
+    def next(self, key: str, first_ms: int) -> int:
+        """It failed (again): how long to wait now."""
+        wait_ms = min(self._wait_ms.get(key, first_ms), max(first_ms, SLOWEST_MS))
+        self._wait_ms[key] = wait_ms * 2
+        return wait_ms
+
+    def failing(self, key: str) -> bool:
+        return key in self._wait_ms
+
+    def reset(self, key: str) -> None:
+        self._wait_ms.pop(key, None)
 
 
 class Asker:
@@ -21,6 +41,9 @@ class Asker:
         self._under_way: dict[str, int] = {}
         self._absent_since: dict[str, int] = {}
         self._polled: dict[str, int] = {}
+        self._backoff = Backoff()
+        self._not_before: dict[str, int] = {}
+        """Monotonic instant of the next poll after a question that failed, by client id."""
         self.seen: dict[str, int] = {}
         """Monotonic ns at which the venue last showed us an order, by client id."""
 
@@ -35,7 +58,22 @@ class Asker:
         turn.timer(f"{TIMER}{order.client_id}", after_ms)
 
     def answered(self, client_id: str) -> None:
+        """The question came back with the venue's word."""
         self._under_way.pop(client_id, None)
+        self._backoff.reset(client_id)
+        self._not_before.pop(client_id, None)
+
+    def failed(self, turn: Turn, order: Order) -> None:
+        """The question came back without one: ask again, later each time."""
+        cid = order.client_id
+        self._under_way.pop(cid, None)
+        after_ms = self._backoff.next(cid, AGAIN_MS)
+        self._not_before[cid] = turn.mono_ns + after_ms * 1_000_000
+        self.later(turn, order, after_ms)
+
+    def unknowable(self, order: Order) -> bool:
+        """What became of it is not known, and the venue does not answer for it."""
+        return order.status is OrderStatus.UNKNOWN and self._backoff.failing(order.client_id)
 
     def found(self, client_id: str, mono_ns: int) -> None:
         """The venue has it."""
@@ -56,7 +94,7 @@ class Asker:
         stamps = (order.changed_mono_ns, self.seen.get(cid, 0), self._polled.get(cid, 0))
         # a stamp of an earlier boot may lie in the future
         last = max(stamp for stamp in (*stamps, 0) if stamp <= turn.mono_ns)
-        if turn.mono_ns - last > silent_ns:
+        if turn.mono_ns - last > silent_ns and turn.mono_ns >= self._not_before.get(cid, 0):
             self._polled[cid] = turn.mono_ns
             self.ask(turn, order)
 
@@ -72,6 +110,8 @@ class Asker:
 
     def forget(self, client_id: str) -> None:
         """The order is over."""
+        self._backoff.reset(client_id)
+        self._not_before.pop(client_id, None)
         self._under_way.pop(client_id, None)
         self._absent_since.pop(client_id, None)
         self._polled.pop(client_id, None)

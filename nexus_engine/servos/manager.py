@@ -18,13 +18,11 @@ from nexus_engine.servos.asking import TIMER as ASK_TIMER
 from nexus_engine.servos.asking import Asker
 from nexus_engine.servos.protection import (
     DEADLINE_TIMER,
-    EXIT_RETRY_MS,
     EXIT_TIMER,
     NOTHING_TO_REDUCE,
     REDUCE_ONLY_MS,
     RETRY_TIMER,
     Protection,
-    exit_owed,
 )
 
 ENTRY_TIMER: Final = "entry:"
@@ -47,6 +45,8 @@ class Manager:
         self.protection = Protection(risk, self.asker)
         self.venue_qty: dict[str, Decimal] = {}
         self.venue_entry: dict[str, Decimal] = {}
+        self.strangers: tuple[OrderReport, ...] = ()
+        """Orders at the venue that are not in the ledger and may open something, by the last snapshot."""
         self.liquidation: dict[str, Decimal | None] = {}
         self.compare: Callable[[Turn], None] = lambda turn: turn.snapshot(Venue.BINANCE)
         """Have the whole account read; the reconciler puts itself here."""
@@ -85,16 +85,23 @@ class Manager:
         if position is None:
             return f"{symbol}: we hold nothing"
         qty = abs(position.qty)
-        if half and any(turn.ledger.alive(symbol, Leg.EXIT)):
+        if half and (position.leaving or any(turn.ledger.alive(symbol, Leg.EXIT))):
             return f"{symbol}: an exit is under way already"
-        if half and instrument is not None:
-            qty = instrument.quantity(qty / 2) or qty
+        if half:
+            if instrument is None:
+                return f"{symbol}: nothing closed: its order step is not known yet"
+            qty = instrument.quantity(qty / 2)
+            if not qty:
+                return f"{symbol}: nothing closed: half of {abs(position.qty)} is less than the smallest step"
         self.protection.leave(turn, position, qty, by)
         turn.note(Level.INFO, symbol, f"closing {'half' if half else 'all'} of it at market: {qty}", by)
         return f"{symbol}: closing {qty} at market"
 
     def exit_all(self, turn: Turn, by: str, *, longs_only: bool = False) -> int:
         """Cancel working entries and close our positions at market. Shorts stay when `longs_only`. Returns how many."""
+        for order in list(turn.ledger.alive(leg=Leg.ENTRY)):
+            if not longs_only or order.side is Side.BUY:
+                self.protection.abandon(turn, order.symbol, by)
         self.cancel_entries(turn, longs_only=longs_only)
         count = 0
         for position in list(turn.ledger.positions.values()):
@@ -165,8 +172,8 @@ class Manager:
             self._entry_ended(turn, order)
         if order.status.terminal:
             self.asker.forget(order.client_id)
-            if order.leg is Leg.EXIT and order.filled < order.qty:
-                turn.timer(f"{EXIT_TIMER}{order.symbol}", EXIT_RETRY_MS)
+            if order.leg is Leg.EXIT:
+                self.protection.exit_ended(turn, order)
             if order.leg is Leg.FOREIGN:
                 self.compare(turn)
         self.protection.protect(turn, order.symbol)
@@ -190,6 +197,8 @@ class Manager:
             if _swan(turn) and after is not None and after.qty > 0:
                 turn.note(Level.ALARM, fill.symbol, "a long filled after the black swan: closing it at once")
                 self.protection.leave(turn, after, abs(after.qty))
+            else:
+                self.protection.pursue(turn, fill.symbol)
         elif before is not None or order.leg is Leg.FOREIGN:
             text = f"{order.leg.word} of P{order.intent}: {fill.side} {fill.qty} at {fill.price}"
             turn.note(Level.INFO, fill.symbol, text, order.by)
@@ -252,8 +261,11 @@ class Manager:
 
     def answered(self, turn: Turn, result: QueryResult) -> None:
         """The answer to a Query."""
-        self.asker.answered(result.client_id)
         order = turn.ledger.orders.get(result.client_id)
+        if order is not None and result.outcome is Outcome.UNKNOWN and not order.status.terminal:
+            self.asker.failed(turn, order)
+            return
+        self.asker.answered(result.client_id)
         if order is None:
             return
         if result.outcome is Outcome.DONE and result.report is not None:
@@ -316,7 +328,7 @@ class Manager:
         for position in list(turn.ledger.positions.values()):
             over = position.plan.time_stop_ns and _held_ns(turn, position) >= position.plan.time_stop_ns
             # nothing of the machine's touches a short in a black swan but its stop and its target
-            if over and not exit_owed(turn, position) and (position.qty > 0 or not _swan(turn)):
+            if over and not position.leaving and (position.qty > 0 or not _swan(turn)):
                 self.protection.leave(turn, position, abs(position.qty))
 
     def _ask(self, turn: Turn, cid: str) -> None:

@@ -4,13 +4,13 @@ from decimal import Decimal
 from typing import Final
 
 from nexus_engine.model.config import RiskConfig
-from nexus_engine.model.facts import Naked, StopTried
+from nexus_engine.model.facts import Leaving, Naked, StopTried
 from nexus_engine.model.ledger import exit_side
 from nexus_engine.model.orders import Order
 from nexus_engine.model.positions import Position
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import Leg, Level, OrderKind, OrderStatus
-from nexus_engine.servos.asking import Asker
+from nexus_engine.servos.asking import Asker, Backoff
 
 RETRY_TIMER: Final = "protect:"
 DEADLINE_TIMER: Final = "naked:"
@@ -20,6 +20,9 @@ REDUCE_ONLY_MS: Final = 1_000
 PATIENCE_NS: Final = 700_000_000
 """How long a stop that was sent may stay unanswered before another is tried: it is reduce-only, one too many is
 harmless."""
+RESUME_MS: Final = 750
+"""How long a start waits for the account's snapshot before it looks at what is held without one: longer than the
+patience with a stop of the run before."""
 RESTART_MS: Final = 3_000
 """What a position found naked at a start has, instead of the configured limit."""
 CRASHING_MS: Final = 1_000
@@ -40,6 +43,9 @@ class Protection:
         """Monotonic instant at which the patience with a naked position ends, by symbol."""
         self._not_before: dict[str, int] = {}
         """Monotonic instant of the next try after a refusal, by symbol: whatever happens meanwhile."""
+        self._tried: dict[str, int] = {}
+        """Monotonic instant of the last try, by symbol."""
+        self._backoff = Backoff()
 
     def protect(self, turn: Turn, symbol: str) -> None:
         """Look at one symbol and do what is missing. Safe to call at any time."""
@@ -59,7 +65,9 @@ class Protection:
         if self.leaving(turn, position):
             return
         waiting = [order for order in exact if self._may_still_come(turn, order)]
-        if not waiting and turn.mono_ns >= self._not_before.get(symbol, 0):
+        if not waiting and self._crowded(turn, stops):
+            turn.timer(f"{RETRY_TIMER}{symbol}", PATIENCE_NS // 1_000_000)
+        elif not waiting and turn.mono_ns >= self._not_before.get(symbol, 0):
             self._place_stop(turn, position, need)
 
     def rearm(self, turn: Turn, symbol: str) -> None:
@@ -71,26 +79,26 @@ class Protection:
         """The patience with a naked position is over: out, at market."""
         position = turn.ledger.positions.get(symbol)
         due = self._naked_mono.get(symbol)
-        if position is None or due is None or position.naked_since_ns is None:
+        if position is None or due is None or position.naked_since_ns is None or position.leaving:
             return
         if turn.mono_ns < due:
             turn.timer(f"{DEADLINE_TIMER}{symbol}", (due - turn.mono_ns) // 1_000_000 + 1)
             return
         turn.note(Level.ALARM, symbol, f"no stop confirmed in {self._risk.naked_ms / 1000:.1f} s: closing at market")
         self.leave(turn, position, abs(position.qty))
-        turn.timer(f"{DEADLINE_TIMER}{symbol}", self._risk.naked_ms)
 
     def leave(self, turn: Turn, position: Position, qty: Decimal, by: str = "bot") -> None:
         """Close `qty` of a position at market, reduce-only, unless that is under way already.
 
         Leaving with all of it takes back what may still enter, and is pursued until nothing is held.
         """
-        if self.leaving(turn, position):
-            return
         if qty >= abs(position.qty):
+            self.abandon(turn, position.symbol, by)
             for entry in list(turn.ledger.alive(position.symbol, Leg.ENTRY)):
                 turn.cancel(entry)
             turn.timer(f"{EXIT_TIMER}{position.symbol}", EXIT_PATIENCE_MS)
+        if self.leaving(turn, position) or self._unknowable_exit(turn, position.symbol):
+            return
         turn.submit(
             leg=Leg.EXIT,
             symbol=position.symbol,
@@ -103,14 +111,33 @@ class Protection:
         )
 
     def pursue(self, turn: Turn, symbol: str) -> None:
-        """An exit was refused, has ended short or says nothing: send another while one of the whole is still owed."""
+        """An exit was refused, has ended short or says nothing: send another while something is held that must go."""
         position = turn.ledger.positions.get(symbol)
-        if position is None or not exit_owed(turn, position):
+        if position is None or not position.leaving:
             return
-        if self.leaving(turn, position):
+        turn.timer(f"{EXIT_TIMER}{symbol}", EXIT_PATIENCE_MS)
+        if self._exit_under_way(turn, symbol) or self._unknowable_exit(turn, symbol):
             turn.timer(f"{EXIT_TIMER}{symbol}", EXIT_RETRY_MS)
         else:
-            self.leave(turn, position, abs(position.qty))
+            self.leave(turn, position, abs(position.qty), position.leaving)
+
+    def abandon(self, turn: Turn, symbol: str, by: str) -> None:
+        """What is held of a symbol, and what its entries may still fill, must go."""
+        ledger = turn.ledger
+        intents = {order.intent for order in ledger.alive(symbol, Leg.ENTRY)}
+        if symbol in ledger.positions:
+            intents.add(ledger.positions[symbol].intent)
+        if not intents <= ledger.leaving.keys():
+            turn.record(Leaving(at_ns=turn.at_ns, symbol=symbol, by=by))
+
+    def exit_ended(self, turn: Turn, order: Order) -> None:
+        """An exit is over: go on with what it left, more slowly each time it did nothing."""
+        if order.filled:
+            self._backoff.reset(f"{EXIT_TIMER}{order.symbol}")
+            self.pursue(turn, order.symbol)
+        else:
+            key = f"{EXIT_TIMER}{order.symbol}"
+            turn.timer(key, self._backoff.next(key, EXIT_RETRY_MS))
 
     def stop_refused(self, turn: Turn, order: Order, code: int, text: str) -> None:
         """The venue would not take a stop."""
@@ -122,7 +149,8 @@ class Protection:
             turn.note(Level.ALARM, order.symbol, "price is beyond the stop already: closing at market")
             self.leave(turn, position, abs(position.qty))
             return
-        after_ms = REDUCE_ONLY_MS if code == NOTHING_TO_REDUCE else RETRY_MS
+        first_ms = REDUCE_ONLY_MS if code == NOTHING_TO_REDUCE else RETRY_MS
+        after_ms = self._backoff.next(f"{RETRY_TIMER}{order.symbol}", first_ms)
         self._not_before[order.symbol] = turn.mono_ns + after_ms * 1_000_000
         turn.timer(f"{RETRY_TIMER}{order.symbol}", after_ms)
 
@@ -133,13 +161,16 @@ class Protection:
             if position.naked_since_ns is not None:
                 crashing = position.naked_since_ns <= earlier_ns
                 self._start_clock(turn, position.symbol, CRASHING_MS if crashing else RESTART_MS)
-            if exit_owed(turn, position):
+            if position.leaving:
                 turn.timer(f"{EXIT_TIMER}{position.symbol}", EXIT_RETRY_MS)
+            turn.timer(f"{RETRY_TIMER}{position.symbol}", RESUME_MS)
 
-    def naked_left_ms(self, symbol: str, mono_ns: int) -> int | None:
-        """What is left of the patience with a naked position; None when it is covered."""
-        due = self._naked_mono.get(symbol)
-        return None if due is None else (due - mono_ns) // 1_000_000
+    def unseen(self, turn: Turn) -> None:
+        """The account cannot be read: ask for each stop by its own id, and place what is missing."""
+        for symbol in list(turn.ledger.positions):
+            for order in list(turn.ledger.alive(symbol, Leg.STOP)):
+                self._asker.ask(turn, order)
+            self.protect(turn, symbol)
 
     # ---- inside ------------------------------------------------------------------------------------------------------
 
@@ -148,6 +179,7 @@ class Protection:
             naked_ms = (turn.at_ns - position.naked_since_ns) // 1_000_000
             turn.record(Naked(at_ns=turn.at_ns, symbol=position.symbol, since_ns=None))
             self._naked_mono.pop(position.symbol, None)
+            self._backoff.reset(f"{RETRY_TIMER}{position.symbol}")
             turn.note(Level.GOOD, position.symbol, f"stop {stop.trigger} confirmed, {naked_ms} ms")
         for other in stops:
             if other is not stop:
@@ -190,6 +222,7 @@ class Protection:
 
     def _place_stop(self, turn: Turn, position: Position, need: Decimal) -> None:
         turn.record(StopTried(at_ns=turn.at_ns, symbol=position.symbol))
+        self._tried[position.symbol] = turn.mono_ns
         turn.submit(
             leg=Leg.STOP,
             symbol=position.symbol,
@@ -218,6 +251,26 @@ class Protection:
             return False
         return _fresh(turn, order, PATIENCE_NS) and not self._asker.missed(order.client_id)
 
+    def _crowded(self, turn: Turn, stops: list[Order]) -> bool:
+        """A stop of another size was sent just now and is not answered: the next one waits for it, for a while. Else
+        every part of an entry would send one more."""
+        return any(
+            order.status in (OrderStatus.INTENT, OrderStatus.SUBMITTED, OrderStatus.UNKNOWN)
+            and not self._asker.missed(order.client_id)
+            and turn.mono_ns - self._tried.get(order.symbol, -PATIENCE_NS) < PATIENCE_NS
+            for order in stops
+        )
+
+    def _exit_under_way(self, turn: Turn, symbol: str) -> bool:
+        return any(
+            _fresh(turn, order, EXIT_PATIENCE_MS * 1_000_000) and not self._asker.missed(order.client_id)
+            for order in turn.ledger.alive(symbol, Leg.EXIT)
+        )
+
+    def _unknowable_exit(self, turn: Turn, symbol: str) -> bool:
+        """An exit may have executed, and the venue does not say: one more would only pile up."""
+        return any(self._asker.unknowable(order) for order in turn.ledger.alive(symbol, Leg.EXIT))
+
     def leaving(self, turn: Turn, position: Position) -> bool:
         """An exit at market for the whole of it is under way and may be believed."""
         return any(
@@ -231,6 +284,9 @@ class Protection:
         """Nothing is held: what was there to leave it goes."""
         self._naked_mono.pop(symbol, None)
         self._not_before.pop(symbol, None)
+        self._tried.pop(symbol, None)
+        for timer in (EXIT_TIMER, RETRY_TIMER):
+            self._backoff.reset(f"{timer}{symbol}")
         for order in list(turn.ledger.alive(symbol)):
             if order.leg not in (Leg.ENTRY, Leg.FOREIGN) and not _unanswered_exit(turn, order):
                 turn.cancel(order)
@@ -247,15 +303,6 @@ def _stands(order: Order) -> bool:
 def _fresh(turn: Turn, order: Order, patience_ns: int) -> bool:
     """The order changed that recently. A monotonic stamp of an earlier boot may lie in the future: not fresh."""
     return 0 <= turn.mono_ns - order.changed_mono_ns < patience_ns
-
-
-def exit_owed(turn: Turn, position: Position) -> bool:
-    """An exit of all that is left was sent and has not filled, however it ended. Known from the orders alone, so a
-    restart goes on with it."""
-    return any(
-        order.leg is Leg.EXIT and order.intent == position.intent and order.qty - order.filled >= abs(position.qty)
-        for order in turn.ledger.orders.values()
-    )
 
 
 def _unanswered_exit(turn: Turn, order: Order) -> bool:

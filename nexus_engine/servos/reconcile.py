@@ -10,6 +10,7 @@ from nexus_engine.model.facts import ForeignSeen, LatchSet, PositionLost, Reconc
 from nexus_engine.model.orders import ZERO, PositionReport, is_newer, is_ours
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import Latch, Level, OrderStatus, Venue
+from nexus_engine.servos.asking import Backoff
 from nexus_engine.servos.manager import Manager
 
 TIMER: Final = "reconcile"
@@ -38,6 +39,8 @@ class Reconciler:
         """Orders of an earlier run: their monotonic stamps mean nothing."""
         self._told: frozenset[str] = frozenset()
         self._said = False
+        self._backoff = Backoff()
+        self._question = ""
         self.done = False
         """The last comparison ended without an open question."""
 
@@ -65,18 +68,22 @@ class Reconciler:
     def snapshot(self, turn: Turn, event: VenueSnapshot, marks: Mapping[str, Decimal]) -> None:
         """The venue's account arrived. `marks` value what someone else has closed."""
         self._awaited = False
+        # before anything may break; what the comparison finds shortens it
+        turn.timer(TIMER, REGULAR_MS)
         self._compare(turn, event, marks)
         if self._wanted:
             self.ask(turn)
 
     def timer(self, turn: Turn) -> None:
         """Time to look (again)."""
+        turn.timer(TIMER, REGULAR_MS)
         self.ask(turn)
 
     # ---- inside ------------------------------------------------------------------------------------------------------
 
     def _compare(self, turn: Turn, event: VenueSnapshot, marks: Mapping[str, Decimal]) -> None:
         if not event.ok:
+            self._manager.protection.unseen(turn)
             self._again(turn, FAILED_MS, f"the account cannot be read: {event.reason}")
             return
         ledger = turn.ledger
@@ -86,6 +93,9 @@ class Reconciler:
         # before anything else is settled, what we hold gets its stop
         for symbol in list(ledger.positions):
             self._manager.protection.protect(turn, symbol)
+        self._manager.strangers = tuple(
+            report for report in event.orders if report.client_id not in ledger.orders and not report.reduce_only
+        )
         self._orphans(turn, event)
         asked = {order.symbol for order in ledger.alive() if self._manager.asker.open(order)}
         self._positions(turn, {report.symbol: report for report in event.positions}, marks, asked)
@@ -176,7 +186,7 @@ class Reconciler:
         self._told = told
         self.done = True
         self._open_since = None
-        turn.timer(TIMER, REGULAR_MS)
+        self._question = ""
 
     def _again(self, turn: Turn, after_ms: int, reason: str) -> None:
         if self._open_since is None:
@@ -186,7 +196,10 @@ class Reconciler:
             reason = f"cannot reconcile with the venue: {reason}"
             turn.record(LatchSet(at_ns=turn.at_ns, latch=Latch.PROTECT_ONLY, on=True, by="bot", reason=reason))
             turn.note(Level.ALARM, "account", reason)
-        turn.timer(TIMER, after_ms)
+        if reason != self._question:
+            self._backoff.reset(TIMER)
+            self._question = reason
+        turn.timer(TIMER, self._backoff.next(TIMER, after_ms))
 
 
 def _holds(venue: Decimal, ours: Decimal) -> bool:

@@ -1,6 +1,6 @@
 """How much is at stake, counted with everything that is in flight, unknown or foreign."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from decimal import ROUND_FLOOR, Decimal
 from typing import Final
 
@@ -8,10 +8,11 @@ import msgspec
 
 from nexus_engine.model.config import RiskConfig, percent_of
 from nexus_engine.model.ledger import Ledger
-from nexus_engine.model.orders import ZERO
+from nexus_engine.model.orders import ZERO, OrderReport
 from nexus_engine.model.verdicts import Reading, Verdict, allow, refuse
 from nexus_engine.model.words import Ruling
 
+NOTHING: Final[Mapping[str, Decimal]] = {}
 SCALE_STEP: Final = Decimal("0.000001")
 
 
@@ -28,10 +29,17 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.notional.values(), ZERO)
 
 
-def measure(ledger: Ledger, marks: Mapping[str, Decimal]) -> Exposure:
+def measure(
+    ledger: Ledger,
+    marks: Mapping[str, Decimal],
+    venue_qty: Mapping[str, Decimal] = NOTHING,
+    strangers: Collection[OrderReport] = (),
+) -> Exposure:
     """Positions, foreign quantities and what alive entries may still fill, each as large as it can become.
 
-    `marks` are finite and above zero. Longs and shorts add up: nothing is netted. An order counts at the dearer of its
+    `venue_qty` is what the venue said last that it holds, in all, by symbol: it counts where it is more than what is
+    known. `strangers` are orders at the venue that are not in the ledger and may open something. `marks` are finite and
+    above zero. Longs and shorts add up: nothing is netted. An order counts at the dearer of its
     price and the mark; one without a plan risks all of it.
     """
     notional: dict[str, Decimal] = {}
@@ -45,11 +53,17 @@ def measure(ledger: Ledger, marks: Mapping[str, Decimal]) -> Exposure:
         else:
             unpriced.append(symbol)
 
-    for position in ledger.positions.values():
-        add(position.symbol, position.qty, None if marks.get(position.symbol) else position.entry)
-        risk += abs(position.qty) * position.risk_per_unit
-    for symbol, qty in ledger.foreign.items():
-        add(symbol, qty, None)
+    for symbol in sorted({*ledger.positions, *ledger.foreign, *venue_qty}):
+        position = ledger.positions.get(symbol)
+        known = abs(ledger.foreign.get(symbol, ZERO)) + (abs(position.qty) if position else ZERO)
+        qty = max(abs(venue_qty.get(symbol, ZERO)), known)
+        if qty:
+            add(symbol, qty, None if position is None or marks.get(symbol) else position.entry)
+        if position is not None:
+            risk += abs(position.qty) * position.risk_per_unit
+    for report in strangers:
+        if leaves := report.qty - report.filled:
+            add(report.symbol, leaves, max(report.price or ZERO, report.trigger or ZERO))
     for order in ledger.alive():
         if not order.reduce_only:
             add(order.symbol, order.leaves, order.price)

@@ -110,6 +110,9 @@ def _symbol(case: Case) -> Verdict:
         return refuse("symbol", f"{symbol}: P{ledger.positions[symbol].intent} is open")
     if symbol in ledger.foreign:
         return refuse("symbol", f"{symbol}: {ledger.foreign[symbol]} that is not ours")
+    if any(ledger.alive(symbol, Leg.EXIT)):
+        # reduce-only, but what it reduces is whatever is held when it arrives
+        return refuse("symbol", f"{symbol}: an exit is still under way")
     entry = next(ledger.alive(symbol, Leg.ENTRY), None)
     return allow("symbol") if entry is None else refuse("symbol", f"{symbol}: P{entry.intent} is on its way")
 

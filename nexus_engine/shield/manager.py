@@ -3,14 +3,14 @@
 It keeps price windows only. What must outlive the process (locks, latches, streaks) is in the ledger, as facts.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
 from nexus_engine.model.config import RiskConfig, ShieldConfig
 from nexus_engine.model.events import BarRow
 from nexus_engine.model.facts import SWAN_LOCK, GuardTripped, LockSet
 from nexus_engine.model.ledger import Ledger
-from nexus_engine.model.orders import ZERO
+from nexus_engine.model.orders import ZERO, OrderReport
 from nexus_engine.model.signals import Quote, Signal
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.verdicts import Gauge, Reading, Verdict, allow, refuse
@@ -97,6 +97,8 @@ class Shield:
         stop: Decimal,
         equity: Decimal,
         marks: Mapping[str, Decimal],
+        venue_qty: Mapping[str, Decimal] = exposure.NOTHING,
+        strangers: Collection[OrderReport] = (),
     ) -> tuple[Verdict, ...]:
         """Judge a size before it leaves: the stop's side, exposure, open risk, and the day's loss with what is open.
 
@@ -111,7 +113,7 @@ class Shield:
         return (
             allow("stop") if behind else refuse("stop", f"stop {stop} is not behind the entry {price}"),
             *exposure.judge(
-                exposure.measure(ledger, marks),
+                exposure.measure(ledger, marks, venue_qty, strangers),
                 self._risk,
                 symbol=symbol,
                 qty=qty,

@@ -36,6 +36,9 @@ STATE_FILE = "venue.json"
 STATE_VERSION = 1
 KEPT_ROWS = 500
 FASTEST = 1000.0
+KEEP_S = 5.0
+"""How often the market's prices and time are stored while nothing happens on the account."""
+ALIGNED_NS = 300_000_000_000
 
 
 class ExchangeError(ValueError):
@@ -54,12 +57,13 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Kept(msgspec.Struct, kw_only=True):
-    """What a venue keeps between two lives. `prices` are the market's, in USDT."""
+    """What a venue keeps between two lives. `prices` are the market's, in USDT, at `market_ns` of its own time."""
 
     version: int = STATE_VERSION
     api_key: str = msgspec.field(default_factory=lambda: secrets.token_hex(32))
     api_secret: str = msgspec.field(default_factory=lambda: secrets.token_hex(32))
     prices: dict[str, float] = {}
+    market_ns: int = 0
     ledger: Ledger = msgspec.field(default_factory=Ledger)
 
 
@@ -103,7 +107,9 @@ class _Keeper:
         self._save()
 
     def _save(self) -> None:
-        self._kept.prices = self._venue.market.prices() or self._kept.prices
+        market = self._venue.market
+        self._kept.prices = market.prices() or self._kept.prices
+        self._kept.market_ns = market.now_ns
         save_state(self._folder, self._kept)
 
     def __call__(self) -> None:
@@ -170,12 +176,19 @@ async def run(options: Options) -> int:
 def _venue(options: Options, kept: Kept) -> Venue:
     if options.replay:
         return ReplayVenue(ReplayMarket(load_recording(options.replay)), kept.ledger)
-    start_ns = aligned_start(time.time_ns())
+    # A market that ran fast is ahead of the clock: it goes on from there, since time never runs backwards for a client.
+    start_ns = aligned_start(max(time.time_ns(), kept.market_ns + ALIGNED_NS if kept.market_ns else 0))
     try:
         market = Market(seed=options.seed, scenario=options.scenario, start_ns=start_ns, opening=kept.prices)
     except ValueError as error:
         raise ExchangeError(f"--scenario: {error}") from error
     return Venue(market, kept.ledger)
+
+
+async def _keep(store: Callable[[], None]) -> None:
+    while True:
+        await asyncio.sleep(KEEP_S)
+        store()
 
 
 async def _serve(options: Options, server: Server, kept: Kept, account: str, store: Callable[[], None]) -> int:
@@ -195,6 +208,7 @@ async def _serve(options: Options, server: Server, kept: Kept, account: str, sto
     port = runner.addresses[0][1]
     stopped = asyncio.create_task(stop.wait(), name="stop")
     tasks: set[asyncio.Task[Any]] = {stopped, asyncio.create_task(server.run_clock(), name="clock")}
+    tasks.add(asyncio.create_task(_keep(store), name="keep"))
     market = server.venue.market
     if isinstance(market, ReplayMarket):
         tasks.add(asyncio.create_task(Player(market, server.hub, options.speed).run(), name="player"))

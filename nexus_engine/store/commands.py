@@ -50,7 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--json", action="store_true", help="one JSON object on stdout")
     kinds = common.add_mutually_exclusive_group()
     for kind in AccountKind:
-        kinds.add_argument(f"--{kind.lower()}", dest="kind", action="store_const", const=kind, help=argparse.SUPPRESS)
+        kinds.add_argument(
+            f"--{kind.lower()}", dest="kind", action="store_const", const=kind, help=f"the {kind.lower()} account"
+        )
     parser = _Parser(prog="nexus journal", description="Read what was decided, and why.")
     commands = parser.add_subparsers(required=True, metavar="verify | export | why")
     one = commands.add_parser("verify", parents=[common], help="check the chain, and the trading state it gives")

@@ -11,7 +11,7 @@ from nexus_engine.model.ports import JournalError
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 """Kept in user_version. It goes up with every change that an older Nexus cannot read, a new kind of fact included."""
 APPLICATION_ID: Final = 0x4E585553
 INSTANCE_LETTERS: Final = 4
@@ -152,5 +152,10 @@ def _migrate(conn: sqlite3.Connection) -> None:
         # new kinds of facts: a moved stop, an adopted position, which is a trade without an entry of ours
         db.create_view("trades", VIEWS["trades"], replace=True)
         db.execute("PRAGMA user_version = 2")
+
+    @migrations()
+    def schema_3(db: "Database") -> None:
+        # a new kind of fact: a position that is being left
+        db.execute("PRAGMA user_version = 3")
 
     migrations.apply(Database(conn, execute_plugins=False))

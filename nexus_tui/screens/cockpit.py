@@ -125,6 +125,8 @@ class Cockpit(Hands):
             return
         now_ns = self.nexus.clock()
         view = self.nexus.link.pull(self.request())
+        if heard := self.nexus.link.heard():
+            self._sending(heard)
         if view is not None and view is not self.view:
             first = self.view is None
             if self.view is None or view.seq != self.view.seq:
@@ -144,7 +146,10 @@ class Cockpit(Hands):
     def paint(self) -> None:
         """Show the last View as it is to be seen now."""
         view, now_ns = self.view, self.nexus.clock()
-        self.query_one(Header).put(view, progress=self.nexus.link.progress(), silent=self._silence(now_ns))
+        silent = self._silence(now_ns)
+        self.query_one(Header).put(
+            view, progress=self.nexus.link.progress(), silent=silent, read_only=self.nexus.read_only
+        )
         self.mark_active()
         proposals = self.query_one(Proposals)
         proposals.badge = self.cards.badge(now_ns) if proposals.region.height else ""
@@ -152,17 +157,18 @@ class Cockpit(Hands):
         self.query_one(Watchlist).symbol = self.symbol
         if not self.frozen:
             for pane in self.query(Pane):
+                pane.stale = bool(silent)
                 pane.put(view)
         self.query_one(Outcome).put(view, self._saying(now_ns))
 
     def _silence(self, now_ns: int) -> str:
         """What row 2 says of an engine that shows nothing new: the old numbers must not pass for today's."""
-        if not self.nexus.link.alive:
-            return "NO ENGINE"
         silent_ms = (now_ns - self._fresh_ns) // 1_000_000
+        if not self.nexus.link.alive:
+            return f"NO ENGINE {fmt.age(silent_ms)}"
         return f"ENGINE SILENT {fmt.age(silent_ms)}" if silent_ms > _SILENT_MS else ""
 
     def _saying(self, now_ns: int) -> str:
-        if not self.nexus.link.alive:
-            return self.nexus.link.progress() or "the engine has ended"
-        return self.saying(now_ns)
+        if said := self.saying(now_ns):
+            return said
+        return "" if self.nexus.link.alive else self.nexus.link.progress() or "the engine has ended"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, cast
 
 from textual import events
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
@@ -36,6 +37,7 @@ class Dialog(PacedModal[ScreenResultType]):
         self._lines = [plain(line, 100) for line in lines]
         self._text = Rows(id="dialog-text")
         self._under = ""
+        self._left = False
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog") as box:
@@ -44,6 +46,13 @@ class Dialog(PacedModal[ScreenResultType]):
 
     def on_mount(self) -> None:
         self.redraw()
+
+    def dismiss(self, result: ScreenResultType | None = None) -> AwaitComplete:
+        """Leave once: keys that were queued behind the one that left it mean nothing any more."""
+        if self._left:
+            return AwaitComplete()
+        self._left = True
+        return super().dismiss(result)
 
     def rows(self) -> list[Row]:
         """What stands under the title."""
@@ -116,11 +125,12 @@ class Typed(Dialog[bool]):
             yield Word(max_length=20, compact=True, select_on_focus=False)
 
     def rows(self) -> list[Row]:
-        ask: Row = ((" type ", "quiet"), (plain(self._word, 40), "key"), (" and Enter; Esc or an empty line cancels", "quiet"))
+        how = " and Enter; Esc or an empty line cancels"
+        ask: Row = ((" type ", "quiet"), (plain(self._word, 40), "key"), (how, "quiet"))
         return [*super().rows(), (), ask]
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        self.dismiss(event.value.strip() == self._word)
+        self.dismiss(event.value.strip().lower() == self._word)
 
 
 class Choice(NamedTuple):

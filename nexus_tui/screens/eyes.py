@@ -65,7 +65,8 @@ class Eyes(Paced[None]):
     def say(self, text: str) -> None:
         """A line of the cockpit's own, for a few seconds."""
         self._said, self._said_ns = text, self.nexus.clock()
-        self.paint()
+        if self.is_mounted:  # what is said while it opens is painted once it is open
+            self.paint()
 
     def _sending(self, text: str) -> None:
         """Stands in the outcome row until the engine tells what became of it."""

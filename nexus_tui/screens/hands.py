@@ -42,6 +42,8 @@ class Hands(Eyes):
         return card
 
     def action_approve(self) -> None:
+        if not self.nexus.may_act():
+            return
         card, face, badge = self.cards.current, self.cards.face, self.cards.badge(self.nexus.clock())
         if card is None or face is None:
             self.say("no proposal is selected: j selects" if self.cards.all else "no proposal to approve")
@@ -79,6 +81,8 @@ class Hands(Eyes):
         )
 
     def action_reject(self) -> None:
+        if not self.nexus.may_act():
+            return
         card = self.cards.current
         if card is None:
             self.say("no proposal is selected: j selects" if self.cards.all else "no proposal to reject")
@@ -92,6 +96,8 @@ class Hands(Eyes):
             self.say(f"{card.proposal.handle} hidden for 30 s; it still expires")
 
     def action_edit(self) -> None:
+        if not self.nexus.may_act():
+            return
         card = self._card()
         if card is None:
             return
@@ -117,6 +123,8 @@ class Hands(Eyes):
         return chosen
 
     def action_close(self, half: bool) -> None:
+        if not self.nexus.may_act():
+            return
         chosen = self._position("close")
         if chosen is None or self.view is None:
             return
@@ -132,6 +140,8 @@ class Hands(Eyes):
         self.app.push_screen(Confirm(f"Close {part}{chosen.symbol}", lines), done)
 
     def action_stop(self) -> None:
+        if not self.nexus.may_act():
+            return
         chosen = self._position("protect")
         if chosen is None:
             return
@@ -151,6 +161,8 @@ class Hands(Eyes):
 
     def action_release(self) -> None:
         """Re-arm a NAKED position that is selected, or is the only one; else release a latch."""
+        if not self.nexus.may_act():
+            return
         positions = self.view.positions if self.view is not None else ()
         selected = self.query_one(Positions).selected if self.pane == "positions" else ""
         naked = next(
@@ -189,6 +201,8 @@ class Hands(Eyes):
 
     def action_pause(self) -> None:
         """No new entries; pressed again it asks for the typed word that resumes."""
+        if not self.nexus.may_act():
+            return
         latches = self.view.account.latches if self.view is not None else ()
         if any(each.latch is Latch.PAUSE for each in latches):
             self._release(Latch.PAUSE)
@@ -196,9 +210,13 @@ class Hands(Eyes):
             self._sending("pause sent")
 
     def action_resume(self) -> None:
+        if not self.nexus.may_act():
+            return
         self._release(Latch.PAUSE)
 
     def action_mode(self) -> None:
+        if not self.nexus.may_act():
+            return
         now = self.view.account.mode if self.view is not None else None
         if now is None:
             return
@@ -226,6 +244,8 @@ class Hands(Eyes):
         self.app.push_screen(Pick("Mode   down at once, up typed", (), choices, start=now.value), done)
 
     def action_flatten(self) -> None:
+        if not self.nexus.may_act():
+            return
         self._flatten(leave=False)
 
     def _flatten(self, *, leave: bool) -> None:
@@ -241,6 +261,8 @@ class Hands(Eyes):
     # ---- what is not ours -----------------------------------------------------------------------------------------
 
     def action_reconcile(self) -> None:
+        if not self.nexus.may_act():
+            return
         from nexus_tui.screens.reconcile import ReconcilePage
 
         if self.view is None or not self.view.differences:

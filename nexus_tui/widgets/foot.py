@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 from nexus_engine.model.view import View
 from nexus_engine.model.words import Level
 from nexus_tui import format as fmt
-from nexus_tui.bindings import ACT, footer
+from nexus_tui.bindings import acts, footer
 from nexus_tui.safe import plain
 from nexus_tui.widgets.rows import Row, Rows, length, row, spread
 
@@ -30,7 +30,8 @@ class Outcome(Rows):
         last = view.outcome
         subject: Row = ((f" {plain(last.subject, 18)} ", "strong"),)
         end: Row = ((f"  {plain(last.by, 10)} {fmt.clock(last.at_ns)} ", "quiet"),)
-        text = fmt.words(plain(last.text), max(0, width - length(subject) - length(end)))
+        said = plain(last.text.removeprefix(f"{last.subject}: "))
+        text = fmt.words(said, max(0, width - length(subject) - length(end)))
         return spread((*subject, (text, _KIND[last.level])), end, width)
 
 
@@ -39,8 +40,8 @@ class Footer(Rows):
 
     def on_resize(self) -> None:
         app = cast("NexusApp", self.app)
-        spans: list[tuple[str, str]] = [(_LOOKS, "badge")] if app.read_only else []
-        table = [key for key in app.key_table if not app.read_only or (key.group != ACT and key.id != "flatten")]
-        for face, word in footer(self.size.width - len(_LOOKS) * app.read_only, table):
+        spans: list[tuple[str, str]] = []
+        table = [key for key in app.key_table if not (app.read_only and acts(key))]
+        for face, word in footer(self.size.width, table):
             spans += [(f" {face}", "key"), (f" {word} ", "quiet")]
         self.show([tuple(spans)])

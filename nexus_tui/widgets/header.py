@@ -22,25 +22,29 @@ _ROOMY: Final = 150
 class Header(Rows):
     """Rows 1 and 2. `silent` says that the engine shows nothing new, empty when it does."""
 
-    def put(self, view: View | None, *, progress: str = "", silent: str = "") -> None:
+    def put(self, view: View | None, *, progress: str = "", silent: str = "", read_only: bool = False) -> None:
         width = self.size.width
         if not width:
             return
         if view is None:
             self.show([((" NEXUS ", "badge"), (" " + plain(progress or "starting…"), "strong")), ()])
             return
-        self.draw(lambda: [first(view, width), second(view, width, silent)])
+        self.draw(lambda: [first(view, width, stale=bool(silent), read_only=read_only), second(view, width, silent)])
 
 
-def first(view: View, width: int) -> Row:
+def first(view: View, width: int, *, stale: bool = False, read_only: bool = False) -> Row:
     """` LIVE main │ COPILOT │ ACTIVE  today …`: fields give way from the right when the row is narrow."""
     account = view.account
     state: list[Span] = [
-        (f" {account.state} " if account.state is not TradingState.ACTIVE else "ACTIVE", _STATE[account.state])
+        (
+            f" {account.state} " if account.state is not TradingState.ACTIVE else "ACTIVE",
+            _as_of(_STATE[account.state], stale),
+        )
     ]
+    looks: list[Span] = [(" READ-ONLY ", "badge"), (" ", ""), _BAR] if read_only else []
     fixed: list[Span] = [
         (f" {account.kind}", _KIND.get(account.kind, "badge")), (f" {plain(account.name, 14)} ", "strong"), _BAR,
-        (f" {account.mode} ", "strong"), _BAR, (" ", ""), *state,
+        *looks, (f" {account.mode} ", "strong"), _BAR, (" ", ""), *state,
     ]  # fmt: skip
     gap = "   " if width >= 112 else "  "
     loss = "loss left"
@@ -51,18 +55,27 @@ def first(view: View, width: int) -> Row:
         (6, ((f"{gap}equity ", "quiet"), (fmt.amount(account.equity), ""))),
         (4, ((f"{gap}open ", "quiet"), signed(account.open_pnl))),
     ]
-    clock: Row = ((f"{fmt.clock(view.at_ns)} UTC ", "quiet"),)
+    now = fmt.clock(view.at_ns)
+    clock: Row = ((f"as of {now} ", "warn"),) if stale else ((f"{now} UTC ", "quiet"),)
     room = width - length(tuple(fixed)) - length(clock) - 2
     return spaced(tuple(fixed), fields, room, clock, width)
 
 
 def second(view: View, width: int, silent: str) -> Row:
     """` Sentinel …`, then what must be seen, then the nearest guards, then the feed."""
-    fixed: list[Span] = [(" Sentinel ", "quiet"), (f"{view.sentinel}".replace("_", " "), _SENTINEL[view.sentinel])]
-    gap = "   " if width >= 112 else "  "
-    fields: list[tuple[int, Row]] = [
-        (90 - rank, ((" ", ""), (f" {text} ", "alarm"))) for rank, text in enumerate(alarms(view, silent))
+    fixed: list[Span] = [
+        (" Sentinel ", "quiet"),
+        (f"{view.sentinel}".replace("_", " "), _as_of(_SENTINEL[view.sentinel], bool(silent))),
     ]
+    gap = "   " if width >= 112 else "  "
+    tail: Row = (("feed ?", "warn"),) if silent else feed(view)
+    room = width - length(tuple(fixed)) - length(tail) - 2
+    fields: list[tuple[int, Row]] = []
+    left = room
+    for rank, text in enumerate(alarms(view, silent)):
+        shown = text if len(text) + 3 <= left else fmt.fit(text, left - 3)
+        fields.append((90 - rank, ((" ", ""), (f" {shown} ", "alarm"))))
+        left -= len(shown) + 3
     if view.account.latches:
         fields.append((2, ((f"{gap}r releases", "quiet"),)))
     elif view.account.blocked:
@@ -78,9 +91,12 @@ def second(view: View, width: int, silent: str) -> Row:
     covered = sum(1 for each in view.positions if each.stop_state == "ok")
     if view.positions and width >= 112:
         fields.append((3, ((f"{gap}stops ", "quiet"), (f"{covered}/{len(view.positions)}", ""))))
-    tail: Row = feed(view)
-    room = width - length(tuple(fixed)) - length(tail) - 2
     return spaced(tuple(fixed), fields, room, tail, width)
+
+
+def _as_of(kind: str, stale: bool) -> str:
+    """What was good some time ago is not shown as good."""
+    return "quiet" if stale and kind == "good" else kind
 
 
 def spaced(fixed: Row, fields: list[tuple[int, Row]], room: int, tail: Row, width: int) -> Row:
@@ -126,10 +142,16 @@ def feed(view: View) -> Row:
         return (("feed ", "quiet"), (f" {plain(down[0].name.rpartition(' ')[2], 8)} DOWN ", "alarm"))
     age_ms = oldest(view.feeds)
     if view.problem:
-        return ((f"feed {fmt.age(age_ms)} ", "quiet"), (f" {plain(view.problem, 24)} ", "alarm"))
+        return ((f"feed {fmt.age(age_ms)} ", "quiet"), (f" {plain(reason(view.problem), 24)} ", "alarm"))
     late = age_ms is not None and age_ms > _STALE_MS
     word: Span = (" LATE ", "alarm") if late else ("ok", "good") if age_ms is not None else ("none yet", "warn")
     return ((f"feed {fmt.age(age_ms)} ", "quiet"), word)
+
+
+def reason(text: str) -> str:
+    """What is wrong before where: `/a/b/c.db: disk full` becomes `disk full: c.db`, so that a cut takes the path."""
+    where, _, what = text.partition(": ")
+    return f"{what}: {where.rpartition('/')[2]}" if what and where.startswith("/") else text
 
 
 def oldest(feeds: tuple[FeedView, ...]) -> int | None:
@@ -140,7 +162,8 @@ def oldest(feeds: tuple[FeedView, ...]) -> int | None:
 
 def reading(gauge: Gauge) -> str:
     """A gauge as `0.6 of 4.0%`, as many decimals as its limit deserves."""
-    digits = 0 if gauge.limit == int(gauge.limit) and gauge.limit >= 5 else 1
+    counted = not gauge.unit and gauge.value == int(gauge.value)
+    digits = 0 if gauge.limit == int(gauge.limit) and (gauge.limit >= 5 or counted) else 1
     unit = gauge.unit if gauge.unit == "%" else f" {plain(gauge.unit, 6)}" if gauge.unit else ""
     return f"{fmt.plain_number(gauge.value, digits)} of {fmt.plain_number(gauge.limit, digits)}{unit}"
 
@@ -152,7 +175,7 @@ def heat(used: float) -> str:
 
 def signed(value: float, *, cents: bool = True) -> Span:
     """An amount with its sign, coloured by it."""
-    return fmt.money(value) if cents else f"{value:+,.0f}", "good" if value > 0 else "bad" if value < 0 else ""
+    return fmt.money(value) if cents else f"{value:+z,.0f}", "good" if value > 0 else "bad" if value < 0 else ""
 
 
 def worst_first(positions: tuple[PositionView, ...]) -> list[PositionView]:

@@ -102,12 +102,14 @@ class Ladder(Pane):
         middle = (book.asks[0][0] + book.bids[0][0]) / 2
         points = f" ({spread_ticks / middle * 1e4:.1f} bp)" if middle > 0 else ""
         text = f"  spread {fmt.price(spread, book.price_digits)}"
-        last = fmt.right(fmt.price(book.last, book.price_digits), wide)
+        # Between two ticks the middle needs one digit more to be itself.
+        digits = book.price_digits + (spread_ticks % 2)
+        mid = fmt.right(fmt.price(float(book.tick) * middle, digits), wide)
         centre: Row = (
-            (f" {last}", "strong"),
-            (text + (points if wide + 1 + len(text) + len(points) <= width else ""), "quiet"),
+            (f" {mid}", "strong"),
+            (text + (points if len(mid) + 1 + len(text) + len(points) <= width else ""), "quiet"),
         )
         return [*(line(each, "ask") for each in reversed(asks)), centre, *(line(each, "bid") for each in bids)]
 
     def _funding(self, book: BookView) -> Row:
-        return row(f"  funding {book.funding_pct:+.3f}% in {fmt.countdown(book.funding_in_ms)}", "quiet")
+        return row(f"  funding {book.funding_pct:+z.3f}% in {fmt.countdown(book.funding_in_ms)}", "quiet")

@@ -28,8 +28,7 @@ def _symbol(each: PositionView, width: int) -> Span:
 
 
 def _size(each: PositionView, width: int) -> Span:
-    exact = fmt.quantity(each.qty)
-    return exact if len(exact) < width else fmt.short(each.qty, width - 1), ""
+    return fmt.short_quantity(each.qty, width - 1), ""
 
 
 def _money(value: float, width: int) -> Span:

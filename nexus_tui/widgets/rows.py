@@ -11,6 +11,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from nexus_engine.model.view import View
+from nexus_tui.format import clock
 
 Span = tuple[str, str]
 """(text, kind): kinds are the component classes of `Rows`; `bid+pick` lays one over the other."""
@@ -36,6 +37,7 @@ KINDS: Final = (
     "ask-bar",
 )
 EMPTY: Final[Row] = ()
+_LOUD: Final = ("alarm", "warn", "line", "title")
 
 
 def row(text: str, kind: str = "") -> Row:
@@ -59,6 +61,10 @@ def spread(left: Row, right: Row, width: int) -> Row:
 def length(spans: Row) -> int:
     """Cells that the spans take."""
     return sum(cell_len(text) for text, _ in spans)
+
+
+def _dimmed(spans: Row) -> Row:
+    return tuple((text, kind if kind in _LOUD else "quiet") for text, kind in spans)
 
 
 class Rows(Widget):
@@ -143,6 +149,8 @@ class Pane(Rows):
         self.view: View | None = None
         self.ticks: Mapping[int, str] = {}
         """Junctions on the title line, by column."""
+        self.stale = False
+        """The engine is silent: what is shown was so, and is not known to be so still."""
 
     def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
         """The title's spans and the rows under it, for `height` rows of `width` cells."""
@@ -164,6 +172,8 @@ class Pane(Rows):
 
         def whole() -> list[Row]:
             title, rows = self.build(view, width, height - 1)
+            if self.stale:
+                return [self._stale_title(title, view, width), *(_dimmed(each) for each in rows[: height - 1])]
             return [self._title(title, width), *rows[: height - 1]]
 
         self.draw(whole)
@@ -179,6 +189,9 @@ class Pane(Rows):
 
     def on_resize(self) -> None:
         self.put(self.view)
+
+    def _stale_title(self, title: Row, view: View, width: int) -> Row:
+        return spread(self._title(_dimmed(title), width), ((f" as of {clock(view.at_ns)} ", "warn"),), width)
 
     def _title(self, title: Row, width: int) -> Row:
         lead: Row = (("─ ", "line"), *title, (" ", "")) if title else ()

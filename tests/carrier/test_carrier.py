@@ -132,7 +132,7 @@ def order(cid: str, leg: Leg, symbol: str = "SOLUSDT") -> Order:
         client_id=cid,
         symbol=symbol,
         side=Side.BUY,
-        kind=OrderKind.MARKET,
+        kind=OrderKind.STOP_MARKET if leg is Leg.STOP else OrderKind.MARKET,
         leg=leg,
         intent=1,
         qty=Decimal(1),
@@ -146,8 +146,8 @@ def sends(cid: str, leg: Leg = Leg.ENTRY, symbol: str = "SOLUSDT") -> list[AnyEf
     return [Record(fact=OrderIntended(at_ns=0, order=made)), Submit(order=made, exit=leg is not Leg.ENTRY)]
 
 
-def cancels(cid: str, symbol: str = "SOLUSDT") -> Cancel:
-    return Cancel(client_id=cid, symbol=symbol, conditional=False)
+def cancels(cid: str, symbol: str = "SOLUSDT", *, conditional: bool = False) -> Cancel:
+    return Cancel(client_id=cid, symbol=symbol, conditional=conditional)
 
 
 def test_an_entry_leaves_only_when_its_record_is_durable() -> None:
@@ -256,11 +256,46 @@ def test_the_old_stop_is_cancelled_after_the_new_one_was_answered() -> None:
     async def story() -> None:
         async with bench() as b:
             b.world.reply_s = 0.3
-            b.go(*sends("new", Leg.STOP), cancels("old"), cancels("other", "ADAUSDT"))
+            b.go(
+                *sends("new", Leg.STOP),
+                cancels("old", conditional=True),
+                cancels("other", "ADAUSDT", conditional=True),
+            )
             await b.carrier.drain()
             when = dict(b.world.did)
             assert (when["submit new"], when["cancel other"], when["cancel old"]) == (0.0, 0.0, 0.3)
             assert len(b.engine.told(CancelResult)) == 2
+
+    run_virtual(story())
+
+
+def test_an_entrys_cancel_waits_for_no_other_order() -> None:
+    async def story() -> None:
+        async with bench() as b:
+            b.world.reply_s = 0.3
+            b.go(*sends("e1"))
+            await asyncio.sleep(0.1)
+            b.go(*sends("new", Leg.STOP), cancels("e1"), cancels("e0"), name="stop")
+            await b.carrier.drain()
+            when = dict(b.world.did)
+            assert (when["cancel e0"], when["cancel e1"]) == (0.1, 0.3)  # e1 is on its way until then
+
+    run_virtual(story())
+
+
+def test_an_entry_that_is_cancelled_before_it_left_never_leaves() -> None:
+    async def story() -> None:
+        async with bench() as b:
+            b.world.disk_s = 0.8
+            b.go(*sends("e1"), *sends("e2"))
+            await asyncio.sleep(0.1)
+            b.go(cancels("e1"), name="halt")
+            assert [(one.client_id, one.outcome, one.text) for one in b.engine.told(SubmitResult)] == [
+                ("e1", Outcome.REFUSED, "withdrawn")
+            ]
+            assert [(one.client_id, one.outcome) for one in b.engine.told(CancelResult)] == [("e1", Outcome.DONE)]
+            await b.carrier.drain()
+            assert b.world.order == ["append 2", "durable", "submit e2"]
 
     run_virtual(story())
 

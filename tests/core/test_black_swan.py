@@ -5,7 +5,7 @@ from faulty import LOST_AFTER, LOST_BEFORE, Fault
 from world import BTC, SOL, World, virtual
 
 from nexus_engine.model.facts import SWAN_LOCK
-from nexus_engine.model.words import Leg, Side
+from nexus_engine.model.words import Leg, Mode, Side
 
 
 async def calm() -> World:
@@ -103,3 +103,26 @@ async def test_the_windows_know_the_past_before_the_first_tick() -> None:
     falls = dict(world.engine.shield._swan.falls(world.engine.market.now_ns))
     assert falls[5] > 5.0
     assert falls[15] > 5.0
+
+
+@virtual
+async def test_cards_of_longs_are_over_and_those_of_shorts_stay() -> None:
+    world = World(mode=Mode.COPILOT).start()
+    await world.ready()
+    await world.run(10.0)
+    long = await world.proposal(BTC, risk_pct=0.5, stop_pct=20.0)
+    world.wish(SOL, Side.SELL)
+    await world.until(lambda: len(world.open_cards()) == 2)
+    short = world.open_cards()[-1]
+    await crash(world)
+    assert world.ledger.proposals[long.id].reason == "black swan"
+    assert world.ledger.proposals[short.id].status.open
+
+
+@virtual
+async def test_a_long_entry_that_has_not_filled_is_taken_back() -> None:
+    world = await calm()
+    world.wish(SOL, limit_pct=-0.4)
+    await world.until(world.resting)
+    await crash(world)
+    await world.until(lambda: not world.resting(), 0.5)

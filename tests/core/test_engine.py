@@ -1,11 +1,16 @@
 """The engine as a machine: what a turn leaves behind, what blocks entries, what a view changes."""
 
+from decimal import Decimal
+from typing import Any
+
 import pytest
 from world import BTC, SOL, World, virtual
 
 from nexus_engine.core import accounting
-from nexus_engine.model.events import FeedStatus, JournalFailed, TimerFired
+from nexus_engine.core.market import Market
+from nexus_engine.model.events import FeedStatus, JournalFailed, TimerFired, Trade
 from nexus_engine.model.facts import Noted
+from nexus_engine.model.turn import Turn
 from nexus_engine.model.view import ViewRequest
 from nexus_engine.model.words import Latch, Leg, Level, Side, Venue
 
@@ -122,3 +127,96 @@ async def test_lines_of_the_log_are_facts_too() -> None:
     rows = [row.text for row in world.engine.notebook.rows]
     assert rows == said
     assert any(fact.level is Level.GOOD for fact in world.journal.facts() if isinstance(fact, Noted))
+
+
+@virtual
+async def test_the_pulse_outlives_a_bug() -> None:
+    world = await World().start().ready()
+    await world.enter(target_pct=None, time_stop_ns=20 * 10**9)
+    refresh, broken = world.engine.desk.refresh, []
+
+    def once(turn: Turn) -> None:
+        if not broken:
+            broken.append(turn)
+            raise ValueError("one bug")
+        refresh(turn)
+
+    world.engine.desk.refresh = once  # type: ignore[method-assign]
+    await world.until(lambda: not world.held(), 25.0)
+    assert broken
+
+
+@virtual
+async def test_the_regular_comparison_outlives_a_bug() -> None:
+    world = await World().start().ready()
+    compare, looks = world.engine.reconciler._compare, []
+
+    def once(*args: Any) -> None:
+        looks.append(args)
+        if len(looks) == 1:
+            raise ValueError("one bug")
+        compare(*args)
+
+    world.engine.reconciler._compare = once  # type: ignore[method-assign]
+    await world.until(lambda: len(looks) == 2, 130.0)
+
+
+@virtual
+async def test_what_a_person_has_just_bought_or_ordered_counts_for_the_limits_and_on_the_screen() -> None:
+    for price in (None, "94000"):
+        world = await World().start().ready()
+        assert world.ledger.wallet is not None
+        qty = (world.ledger.wallet * Decimal("0.95") / 95_000).quantize(Decimal("0.001"))
+        world.by_hand(BTC, Side.BUY, str(qty), price=price)
+        if price is None:
+            world.wish(SOL, risk_pct=0.5)
+        else:
+            # an order of somebody else's is known from the regular comparison
+            await world.run(61.0)
+            world.wish(SOL, risk_pct=0.5)
+        await world.until(lambda: world.covered(SOL), 3.0)  # noqa: B023
+        worth = qty * (95_000 if price is None else 94_000) + abs(world.held(SOL)) * 150
+        assert worth <= world.ledger.wallet * Decimal("1.001")
+        at_ns, mono_ns = world.now()
+        view = world.engine.view(ViewRequest(), at_ns=at_ns, mono_ns=mono_ns)
+        assert 95 < view.account.exposure_pct <= 100.1
+        await world.kill()
+
+
+@virtual
+async def test_one_stamp_far_ahead_does_not_move_the_markets_clock() -> None:
+    world = await World().start().ready()
+    await world.enter(target_pct=None, time_stop_ns=3_600 * 10**9)
+    before_ns = world.engine.market.now_ns
+    world.tick(SOL, 150.0, 10**9)
+    world.tick(SOL, 150.0, 10**9)
+    await world.run(3.0)
+    assert world.held()
+    assert before_ns < world.engine.market.now_ns < before_ns + 4 * 10**9
+    world.tick(SOL, 150.0, 72_000)
+    world.tick(BTC, 95_000.0, 72_000)
+    await world.until(lambda: not world.held(), 2.0)
+
+
+@virtual
+async def test_the_markets_clock_goes_on_from_the_journals_until_the_market_tells_the_time() -> None:
+    world = await World().start().ready()
+    await world.enter(target_pct=None)
+    known_ns = world.ledger.market_ns
+    assert 0 <= world.engine.market.now_ns - known_ns < 5 * 10**9
+    await world.kill()
+    world._build()
+    assert world.engine.market.now_ns == known_ns
+    # the journal knows a faster market than this one
+    world.engine.market = Market(known_ns + 3_600 * 10**9)
+    market = world.engine.market
+    market.load(world.wire.direct.instruments())
+    for symbol in (SOL, BTC):
+        assert market.now_ns == known_ns + 3_600 * 10**9
+        at_ns, mono_ns = world.now()
+        market.trade(
+            Trade(
+                at_ns=at_ns, mono_ns=mono_ns, symbol=symbol, price=1.0, qty=1.0, buyer_is_maker=True, venue_ns=known_ns
+            )
+        )
+    assert market.now_ns == known_ns

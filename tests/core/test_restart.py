@@ -1,11 +1,13 @@
 """kill -9 at every point of a trade's life: the next run protects within 3 s and nothing is doubled."""
 
 import pytest
-from faulty import REFUSED, Fault
+from faulty import LOST_BEFORE, REFUSED, STALE, Fault
 from virtual_loop import run_virtual
 from world import SOL, World, leg_of, virtual
 
 from nexus_engine.model.commands import ClosePosition
+from nexus_engine.model.events import AnyEvent, Bar, History, Mark, Trade
+from nexus_engine.model.facts import SWAN_LOCK, LockSet
 from nexus_engine.model.words import Leg
 
 PROTECTED_S = 3.0
@@ -117,3 +119,68 @@ async def test_an_entry_of_an_earlier_run_is_taken_back() -> None:
     await world.until(lambda: not world.resting(), 2.0)
     await world.run(2.0)
     assert world.converged()
+
+
+@pytest.mark.parametrize("kind", [STALE, LOST_BEFORE])
+@virtual
+async def test_a_start_that_cannot_read_the_account_protects_nevertheless(kind: str) -> None:
+    """The stop stands and its answer was lost with the process; or it never arrived."""
+    world = await World().start().ready()
+    world.wire.faults.append(Fault(call="submit", leg=Leg.STOP, kind=kind, delay_s=5.0))
+    world.wire.faults.append(Fault(call="user", kind="lost", after=2, count=0))
+    world.wish(target_pct=None)
+    await world.until(world.ours)
+    await world.run(0.05)
+    await world.kill()
+    held = world.held()
+    world.start()
+    world.wire.faults.append(Fault(call="snapshot", kind=LOST_BEFORE, count=0, delay_s=8.0))
+    await world.until(world.protected, 1.0)
+    await world.until(world.covered, 2.0)
+    await world.run(8.0)
+    assert world.held() == held
+    assert world.protected()
+
+
+def without_market(world: World, seconds: float) -> None:
+    """The market's streams come that much later than the account's."""
+    post, begun_s = world.carrier.post, world.s
+
+    def late(event: AnyEvent) -> None:
+        if world.s - begun_s >= seconds or not isinstance(event, Trade | Mark | Bar | History):
+            post(event)
+
+    world.carrier.post = late  # type: ignore[method-assign]
+
+
+@virtual
+async def test_a_swan_that_is_over_closes_nothing_before_the_market_is_heard() -> None:
+    world = await World().start().ready()
+    yesterday_ns = world.tape.now_ns - 86_400 * 10**9
+    world.record(LockSet(at_ns=0, name=SWAN_LOCK, until_ns=yesterday_ns, reason="fell yesterday"))
+    world.wish(target_pct=None)
+    await world.until(lambda: world.sent(leg=Leg.ENTRY))
+    await world.kill()
+    await world.run(1.0)
+    held = world.held()
+    assert held
+    world._build()
+    without_market(world, 0.6)
+    world.start()
+    await world.run(5.0)
+    assert world.held() == held
+
+
+@virtual
+async def test_a_lock_set_before_the_market_is_heard_holds() -> None:
+    world = await World().start().ready()
+    await world.enter(target_pct=None)
+    await world.kill()
+    world.tape.move(SOL, 148.0)
+    world._build()
+    world.ledger.streaks["wish"] = 4
+    without_market(world, 0.6)
+    world.start()
+    await world.until(lambda: "streak:wish" in world.ledger.locks, 3.0)
+    await world.run(1.0)
+    assert world.ledger.locks["streak:wish"].until_ns > world.engine.market.now_ns

@@ -117,6 +117,22 @@ def test_a_kept_account_is_found_again_with_its_keys_and_its_prices(processes: P
     assert json.loads(kept.read_bytes())["ledger"]["wallet"] == "12345.5"
 
 
+def test_market_time_never_runs_backwards_over_a_restart(processes: Processes, tmp_path: Path) -> None:
+    def market_ms(ready: dict[str, Any]) -> int:
+        with urllib.request.urlopen(ready["rest"] + "/fapi/v1/klines?symbol=BTCUSDT&interval=1m&limit=1") as reply:
+            return int(json.load(reply)[-1][0])
+
+    fast, ready = processes.start("--state", str(tmp_path), "--speed", "1000")
+    begun = market_ms(ready)
+    while market_ms(ready) < begun + 30 * 60_000:
+        select.select([], [], [], 0.1)
+    fast.send_signal(signal.SIGTERM)
+    fast.communicate(timeout=10)
+    ahead = json.loads((tmp_path / "venue.json").read_text())["market_ns"] // 1_000_000
+    _, ready = processes.start("--state", str(tmp_path))
+    assert ahead <= market_ms(ready) + 60_000 < ahead + 10 * 60_000
+
+
 @pytest.mark.parametrize("content", ["{not json", '{"version": 99, "api_key": "a", "api_secret": "b"}', "[]"])
 def test_a_state_it_cannot_read_is_put_aside_and_said(processes: Processes, tmp_path: Path, content: str) -> None:
     (tmp_path / "venue.json").write_text(content)

@@ -33,7 +33,7 @@ def test_status_of_nothing_says_so(tmp_path: Path, capsys: pytest.CaptureFixture
     assert run(["status", "--state", str(tmp_path)]) == 1
     assert capsys.readouterr().out == "no account runs\n"
     assert run(["status", "--json", "--state", str(tmp_path / "never")]) == 1
-    assert json.loads(capsys.readouterr().out) == {"accounts": []}
+    assert json.loads(capsys.readouterr().out) == {"accounts": [], "silent": []}
 
 
 def test_kill_without_an_engine_leaves_the_latch_and_says_so(

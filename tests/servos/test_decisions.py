@@ -4,6 +4,7 @@ from msgspec.structs import replace
 from world import BTC, SOL, World, virtual
 
 from nexus_engine.model.commands import Approve, Flatten, Halt, Reject, Release, SetMode
+from nexus_engine.model.events import Commanded, Instruments
 from nexus_engine.model.facts import SWAN_LOCK, LockSet
 from nexus_engine.model.words import Latch, Leg, Mode, ProposalStatus, Side, TradingState
 
@@ -70,6 +71,32 @@ async def test_an_approval_after_its_time_is_none() -> None:
     card = await world.proposal()
     await world.run(121.0)
     assert "EXPIRED" in world.approve(card)
+    assert not world.sent()
+
+
+@virtual
+async def test_an_approval_at_the_instant_of_expiry_is_none_before_its_timer_has_fired() -> None:
+    world = await World(mode=Mode.COPILOT).start().ready()
+    card = await world.proposal()
+    command = Approve(proposal=card.id, shown=card.shown)
+    at_ns, _ = world.now()
+    world.engine.on(Commanded(at_ns=at_ns, mono_ns=card.expires_mono_ns, command=command))
+    assert world.engine.notebook.outcome is not None
+    assert "has expired" in world.engine.notebook.outcome.text
+    assert world.ledger.proposals[card.id].status is ProposalStatus.EXPIRED
+    assert not any(world.ledger.alive())
+
+
+@virtual
+async def test_nothing_opens_on_a_symbol_that_the_venue_has_suspended() -> None:
+    world = await World(mode=Mode.COPILOT).start().ready()
+    card = await world.proposal()
+    at_ns, mono_ns = world.now()
+    suspended = tuple(replace(one, trading=one.symbol != SOL) for one in world.wire.direct.instruments())
+    world.carrier.post(Instruments(at_ns=at_ns, mono_ns=mono_ns, instruments=suspended))
+    assert "does not take orders" in world.approve(card)
+    world.wish()
+    await world.until(lambda: world.said("refused: the venue does not take orders"), 3.0)
     assert not world.sent()
 
 

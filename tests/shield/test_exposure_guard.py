@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from shield_words import NOW_NS, entry, fill, intend
 from swan_corpus import Desk
 
 from nexus_engine.model.config import RiskConfig
 from nexus_engine.model.facts import DayOpened, ForeignSeen, OrderChanged
 from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.orders import OrderReport
 from nexus_engine.model.verdicts import Verdict
 from nexus_engine.model.words import Leg, OrderStatus, Ruling, Side
 from nexus_engine.shield.exposure import measure
@@ -236,3 +238,27 @@ def test_whatever_happens_to_the_orders_no_entry_passes_a_limit(happenings: list
         elif kind == "foreign":
             symbol, qty = rest
             on.ledger.apply(ForeignSeen(at_ns=NOW_NS, symbol=symbol, qty=qty))
+
+
+def test_what_the_venue_holds_counts_where_it_is_more_than_we_know() -> None:
+    on = desk()
+    fill(on.ledger, intend(on.ledger, entry(1, "SOLUSDT", "10", stop="99.9")), "10")
+    on.ledger.apply(ForeignSeen(at_ns=NOW_NS, symbol="SOLUSDT", qty=Decimal(5)))
+    for told, total in (("0", 1_500), ("15", 1_500), ("20", 2_000), ("-20", 2_000)):
+        assert measure(on.ledger, MARKS, {"SOLUSDT": Decimal(told)}).total == total
+    assert measure(on.ledger, MARKS, {"ETHUSDT": Decimal(-7)}).notional["ETHUSDT"] == 700
+
+
+def test_orders_of_others_count_with_what_may_still_fill_at_the_dearer_price() -> None:
+    order = OrderReport(
+        client_id="web_1",
+        symbol="ETHUSDT",
+        side=Side.BUY,
+        status=OrderStatus.PARTIAL,
+        qty=Decimal(10),
+        filled=Decimal(4),
+        price=Decimal(90),
+    )
+    above = replace(order, price=None, trigger=Decimal(110))
+    assert measure(Ledger(), MARKS, strangers=[order]).total == 600
+    assert measure(Ledger(), MARKS, strangers=[above]).total == 660

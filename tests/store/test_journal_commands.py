@@ -156,3 +156,9 @@ def test_a_reader_that_has_enough_is_no_error(state: Path) -> None:
     done = subprocess.run(asked, stdout=write, stderr=subprocess.PIPE, text=True, env=CHILD_ENV)
     os.close(write)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["verify", "export", "why"])
+def test_every_command_explains_itself(command: str, capsys: Out) -> None:
+    assert main([command, "--help"]) == 0
+    assert "--account" in capsys.readouterr().out

@@ -5,6 +5,7 @@ The pictures move ten times a second; `lag_ms` is the longest that the app's loo
 
 import asyncio
 import json
+import logging
 import signal
 import sys
 import time
@@ -50,6 +51,7 @@ class Program(NexusApp):
 
 
 def main() -> None:
+    logging.basicConfig(filename=f"{sys.argv[1]}.log")
     link = Moving(view())
     app = Program(link)
     signal.signal(signal.SIGHUP, lambda *_: app.hangup())

@@ -196,3 +196,35 @@ def test_the_screen_follows_the_terminals_size(start: Start) -> None:
     terminal.wait_for("smaller than 80x24")
     terminal.resize(80, 24)
     terminal.wait_for("P41 SELL")
+
+
+def test_opening_and_leaving_dialogs_logs_nothing(start: Start, report: Path) -> None:
+    terminal = start()
+    terminal.wait_for("READY")
+    for _ in range(3):
+        terminal.press("q")
+        terminal.wait_for("Leave Nexus")
+        terminal.press("\x1b")
+        terminal.wait_for(lambda text: "Leave Nexus" not in text)
+        time.sleep(0.5)  # a key that comes again at once is taken for one that is held
+    terminal.press("q")
+    terminal.wait_for("Leave Nexus")
+    terminal.press("r")
+    assert terminal.process.wait(5) == 0
+    assert report.with_name(f"{report.name}.log").read_text() == ""
+
+
+def test_a_paste_without_brackets_into_a_typed_dialog_leaves_it_once(start: Start, report: Path) -> None:
+    terminal = start()
+    terminal.wait_for("READY")
+    terminal.press("F")
+    terminal.wait_for("and Enter; Esc")
+    terminal.press("flap\r" * 1_000)
+    terminal.wait_for(lambda text: "and Enter; Esc" not in text)
+    time.sleep(1.0)  # what is left of the paste
+    terminal.press("\x1b")
+    assert terminal.process.poll() is None
+    terminal.wait_for(is_now)
+    terminal.press("\x1a")
+    assert terminal.process.wait(5) == 0
+    assert json.loads(report.read_text())["result"] == "detach"

@@ -184,3 +184,38 @@ def test_bad_input_gets_one_line_and_exit_2(tmp_path: Path, words: list[str], to
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", [[], ["attach"]])
+def test_a_dumb_terminal_is_refused_in_one_line_before_anything_is_made(tmp_path: Path, words: list[str]) -> None:
+    command = [sys.executable, "-m", "nexus_tui", *words, "--state", str(tmp_path)]
+    terminal = Terminal(command, columns=100, lines=30, env={"PYTHONPATH": str(ROOT), "TERM": "dumb"})
+    try:
+        assert terminal.process.wait(10) == 2
+        assert "TERM=dumb cannot show a cockpit" in terminal.wait_for("TERM=dumb")
+        assert not list(tmp_path.iterdir())
+    finally:
+        terminal.close()
+
+
+def test_a_plain_start_on_a_running_account_says_what_it_ignores_and_a_lost_engine_is_found_again(
+    cockpit: Cockpit,
+) -> None:
+    first = cockpit.open()
+    pid = cockpit.status()["pid"]
+    first.press("\x1a")
+    assert first.process.wait(10) == 0
+    first.close()
+    again = cockpit.open("--speed", "3", "--seed", "5")
+    try:
+        again.wait_for("--seed, --speed ignored: DEMO main runs already")
+        os.kill(pid, signal.SIGSTOP)
+        again.wait_for("ENGINE SILENT")
+        again.press("!")
+        again.wait_for("left the latch", 5)
+        again.wait_for(lambda text: "ENGINE SILENT 9" in text or "ENGINE SILENT 8" in text)
+        os.kill(pid, signal.SIGCONT)
+        again.wait_for(lambda text: "HALT by" in text and "SILENT" not in text)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+        again.close()

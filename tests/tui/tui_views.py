@@ -263,6 +263,7 @@ class FakeLink:
         self.requests: list[ViewRequest] = []
         self.said = "" if first is not None else "demo venue starting…"
         self.alive = True
+        self.told = ""
 
     def show(self, picture: View) -> None:
         """The next pull sees it."""
@@ -281,5 +282,9 @@ class FakeLink:
 
     def progress(self) -> str:
         return self.said
+
+    def heard(self) -> str:
+        told, self.told = self.told, ""
+        return told
 
     def close(self) -> None: ...

@@ -17,7 +17,7 @@ from nexus_engine.model.events import Instruments
 from nexus_engine.model.orders import Order
 from nexus_engine.model.words import Leg, OrderKind, OrderStatus, Outcome, Side
 from nexus_engine.uplink.binance import rest as rest_module
-from nexus_engine.uplink.binance.broker import BinanceBroker
+from nexus_engine.uplink.binance.broker import FILLS_OF, BinanceBroker
 from nexus_engine.uplink.binance.limits import Urgency
 from nexus_engine.uplink.binance.outcomes import RestError
 from nexus_engine.uplink.binance.rest import GET_ORDER, TIME, BinanceRest
@@ -303,6 +303,25 @@ async def test_fills_in_a_snapshot_are_named_after_the_orders_that_the_venue_num
     assert [fill.client_id for fill in snapshot.fills] == ["nxab-1-1e1", "nxab-1-1s1", ""]
 
 
+async def test_a_snapshot_reads_the_fills_of_positions_before_those_of_orders(venue: Scripted) -> None:
+    symbols = tuple(f"S{number}USDT" for number in range(FILLS_OF + 3))
+    algos = [
+        ALGO_ACK | {"symbol": symbol, "clientAlgoId": f"nxab-{number}-1s1"} for number, symbol in enumerate(symbols)
+    ]
+    position = {"symbol": symbols[-1], "positionAmt": "0.010", "entryPrice": "100", "liquidationPrice": "0"}
+    venue.answers |= {
+        "GET /fapi/v1/openOrders": Answer([]),
+        "GET /fapi/v1/openAlgoOrders": Answer(algos),
+        "GET /fapi/v3/positionRisk": Answer([position]),
+        "GET /fapi/v3/balance": Answer([]),
+        GET_TRADES: Answer([]),
+    }
+    async with rest_of(venue, symbols=symbols) as rest:
+        assert (await BinanceBroker(rest).snapshot()).ok
+    read = {params["symbol"] for name, params in venue.asked if name == GET_TRADES}
+    assert read == {symbols[-1], *symbols[: FILLS_OF - 1]}
+
+
 # ---- making ready --------------------------------------------------------------------------------------------------
 
 SYMBOL = {
@@ -367,6 +386,28 @@ async def test_a_symbol_that_cannot_be_set_up_is_not_traded_and_does_not_stop_th
     ear = Ear()
     await BinanceBroker(rest).prepare(ear)
     assert not ear.of(Instruments)[0].instruments[0].trading
+
+
+async def test_instruments_come_before_anything_is_set_and_are_not_traded_until_then(
+    venue: Scripted, rest: BinanceRest
+) -> None:
+    ready_to_trade(venue)
+    ear = Ear()
+    assert await BinanceBroker(rest).introduce(ear) == ()
+    assert [made.trading for made in ear.of(Instruments)[0].instruments] == [False]
+    assert not any(name.startswith("POST") for name, _ in venue.asked)
+
+
+async def test_a_symbol_that_the_venue_does_not_list_is_told_and_left_out(venue: Scripted) -> None:
+    ready_to_trade(venue)
+    async with rest_of(venue, symbols=("NOPEUSDT", "BTCUSDT")) as rest:
+        ear, broker = Ear(), BinanceBroker(rest)
+        assert await broker.introduce(ear) == ("NOPEUSDT",)
+        await broker.prepare(ear)
+        assert [made.symbol for event in ear.of(Instruments) for made in event.instruments] == ["BTCUSDT"] * 2
+    async with rest_of(venue, symbols=("NOPEUSDT",)) as rest:
+        with pytest.raises(AccountRefused, match="NOPEUSDT"):
+            await BinanceBroker(rest).introduce(Ear())
 
 
 async def test_a_venue_that_fails_while_it_is_asked_can_be_asked_again(venue: Scripted, rest: BinanceRest) -> None:

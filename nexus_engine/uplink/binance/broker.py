@@ -1,7 +1,7 @@
 """Order entry at Binance USD-M futures, by REST only, and never the same order twice."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -43,30 +43,50 @@ class BinanceBroker:
 
     # ---- before trading ----------------------------------------------------------------------------------------------
 
+    async def introduce(self, sink: Sink) -> tuple[str, ...]:
+        """Deliver Instruments, none of which may be traded before `prepare`: enough to protect what is held.
+
+        Returns the symbols that the venue does not list. Raises like `prepare`.
+        """
+        instruments = await self._asked(self._listed())
+        self._deliver(sink, tuple(replace(instrument, trading=False) for instrument in instruments))
+        return self._rest.unlisted
+
     async def prepare(self, sink: Sink) -> None:
         """Set isolated margin and the leverage, and deliver Instruments with the account's fees.
 
         A symbol that the venue will not set so is delivered as not trading. Raises AccountRefused when a person has to
         change something (hedge mode, a key that is not accepted), UplinkError when the venue could not be asked.
         """
+        self._deliver(sink, await self._asked(self._prepared()))
+
+    async def _asked(self, work: Awaitable[tuple[Instrument, ...]]) -> tuple[Instrument, ...]:
         try:
-            await self._rest.sync_clock()
-            instruments = await self._prepare()
+            return await work
         except RestError as error:
             refused = AccountRefused if error.code in KEY_REFUSED else UplinkError
             raise refused(f"the venue is not ready: {error}") from None
+
+    def _deliver(self, sink: Sink, instruments: tuple[Instrument, ...]) -> None:
         sink(Instruments(at_ns=self._clock.utc_ns(), mono_ns=self._clock.mono_ns(), instruments=instruments))
 
-    async def _prepare(self) -> tuple[Instrument, ...]:
-        call = self._rest.call
-        mode, configs, fees, instruments = await _all(
-            call(rest.POSITION_MODE, urgency=Urgency.QUERY),
-            call(rest.SYMBOL_CONFIG, urgency=Urgency.QUERY),
-            call(rest.COMMISSION, {"symbol": self._settings.symbols[0]}, Urgency.QUERY),
-            self._rest.instruments(),
+    async def _listed(self) -> tuple[Instrument, ...]:
+        await self._rest.sync_clock()
+        mode, instruments = await _all(
+            self._rest.call(rest.POSITION_MODE, urgency=Urgency.QUERY), self._rest.instruments()
         )
         if mode.dual_side_position:
             raise AccountRefused("the account is in hedge mode; set its position mode to one-way")
+        found: tuple[Instrument, ...] = instruments
+        return found
+
+    async def _prepared(self) -> tuple[Instrument, ...]:
+        call = self._rest.call
+        instruments = await self._listed()
+        configs, fees = await _all(
+            call(rest.SYMBOL_CONFIG, urgency=Urgency.QUERY),
+            call(rest.COMMISSION, {"symbol": instruments[0].symbol}, Urgency.QUERY),
+        )
         known = {config.symbol: config for config in configs}
         slots = asyncio.Semaphore(AT_ONCE)
 
@@ -227,7 +247,9 @@ class BinanceBroker:
         held = [replies.position_report(row, self._settings.leverage) for row in risks]
         positions = tuple(report for report in held if report.qty)
         ours = {report.symbol for report in orders if report.client_id.startswith(PREFIX)}
-        symbols = [s for s in self._settings.symbols if s in ours or any(p.symbol == s for p in positions)]
+        in_position = {report.symbol for report in positions}
+        # positions first: where the places do not reach, it is resting orders that wait for their own news
+        symbols = sorted((s for s in self._rest.symbols if s in ours | in_position), key=lambda s: s not in in_position)
         fills = await _all(*(self._recent_fills(symbol) for symbol in symbols[:FILLS_OF]))
         usdt = next((row for row in balances if row.asset == QUOTE), None)
         return VenueSnapshot(

@@ -30,7 +30,7 @@ class BinanceFeed:
         self._market: MarketFeed | None = None
 
     async def run(self, sink: Sink) -> None:
-        """Deliver until cancelled. Raises UplinkError when the venue does not list a symbol."""
+        """Deliver until cancelled. Raises UplinkError when the venue lists no symbol of ours."""
         instruments = await self._instruments()
         self._market = MarketFeed(self._rest, sink, self._rng)
         async with asyncio.TaskGroup() as tasks:

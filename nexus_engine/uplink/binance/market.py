@@ -24,8 +24,8 @@ from nexus_engine.uplink.stream import Backoff, Stream
 
 FEED: Final = "market"
 STALE_S: Final = 3.0
-SWAN: Final = ("BTCUSDT", "1m")
-"""Its past is wanted whatever the strategies look at: the windows of the black swan guard begin in it."""
+SWAN_INTERVAL: Final = "1m"
+"""The windows of the black swan guard begin in this past, whatever the strategies look at."""
 READERS: Final = 4
 MOST_BARS: Final = 1_500
 HELD: Final = 100
@@ -44,10 +44,11 @@ class MarketFeed:
         self._sink = sink
         self._status = Status(Venue.BINANCE, FEED, self._clock, sink)
         self._rng = rng
-        self._symbols = frozenset(self._settings.symbols)
-        series = [(symbol, interval) for symbol in self._settings.symbols for interval in self._settings.intervals]
-        if SWAN[0] in self._symbols and SWAN not in series:
-            series.append(SWAN)
+        self._symbols = frozenset(rest.symbols)
+        series = [(symbol, interval) for symbol in rest.symbols for interval in self._settings.intervals]
+        swan = (self._settings.swan_symbol, SWAN_INTERVAL)
+        if swan[0] in self._symbols and swan not in series:
+            series.append(swan)
         self._series: tuple[Series, ...] = tuple(series)
         self._held: dict[Series, deque[Bar]] = {}
         """Closed candles of the series whose past is still awaited."""
@@ -80,7 +81,7 @@ class MarketFeed:
 
     async def _url(self) -> str:
         kinds = ("aggTrade", "markPrice@1s", *(f"kline_{interval}" for interval in self._settings.intervals))
-        names = "/".join(f"{symbol.lower()}@{kind}" for symbol in self._settings.symbols for kind in kinds)
+        names = "/".join(f"{symbol.lower()}@{kind}" for symbol in self._rest.symbols for kind in kinds)
         return f"{self._settings.ws_url.rstrip('/')}/market/stream?streams={names}"
 
     def _frame(self, data: bytes, at_ns: int, mono_ns: int) -> None:

@@ -19,7 +19,7 @@ from nexus_engine.uplink.binance import replies
 from nexus_engine.uplink.binance.ids import OrderIds
 from nexus_engine.uplink.binance.limits import Budget, Urgency
 from nexus_engine.uplink.binance.outcomes import CLOCK, RATE_LIMIT, RestError, classify
-from nexus_engine.uplink.binance.settings import BinanceSettings, UplinkError
+from nexus_engine.uplink.binance.settings import AccountRefused, BinanceSettings, UplinkError
 
 DEADLINE_S: Final = 5.0
 RECV_WINDOW_MS: Final = 5_000
@@ -88,6 +88,9 @@ class BinanceRest:
 
     def __init__(self, settings: BinanceSettings, clock: Clock) -> None:
         self.settings = settings
+        self.symbols = settings.symbols
+        """Those of the settings that the venue lists, once `instruments` has been answered."""
+        self.unlisted: tuple[str, ...] = ()
         self.clock = clock
         self.budget = Budget(clock)
         self.order_ids = OrderIds()
@@ -169,7 +172,10 @@ class BinanceRest:
             client.timestamp_offset = self.budget.offset_ns // _MS
 
     async def instruments(self) -> tuple[Instrument, ...]:
-        """The grids of the settings' symbols, asked for once. Raises RestError; UplinkError for a symbol unknown."""
+        """The grids of the settings' symbols, asked for once; without those that the venue does not list.
+
+        Raises RestError; AccountRefused when it lists none, UplinkError when its rules cannot be read.
+        """
         async with self._instruments_lock:
             if self._instruments is None:
                 self._instruments = self._pick(await self.call(EXCHANGE_INFO, urgency=Urgency.QUERY))
@@ -180,11 +186,12 @@ class BinanceRest:
             if (limit.rate_limit_type, limit.interval, limit.interval_num) == ("REQUEST_WEIGHT", "MINUTE", 1):
                 self.budget.limit = limit.limit
         rows = {row.symbol: row for row in info.symbols}
-        missing = [symbol for symbol in self.settings.symbols if symbol not in rows]
-        if missing:
-            raise UplinkError(f"the venue does not list {', '.join(missing)}")
+        self.symbols = tuple(symbol for symbol in self.settings.symbols if symbol in rows)
+        self.unlisted = tuple(symbol for symbol in self.settings.symbols if symbol not in rows)
+        if not self.symbols:
+            raise AccountRefused(f"the venue does not list {', '.join(self.unlisted)}")
         try:
-            return tuple(replies.instrument(rows[symbol]) for symbol in self.settings.symbols)
+            return tuple(replies.instrument(rows[symbol]) for symbol in self.symbols)
         except ValueError as error:
             raise UplinkError(f"the venue's trading rules cannot be read: {error}") from error
 

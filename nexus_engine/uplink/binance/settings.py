@@ -24,3 +24,5 @@ class BinanceSettings(msgspec.Struct, frozen=True, kw_only=True):
     intervals: tuple[str, ...]
     warmup_bars: int
     leverage: int
+    swan_symbol: str = ""
+    """Its last minutes are wanted whatever the strategies look at; empty: nobody's."""

@@ -147,3 +147,16 @@ async def test_a_candle_of_a_symbol_that_was_not_asked_for_is_skipped(venue: Scr
     await venue.say(trade(5).replace("BTCUSDT", "EVILUSDT"), trade(6))
     await ear.until(lambda: bool(ear.of(Trade)))
     assert {event.symbol for event in ear.of(Trade)} == {"BTCUSDT"}
+
+
+async def test_the_swans_last_minutes_are_read_whoever_it_is_and_whatever_strategies_look_at(venue: Scripted) -> None:
+    venue.answers[KLINES] = Answer(rows(1))
+    async with rest_of(venue, symbols=("BTCUSDT", "SOLUSDT"), intervals=("5m",), swan_symbol="SOLUSDT") as rest:
+        task = asyncio.create_task(MarketFeed(rest, Ear(), random.Random(1)).run())
+        await venue.until(lambda: bool(venue.sockets))
+        await venue.say(trade(3 * MINUTE))
+        await venue.until(lambda: venue.count(KLINES) == 3)
+        task.cancel()
+        await asyncio.wait((task,))
+    read = {(params["symbol"], params["interval"]) for name, params in venue.asked if name == KLINES}
+    assert read == {("BTCUSDT", "5m"), ("SOLUSDT", "5m"), ("SOLUSDT", "1m")}
