@@ -83,5 +83,5 @@ class FlattenPage(Dialog[Flatten]):
         self.redraw()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        typed = event.value.strip() == "flat"
+        typed = event.value.strip().lower() == "flat"
         self.dismiss(Flatten(word="flat", longs_only=self._longs) if typed else None)

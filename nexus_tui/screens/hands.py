@@ -310,6 +310,8 @@ class Hands(Eyes):
             Choice("flatten", "f", "flatten and quit: close everything of ours first"),
             Choice("quit", "r", "quit with stops resting at the venue"),
         ]
+        if self.nexus.read_only:
+            choices = [each for each in choices if each.name != "flatten"]
 
         def done(how: str | None) -> None:
             if how == "flatten":
