@@ -10,7 +10,7 @@ MINUTES ?= 60
 .PHONY: run setup test check lint lock bench monkey clean
 
 run:
-	@./nexus $(ARGS)
+	@./nexus $(or $(ARGS),--demo)
 
 setup:
 	@./nexus --setup dev

@@ -123,6 +123,8 @@ def _comfort(directive: "Directive | None", file: object) -> "Comfort | None":
         return Comfort(theme=ui.theme, bell=ui.bell, confirm_pct=ui.confirm_pct, keys=remap(directive.keys))
     except KeyProblem as problem:
         raise ConfigError(f"{file}: [keys] {problem}") from problem
+
+
 def _dumb() -> bool:
     """A terminal that says that it has no cursor: it would show nothing and answer nothing."""
     return os.environ.get("TERM") == "dumb"
@@ -293,9 +295,7 @@ def _ignored(given: "argparse.Namespace", options: "Options") -> str:
     return f"{words} ignored: {_name(options)} runs already" if words else ""
 
 
-def _show_running(
-    options: "Options", comfort: "Comfort | None", patience_s: float = 0.0, note: str = ""
-) -> int:
+def _show_running(options: "Options", comfort: "Comfort | None", patience_s: float = 0.0, note: str = "") -> int:
     import time
 
     from nexus_engine.model.paths import account_path, state_root
