@@ -1,13 +1,14 @@
 # make run            the cockpit on the offline demo market (sets itself up the first time)
 # make test           every test of the suite, from a clean clone to the last line
 # make check          the suite plus lint, types and import contracts
+# make trader         a scripted person at the keys, on every size and in tmux; a minute of the monkey
 # make monkey         random keys on the demo for MINUTES=60, from SEED if given
 VENV ?= .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 MINUTES ?= 60
 
-.PHONY: run setup test check lint lock bench monkey clean
+.PHONY: run setup test check lint lock bench monkey trader clean
 
 run:
 	@./nexus $(or $(ARGS),--demo)
@@ -39,6 +40,9 @@ bench: setup
 
 monkey: setup
 	PYTHONPATH=. $(PY) tests/terminal/monkey.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+trader: setup
+	$(PY) -m pytest -m long tests/terminal
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info

@@ -1,9 +1,11 @@
 """The cockpit's driver in a real pty: a link that stalls, a terminal that is mute, one that goes away."""
 
+import contextlib
 import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -225,6 +227,10 @@ def test_a_paste_without_brackets_into_a_typed_dialog_leaves_it_once(start: Star
     terminal.press("\x1b")
     assert terminal.process.poll() is None
     terminal.wait_for(is_now)
-    terminal.press("\x1a")
-    assert terminal.process.wait(5) == 0
+    for _ in range(10):  # right after such a burst a key is dropped, which is said
+        terminal.press("\x1a")
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            terminal.process.wait(1)
+            break
+    assert terminal.process.wait(1) == 0
     assert json.loads(report.read_text())["result"] == "detach"

@@ -138,7 +138,7 @@ def test_an_engine_that_is_killed_leaves_a_terminal_in_order(cockpit: Cockpit) -
 
 
 def test_a_shell_gets_its_prompt_back_after_a_detach(cockpit: Cockpit) -> None:
-    command = f"{sys.executable} -m nexus_tui --state {cockpit.state}; echo left with $?"
+    command = f"{sys.executable} -m nexus_tui --demo --state {cockpit.state}; echo left with $?"
     terminal = Terminal(["bash", "--norc", "-i"], columns=100, lines=30, env={"PYTHONPATH": str(ROOT), "PS1": "% "})
     terminal.wait_for("%")
     terminal.press(command + "\r")

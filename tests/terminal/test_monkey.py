@@ -20,6 +20,7 @@ SENT = OrderIntended(at_ns=6, order=ENTRY)
 
 
 @pytest.mark.terminal
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_a_minute_of_random_keys_breaks_nothing_and_sends_nothing_by_itself(tmp_path: Path) -> None:
     monkey = run(tmp_path, SEED, SECONDS)

@@ -16,7 +16,7 @@ import pytest
 from demo_house import _ENV, House, wait_until
 from tmux_terminal import Tmux
 
-pytestmark = pytest.mark.terminal
+pytestmark = [pytest.mark.terminal, pytest.mark.long]
 WORDS = ("--scenario", "range", "--seed", "7", "--speed", "20")
 PROPOSAL_S = 60.0
 _TRIES = 5
