@@ -6,9 +6,11 @@ or by an SSH buffer, but by the terminal. A terminal that never answers is belie
 """
 
 import asyncio
+import contextlib
 import contextvars
 import os
 import selectors
+import signal
 import termios
 import threading
 from codecs import getincrementaldecoder
@@ -123,7 +125,10 @@ class CockpitDriver(LinuxDriver):
         self._answer_seen = threading.Event()
         self._first_question: float | None = None
         self._last_ns = 0
+        self._raw: list[Any] | None = None
         self.dead = False
+        signal.signal(signal.SIGTSTP, lambda *_: self._tell(self._detach))
+        signal.signal(signal.SIGCONT, lambda *_: self._tell(self._come_back))
 
     @property
     def _drain(self) -> Drain:
@@ -181,6 +186,21 @@ class CockpitDriver(LinuxDriver):
     def _taken(self, frame: int) -> None:
         cast("NexusApp", self._app).frame_taken(frame)
 
+    def _detach(self) -> None:
+        """To be suspended would stop the engine beside the screen, so only the screen goes."""
+        if not self.dead:
+            cast("NexusApp", self._app).action_detach()
+
+    def _come_back(self) -> None:
+        """The process stood still (SIGSTOP) and goes on: the terminal may have been somebody else's meanwhile."""
+        if self._out is None or self.dead:
+            return
+        if self._raw is not None:
+            with contextlib.suppress(termios.error):
+                termios.tcsetattr(self.fileno, termios.TCSANOW, self._raw)
+        self.write("\x1b[?1049h\x1b[?25l")
+        cast("NexusApp", self._app).paint_owed(whole=True)
+
     def _die(self) -> None:
         if not self.dead:
             self.dead = True
@@ -192,6 +212,8 @@ class CockpitDriver(LinuxDriver):
         self._out = Writer(self.fileno_out, lambda: self._tell(self._die), lambda: self._tell(self._written))
         self.write(_KEEP_TITLE)
         super().start_application_mode()  # type: ignore[no-untyped-call]
+        with contextlib.suppress(termios.error):
+            self._raw = termios.tcgetattr(self.fileno)
 
     @property
     def fileno_out(self) -> int:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nexus_tui.app import NexusApp
 
 _PR_SET_PDEATHSIG: Final = 1
+_SCREEN_SIGNALS: Final = (signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH)
 _RESTORE: Final = (
     b"\x1b[?1049l\x1b[?25h\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1006l\x1b[?1004l\x1b[?2004l\x1b[<u"
     b"\x1b[23;0t\x1b[0m\r\n"
@@ -72,6 +73,11 @@ class Signals:
     def watch(self, app: "NexusApp | None") -> None:
         """A cockpit is open and hears of signals first, also of one that came while it opened; None: it has closed."""
         self._app = app
+        if app is None:
+            # Textual leaves its handlers behind: they would bring the screen back on a loop that has ended, and the
+            # error would end the process, with an engine in it that goes on alone.
+            for number in _SCREEN_SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
         if app is not None and self._wanted:
             app.hangup() if self._wanted == "hangup" else app.terminate()
 

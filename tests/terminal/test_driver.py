@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -69,6 +70,21 @@ def test_a_stalled_terminal_never_stops_the_loop_and_is_repainted_whole(start: S
     seen = json.loads(report.read_text())
     assert seen["result"] == "quit"
     assert seen["lag_ms"] < 500
+
+
+def test_a_process_that_stood_still_takes_its_terminal_back(start: Start) -> None:
+    terminal = start()
+    terminal.wait_for("READY")
+    os.kill(terminal.process.pid, signal.SIGSTOP)
+    # what a shell does with the terminal of a job that has stopped
+    cooked = termios.tcgetattr(terminal.master)
+    cooked[3] |= termios.ECHO | termios.ICANON | termios.ISIG
+    termios.tcsetattr(terminal.master, termios.TCSANOW, cooked)
+    with terminal.drawing():
+        terminal.screen.reset()
+    os.kill(terminal.process.pid, signal.SIGCONT)
+    terminal.wait_for(lambda text: "P41 SELL" in text and is_now(text) and "spread" in text)
+    assert not termios.tcgetattr(terminal.master)[3] & (termios.ECHO | termios.ICANON | termios.ISIG)
 
 
 def test_keys_pressed_in_a_stall_are_dropped_and_halt_is_not(start: Start, report: Path) -> None:

@@ -1,5 +1,6 @@
 """How a cockpit leaves its terminal, in a real pty: the engine goes on unless it is told to end."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -90,6 +91,29 @@ def test_ctrl_z_gives_the_terminal_back_and_attach_shows_the_same_engine(cockpit
     assert plain.process.wait(10) == 0
     wait_until(lambda: not alive(pid))
     plain.close()
+
+
+def test_a_detached_engine_outlives_being_stopped_and_continued(cockpit: Cockpit) -> None:
+    terminal = cockpit.open()
+    pid = cockpit.status()["pid"]
+    terminal.press("\x1a")
+    assert terminal.process.wait(10) == 0
+    terminal.close()
+    for number in (signal.SIGSTOP, signal.SIGCONT, signal.SIGTSTP, signal.SIGCONT, signal.SIGWINCH):
+        os.kill(pid, number)
+    again = cockpit.open("attach")  # a process that ends on a signal is gone long before a cockpit has opened
+    assert alive(pid)
+    assert cockpit.status()["pid"] == pid
+    again.close()
+
+
+def test_a_suspend_from_outside_detaches_and_stops_no_engine(cockpit: Cockpit) -> None:
+    terminal = cockpit.open()
+    pid = cockpit.status()["pid"]
+    os.kill(pid, signal.SIGTSTP)
+    assert terminal.process.wait(10) == 0
+    assert cockpit.status()["pid"] == pid
+    terminal.close()
 
 
 def test_a_terminal_that_is_gone_leaves_the_engine_headless(cockpit: Cockpit) -> None:
@@ -216,6 +240,8 @@ def test_a_plain_start_on_a_running_account_says_what_it_ignores_and_a_lost_engi
         again.wait_for(lambda text: "ENGINE SILENT 9" in text or "ENGINE SILENT 8" in text)
         os.kill(pid, signal.SIGCONT)
         again.wait_for(lambda text: "HALT by" in text and "SILENT" not in text)
+        assert cockpit.status()["pid"] == pid
     finally:
-        os.kill(pid, signal.SIGCONT)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
         again.close()
