@@ -100,7 +100,10 @@ class Eyes(Paced[None]):
 
     def _unpainted(self, pane: Pane) -> bool:
         """Some of `pane` has not been sent: a slow link gets a frame in parts."""
-        here = [*pane._repaint_regions, *(each for each in self._compositor._dirty_regions if each.overlaps(pane.region))]
+        here = [
+            *pane._repaint_regions,
+            *(each for each in self._compositor._dirty_regions if each.overlaps(pane.region)),
+        ]
         return bool(here) or self.nexus.canvas.awaits(pane.region)
 
     def on_screen_resume(self) -> None:

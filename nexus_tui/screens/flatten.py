@@ -22,7 +22,7 @@ _SCOPES = ("flatten ours", "exit longs", "include foreign")
 
 
 class FlattenPage(Dialog[Flatten]):
-    """All of ours, the longs alone, or what is foreign too; each order with its slippage as far as its book is shown."""
+    """All of ours, the longs alone, or what is foreign too; each order with its slippage where its book is shown."""
 
     AUTO_FOCUS: ClassVar[str | None] = "Word"
     BINDINGS: ClassVar[list[BindingType]] = [

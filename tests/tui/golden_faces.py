@@ -31,9 +31,7 @@ def cells(driven: Driven, area: Region) -> Cells:
     for strip in screen._compositor.render_strips()[area.y : area.bottom]:
         for each in app._filters:
             strip = strip.apply_filter(each, screen.background_colors[1])
-        row = [
-            (char, look(segment.style)) for segment in strip if not segment.control for char in segment.text
-        ]
+        row = [(char, look(segment.style)) for segment in strip if not segment.control for char in segment.text]
         rows.append(row[area.x : area.right])
     return rows
 
@@ -45,7 +43,7 @@ def described(faces: Sequence[Cells]) -> str:
     for rows in zip(*faces, strict=True):
         line = ""
         for same in zip(*rows, strict=True):
-            assert len({char for char, _ in same}) == 1, "the faces show different words"
+            assert len({char for char, _ in same}) == 1, f"the faces show different words: {rows}"
             looks = tuple(each for _, each in same)
             line += names.setdefault(looks, chr(ord("a") + len(names)))
         drawn.append(line)

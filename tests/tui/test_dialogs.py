@@ -17,7 +17,9 @@ from nexus_engine.model.words import Latch
 from nexus_tui.themes import BY_NAME
 
 FOREIGN = view(foreign=(("XRPUSDT", Decimal(50)),))
-DIFFERS = view(foreign=(("XRPUSDT", Decimal(50)),), differences=(XRP, replace(XRP, symbol="BNBUSDT", venue=Decimal(-2))))
+DIFFERS = view(
+    foreign=(("XRPUSDT", Decimal(50)),), differences=(XRP, replace(XRP, symbol="BNBUSDT", venue=Decimal(-2)))
+)
 ONE = view(positions=POSITIONS[:1])
 LARGE = view(proposals=(replace(card(), proposal=replace(card().proposal, worst_pct=2.0)),))
 PAUSED = view(account=account(latches=(LatchView(latch=Latch.PAUSE, by="you", reason="", since_ns=NOW),)))
@@ -41,7 +43,6 @@ DIALOGS: dict[str, tuple[View, Sequence[str]]] = {
     "confirm": (LARGE, ("a",)),
     "why": (view(why=explained()), ("enter",)),
     "keys": (view(), ("question_mark",)),
-    "palette": (view(), ("colon",)),
     "find": (view(), ("slash", "s")),
     "reconcile": (DIFFERS, ()),
     "adopt": (DIFFERS, ("a", "2")),
@@ -51,7 +52,9 @@ DIALOGS: dict[str, tuple[View, Sequence[str]]] = {
 }
 
 
-async def faces(picture: View, keys: Sequence[str], size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> list[Cells]:
+async def faces(
+    picture: View, keys: Sequence[str], size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> list[Cells]:
     found = []
     for no_colour in (False, True):
         if no_colour:
