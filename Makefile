@@ -1,7 +1,7 @@
 # make run            the cockpit on the offline demo market (sets itself up the first time)
 # make test           every test of the suite, from a clean clone to the last line
 # make check          the suite plus lint, types and import contracts
-# make trader         a scripted person at the keys, on every size and in tmux; a minute of the monkey
+# make trader         a scripted person at the keys, on every size and in tmux
 # make monkey         random keys on the demo for MINUTES=60, from SEED if given
 VENV ?= .venv
 PY := $(VENV)/bin/python
