@@ -181,19 +181,19 @@ def test_the_terminal_keeps_its_mouse_and_gets_its_cursor_back(start: Start) -> 
     assert not terminal.screen.cursor.hidden
 
 
-def test_a_key_is_on_the_screen_within_a_quarter_second_at_64_kilobytes(start: Start) -> None:
+def test_what_a_slow_link_carries_before_a_keys_answer_is_a_quarter_second_of_64_kilobytes(start: Start) -> None:
     terminal = start(columns=120, lines=40, bytes_per_s=64_000)
     terminal.wait_for("READY", 20)
-    waits = []
+    carried = []
     for key, what in (("?", "Keys, esc closes"), ("m", "down at once"), ("q", "Leave Nexus")) * 2:
-        began = time.monotonic()
+        before = terminal.received
         terminal.press(key)
-        terminal.wait_for(what, 5)
-        waits.append(time.monotonic() - began)
+        terminal.wait_for(what, 10)
+        carried.append(terminal.received - before)
         terminal.press("\x1b")
         terminal.wait_for(lambda text, what=what: what not in text, 5)
         time.sleep(0.3)
-    assert sorted(waits)[len(waits) // 2] < 0.25, waits
+    assert sorted(carried)[len(carried) // 2] < 16_000, carried  # frames that were queued before it would come first
 
 
 def test_a_book_that_moves_everywhere_stays_within_the_byte_budget(start: Start) -> None:
