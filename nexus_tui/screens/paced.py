@@ -36,12 +36,12 @@ class Paced(Screen[ScreenResultType]):
         self._compositor.update_widgets(self._dirty_widgets)
         self._dirty_widgets.clear()
         if self is not app.screen:
-            if self in app._background_screens:
-                dirty.discard(self.size.region)
-                canvas.add(dirty)
-                dirty.clear()
-                app.owe()
-                app.call_later(app.paint_owed)
+            dirty.discard(self.size.region)
+            if dirty and self in app._background_screens:
+                # the screen on top paints what is behind it, and keeps a picture of it that is old now
+                self._set_dirty(*dirty)
+                app.screen.refresh(*dirty)
+            dirty.clear()
             return
         if self._compositor.size != app.size:  # not laid out yet, or not anew
             app.owe()
