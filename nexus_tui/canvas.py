@@ -35,6 +35,8 @@ class Canvas:
         if self._whole or whole.size != self._size:
             self._whole, self._size = False, whole.size
             self._waiting = {Region(0, y, whole.width, 1): None for y in range(whole.height)}
+        # A dialog that has not been laid out anew stands where the terminal used to be larger.
+        self._waiting = {here: None for each in self._waiting if (here := each.intersection(whole))}
 
     def awaits(self, region: Region) -> bool:
         """Some of `region` has not been painted."""

@@ -1,5 +1,7 @@
 """What is painted, when, and how much of it: a dialog costs its own box, a slow link gets a frame in parts."""
 
+from hypothesis import given
+from hypothesis import strategies as st
 from textual._compositor import ChopsUpdate
 from textual.geometry import Region
 from tui_driving import cockpit
@@ -17,6 +19,23 @@ def painted() -> Canvas:
     canvas.stand(WHOLE, {})
     canvas.share(EVERYTHING, (), ())
     return canvas
+
+
+BOXES = st.builds(Region, st.integers(0, 60), st.integers(0, 30), st.integers(1, 60), st.integers(1, 30))
+STANDS = st.tuples(
+    st.builds(Region, st.just(0), st.just(0), st.integers(1, 80), st.integers(1, 40)),
+    st.dictionaries(st.integers(1, 3), st.sets(BOXES, max_size=3), max_size=3),
+)
+
+
+@given(st.lists(STANDS, min_size=1, max_size=6), st.integers(1, 2_000))
+def test_nothing_is_painted_beyond_the_terminal_whatever_the_dialogs_still_believe(
+    stands: list[tuple[Region, dict[int, set[Region]]]], cells: int
+) -> None:
+    canvas = Canvas()
+    for whole, boxes in stands:
+        canvas.stand(whole, boxes)
+        assert all(whole.contains_region(each) for each in canvas.share(cells, (), ()))
 
 
 def test_a_dialog_that_comes_or_goes_costs_its_box() -> None:
