@@ -127,7 +127,7 @@ async def test_a_stop_stuck_in_triggering_is_a_missing_stop_and_the_position_goe
     world.tape.move(SOL, 148.0)
     await world.until(lambda: world.stops()[0].status == "TRIGGERING", 2.0)
     assert await world.until(lambda: not world.held(), 10.0) <= 6.0
-    assert world.said("SL is not to be relied on")
+    assert world.said("stop is not to be relied on")
     assert len(world.sent(leg=Leg.EXIT)) == 1
 
 
