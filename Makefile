@@ -2,13 +2,14 @@
 # make test           every test of the suite, from a clean clone to the last line
 # make check          the suite plus lint, types and import contracts
 # make trader         a scripted person at the keys, on every size and in tmux; a minute of the monkey
+# make faults         every fault of the venue against the running engine, and the long outages
 # make monkey         random keys on the demo for MINUTES=60, from SEED if given
 VENV ?= .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 MINUTES ?= 60
 
-.PHONY: run setup test check lint lock bench monkey trader clean
+.PHONY: run setup test check lint lock bench faults monkey trader clean
 
 run:
 	@./nexus $(or $(ARGS),--demo)
@@ -37,6 +38,10 @@ lock: setup
 
 bench: setup
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+
+faults: setup
+	PYTHONPATH=.:tests $(PY) tests/drills.py $(ARGS)
+	$(PY) -m pytest -m long tests/uplink
 
 monkey: setup
 	PYTHONPATH=. $(PY) tests/terminal/monkey.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))

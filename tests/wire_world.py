@@ -15,12 +15,13 @@ from world import World, _Keeper
 
 from nexus_engine.carrier import Carrier
 from nexus_engine.core.engine import Engine
-from nexus_engine.model.events import AnyEvent, FeedStatus, OrderUpdate, Started, TimerFired
+from nexus_engine.model.events import AnyEvent, BookInvalid, FeedStatus, OrderUpdate, Started, TimerFired
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.words import AccountKind, Venue
 from nexus_engine.servos.reconcile import TIMER as RECONCILE_TIMER
 from nexus_engine.sim.faults import Fault, Faults
+from nexus_engine.sim.hub import ABNORMAL
 from nexus_engine.sim.server import Server
 from nexus_engine.uplink.binance.broker import BinanceBroker
 from nexus_engine.uplink.binance.feed import BinanceFeed
@@ -67,7 +68,10 @@ class WireWorld(World):
         loop = asyncio.get_running_loop()
         self._time = WarpTime(loop, int(ahead_s * 1e9))
         self.faults = Faults(faults, loop.time)
-        self.said_by_feed: list[tuple[float, FeedStatus]] = []
+        self.said_by_feed: list[str] = []
+        self.requests: list[tuple[float, str]] = []
+        """What the venue was asked, "GET order", and when."""
+        self.port = 0
         self.heard: list[AnyEvent] = []
         self.watch: Callable[[AnyEvent], None] = lambda event: None
         self._server_tasks: list[asyncio.Task[None]] = []
@@ -84,12 +88,29 @@ class WireWorld(World):
             store=lambda: None,
             faults=self.faults,
         )
+        asked = self.faults.request
+        self.faults.request = lambda method, path, fields: self._log(method, path) or asked(method, path, fields)  # type: ignore[method-assign]
+        await self.serve()
+        return self
+
+    def _log(self, method: str, path: str) -> None:
+        self.requests.append((self.s, f"{method} {path.rpartition('/')[2]}"))
+
+    async def serve(self) -> None:
+        """Listen, on the same port each time."""
         self._runner = web.AppRunner(self.server.app(), access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
         self.port = self._runner.addresses[0][1]
         self._server_tasks = [asyncio.create_task(self.server.run_clock())]
-        return self
+
+    async def go_down(self) -> None:
+        """As a venue that lost its power: everything is cut, and its market stands still."""
+        for task in self._server_tasks:
+            task.cancel()
+        await asyncio.gather(*self._server_tasks, return_exceptions=True)
+        self.server.hub.close_all(ABNORMAL)
+        await self._runner.cleanup()
 
     async def __aexit__(self, *_: object) -> None:
         if not self.wire.dead:
@@ -187,7 +208,10 @@ class WireWorld(World):
         if wire.dead:
             return
         if isinstance(event, FeedStatus):
-            self.said_by_feed.append((self.s, event))
+            state = "up" if event.up else f"down: {event.reason}"
+            self.said_by_feed.append(f"{self.s:7.2f} {event.feed} {state}")
+        elif isinstance(event, BookInvalid):
+            self.said_by_feed.append(f"{self.s:7.2f} {event.symbol} book lost: {event.reason}")
         elif isinstance(event, OrderUpdate):
             self.heard.append(event)
         self.watch(event)

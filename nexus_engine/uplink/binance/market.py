@@ -25,7 +25,8 @@ from nexus_engine.uplink.status import Status
 from nexus_engine.uplink.stream import Backoff, Stream
 
 FEED: Final = "market"
-STALE_S: Final = 3.0
+STALE_S: Final = 2.7
+"""Noticed within three seconds: a stream is looked at every tenth of this."""
 SWAN_INTERVAL: Final = "1m"
 """The windows of the black swan guard begin in this past, whatever the strategies look at."""
 READERS: Final = 4

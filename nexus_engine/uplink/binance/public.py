@@ -21,7 +21,8 @@ from nexus_engine.uplink.status import Status
 from nexus_engine.uplink.stream import Backoff, Stream
 
 FEED: Final = "public"
-STALE_S: Final = 3.0
+STALE_S: Final = 2.7
+"""Noticed within three seconds: a stream is looked at every tenth of this."""
 LEVELS: Final = 1_000
 SPACING_S: Final = 0.05
 AGAIN_S: Final = 1.0

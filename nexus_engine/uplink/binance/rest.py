@@ -18,7 +18,7 @@ from nexus_engine.model.words import Outcome
 from nexus_engine.uplink.binance import replies
 from nexus_engine.uplink.binance.ids import OrderIds
 from nexus_engine.uplink.binance.limits import Budget, Urgency
-from nexus_engine.uplink.binance.outcomes import CLOCK, RATE_LIMIT, RestError, classify
+from nexus_engine.uplink.binance.outcomes import CLOCK, KEY_REFUSED, RATE_LIMIT, RestError, classify
 from nexus_engine.uplink.binance.settings import AccountRefused, BinanceSettings, UplinkError
 from nexus_engine.uplink.counts import Counts
 
@@ -100,6 +100,8 @@ class BinanceRest:
         """What was delivered as tradable: with the account's fees, margin and leverage as we want them."""
         self.look_again = asyncio.Event()
         """An order was refused by rules that we did not know, or the account was set up anew: see `Upkeep`."""
+        self.key_refused = asyncio.Event()
+        """The key, its address or its permissions are not accepted any more."""
         self._client: Any = None
         self._sync_task: asyncio.Task[None] | None = None
         self._sync_now = asyncio.Event()
@@ -240,6 +242,8 @@ class BinanceRest:
             self.budget.silence(error.retry_after_s, banned=reply.status == 418)
         if error.code == CLOCK:
             self._sync_now.set()
+        if error.code in KEY_REFUSED:
+            self.key_refused.set()
 
     async def _follow_clock(self) -> None:
         while True:

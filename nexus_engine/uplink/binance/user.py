@@ -64,6 +64,7 @@ class UserFeed:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.stream.run(), name="binance user stream")
                 tasks.create_task(self._keep_key(), name="binance listen key")
+                tasks.create_task(self._heed_refusals(), name="binance key")
         finally:
             self._release_all()
             for timer in self._triggering.values():
@@ -90,6 +91,14 @@ class UserFeed:
                     self.stream.restart("the listen key is gone")
                 else:
                     wait_s = max(KEEP_RETRY_S, error.retry_after_s)
+
+    async def _heed_refusals(self) -> None:
+        """Without its key an account is blind, whatever its socket still says: begin anew, which the venue refuses."""
+        refused = self._rest.key_refused
+        while True:
+            await refused.wait()
+            refused.clear()
+            self.stream.restart("the venue refuses our key")
 
     # ---- messages ----------------------------------------------------------------------------------------------------
 
