@@ -6,7 +6,9 @@ ever sent twice. The server's clock is followed from its own futures time, once 
 
 import asyncio
 import importlib
+import re
 import warnings
+from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
 import aiohttp
@@ -14,6 +16,7 @@ import msgspec
 
 from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.ports import Clock
+from nexus_engine.model.secret import MASK
 from nexus_engine.model.words import Outcome
 from nexus_engine.uplink.binance import replies
 from nexus_engine.uplink.binance.ids import OrderIds
@@ -30,6 +33,7 @@ CLOSE_S: Final = 1.0
 DEFAULT_SILENCE_S: Final = {429: 10.0, 418: 120.0}
 """When the venue asks for silence and does not say for how long; its shortest ban is two minutes."""
 _TEXT: Final = 200
+_SIGNED: Final = re.compile(r"(signature|listenKey)[=:][^&\s,}]+")
 _MS: Final = 1_000_000
 
 T = TypeVar("T")
@@ -161,7 +165,7 @@ class BinanceRest:
         # raised here, outside of every handler: a traceback must not carry frames that hold a signature
         if isinstance(reply, RestError):
             raise reply
-        result = _read(reply, endpoint)
+        result = _read(reply, endpoint, self._without_secrets)
         if isinstance(result, RestError):
             self._heed(reply, result)
             raise result
@@ -209,6 +213,13 @@ class BinanceRest:
         if not self.symbols:
             raise AccountRefused(f"the venue does not list {', '.join(self.unlisted)}")
         return tuple(_grid(rows[symbol]) for symbol in self.symbols)
+
+    def _without_secrets(self, text: str) -> str:
+        """What a venue, or whatever stands before it, says: some repeat the request."""
+        for secret in (self.settings.api_key, self.settings.api_secret):
+            if secret:
+                text = text.replace(secret.reveal(), MASK)
+        return _SIGNED.sub(rf"\1={MASK}", text)
 
     async def _exchange(self, endpoint: Endpoint[T], params: dict[str, Any]) -> _Reply | RestError:
         client = self._client
@@ -274,8 +285,8 @@ def _grid(row: replies.SymbolRow) -> Instrument:
         raise UplinkError(f"the venue's trading rules cannot be read: {error}") from error
 
 
-def _read(reply: _Reply, endpoint: Endpoint[T]) -> T | RestError:
-    """The decoded reply, or the RestError that it is."""
+def _read(reply: _Reply, endpoint: Endpoint[T], clean: Callable[[str], str]) -> T | RestError:
+    """The decoded reply, or the RestError that it is, in words that `clean` has been over."""
     if 200 <= reply.status < 300:
         try:
             return msgspec.json.decode(reply.body, type=endpoint.reply, strict=False)
@@ -286,6 +297,6 @@ def _read(reply: _Reply, endpoint: Endpoint[T]) -> T | RestError:
         refusal = msgspec.json.decode(reply.body, type=replies.Refusal, strict=False)
     except msgspec.MsgspecError:
         refusal = replies.Refusal(msg=reply.body.decode("utf-8", "replace"))
-    text = " ".join(refusal.msg.split())[:_TEXT] or f"HTTP {reply.status}"
+    text = " ".join(clean(refusal.msg).split())[:_TEXT] or f"HTTP {reply.status}"
     outcome = classify(reply.status, refusal.code, text)
     return RestError(outcome, status=reply.status, code=refusal.code, text=text)
