@@ -109,6 +109,37 @@ async def by_hand(world: WireWorld) -> None:
     await world.run(8.0)
 
 
+async def liquidated(world: WireWorld) -> None:
+    """The venue closes what we hold, under a name of its own."""
+    await ready(world)
+    world.wish(target_pct=2.0)
+    await settled(world)
+    world.venue.account._close_out(SOL, world.clock.utc_ns() // 1_000_000, world.venue, backing=None)
+    await world.run(8.0)
+
+
+async def deleveraged(world: WireWorld) -> None:
+    """The venue closes a part of what we hold against somebody's bankruptcy."""
+    await ready(world)
+    world.wish(side=Side.SELL, target_pct=None)
+    await settled(world)
+    world.by_hand(SOL, Side.BUY, str(abs(world.held()) // 2), "adl_autoclose")
+    await world.run(8.0)
+    world.command(ClosePosition(symbol=SOL))
+    await world.run(8.0)
+
+
+async def funded(world: WireWorld) -> None:
+    """Funding is paid while we hold."""
+    await ready(world)
+    world.wish(target_pct=None)
+    await settled(world)
+    world.venue.account.fund(SOL, 0.01, world.clock.utc_ns() // 1_000_000, world.venue)
+    await world.run(3.0)
+    if world.ledger.wallet == world.venue.account.ledger.wallet:
+        world.notes.append(f"{world.s:7.2f} wallets agree")
+
+
 async def storm(world: WireWorld) -> None:
     """A signal a second."""
     await ready(world)
@@ -168,6 +199,8 @@ def exit_(kind: str, **more: Any) -> Fault:
 
 NOTHING = on("* /none", "delay")
 """What goes wrong is in the story."""
+SOCKETS = ("GET ws", "GET stream")
+EXITS = (*SOCKETS, "POST order", "POST algoOrder", "DELETE order", "DELETE algoOrder")
 NEVER, REFUSED = "never reached the venue", "entry refused"
 AT_MARKET = "closing at market"
 CONFIRMED = "confirmed"
@@ -216,6 +249,7 @@ DRILLS: tuple[Drill, ...] = (
     Drill("stop: -4045 each time", "F21", on(ALGO, "refuse", code=-4045, msg="Limit.", count=0), AT_MARKET, opened=True),
     Drill("stop: HTML 403 each time", "F21", on(ALGO, "html", count=0), AT_MARKET, opened=True),
     Drill("stop: 429 for 6 s", "F06 F21", on(ALGO, "too_many", retry_after_s=6), CONFIRMED, opened=True),
+    Drill("stop: 418 for 5 s", "F06 F21", on(ALGO, "banned", retry_after_s=5), AT_MARKET, naked_s=8.0, opened=True),
     Drill("stop: hangs each time", "F05 F21", on(ALGO, "hang_before", count=0), AT_MARKET, opened=True),
     Drill("stop: stuck in TRIGGERING", "F21 F23", on("algo", "stuck"), "not to be relied on", naked_s=4.0, opened=True),
     Drill("stop: REJECTED at its trigger", "F21", on("algo", "reject"), AT_MARKET, opened=True),
@@ -307,6 +341,9 @@ DRILLS: tuple[Drill, ...] = (
     # people
     Drill("leverage: changed outside", "F28", NOTHING, "leverage is 20x", leverage, opened=False),
     Drill("position: closed by hand, half and all", "F27", NOTHING, "closed by someone else", by_hand),
+    Drill("position: liquidated", "F26", NOTHING, "closed by someone else", liquidated),
+    Drill("position: auto-deleveraged", "F26", NOTHING, "closed by someone else", deleveraged),
+    Drill("position: funding is paid", "F31", NOTHING, "wallets agree", funded),
     Drill("restart: killed at the fill, stop refused once", "F18", on(ALGO, "unavailable", after=0), CONFIRMED, restart, naked_s=5.0),
     Drill("short: everything twice", "F07 F24", on("user", "duplicate", count=0), STOPPED, short),
     Drill("short: never anything", "F09 F24", on("user", "mute", count=0), STOPPED, short),
@@ -346,7 +383,7 @@ async def _run(drill: Drill) -> Outcome:
         if not calm(world):
             checker.found.append(f"not calm: {world.blocked or 'books, orders or positions differ'}")
         looks.cancel()
-        found = list(checker.end())
+        found = [*checker.end(), *spoke(world, drill.fault)]
         counts = world.wire.rest.counts
         seen = sorted([*world.notes, *world.said_by_feed])
         seen.append(f"{world.s:7.2f} skipped {counts.skipped}, unknown {counts.unknown}")
@@ -362,6 +399,21 @@ async def _run(drill: Drill) -> Outcome:
         if orders > 12:
             found.append(f"{orders} orders: a storm")
         return Outcome(drill, found, world.struck(), seen + ends, max(checker.naked_s, default=0.0), orders)
+
+
+def spoke(world: WireWorld, fault: Fault) -> list[str]:
+    """What was asked of a venue that wanted silence: after a 429 exits alone may be, after a 418 nothing."""
+    if fault.kind not in ("too_many", "banned"):
+        return []
+    path = fault.on.rpartition("/")[2]
+    began_s = next(at_s for at_s, name in world.requests if path in name or path == "*")
+    allowed = EXITS if fault.kind == "too_many" else SOCKETS
+    quiet = [
+        name
+        for at_s, name in world.requests
+        if began_s < at_s < began_s + fault.retry_after_s - 0.01 and name not in allowed
+    ]
+    return [f"asked while silence was wanted: {', '.join(quiet)}"] if quiet else []
 
 
 def calm(world: WireWorld) -> bool:
