@@ -183,6 +183,8 @@ class Drill(msgspec.Struct, frozen=True):
     opened: bool | None = None
     """Whether a position came about; None: it does not matter."""
     ahead_s: float = 0.0
+    also: tuple[Fault, ...] = ()
+    """What goes wrong beside it."""
 
 
 def on(place: str, kind: str, **more: Any) -> Fault:
@@ -197,6 +199,8 @@ def exit_(kind: str, **more: Any) -> Fault:
     return on(PLACE, kind, match=SELL, **more)
 
 
+UNTOLD = (on("user", "mute", count=0),)
+"""And the account's stream never says a word."""
 NOTHING = on("* /none", "delay")
 """What goes wrong is in the story."""
 SOCKETS = ("GET ws", "GET stream")
@@ -210,6 +214,9 @@ DRILLS: tuple[Drill, ...] = (
     # the entry
     Drill("entry: cut before it is executed", "F01", entry("drop_before"), NEVER, opened=False),
     Drill("entry: executed, the answer lost", "F02 F03", entry("drop_after"), CONFIRMED, opened=True),
+    Drill("entry: executed, answer lost, nobody tells", "F03 F09", entry("drop_after"), "unknown, asking", opened=True, also=UNTOLD),
+    Drill("entry: 503 unknown, executed, nobody tells", "F04 F09", entry("unknown_after"), "unknown, asking", opened=True, also=UNTOLD),
+    Drill("entry: 200 cut in half, nobody tells", "F04 F09", entry("truncate"), "unknown, asking", opened=True, also=UNTOLD),
     Drill("entry: 503 unknown, not executed", "F04", entry("unknown_before"), NEVER, opened=False),
     Drill("entry: 503 unknown, executed", "F04", entry("unknown_after"), CONFIRMED, opened=True),
     Drill("entry: 408 -1007, not executed", "F04", entry("timeout_before"), NEVER, opened=False),
@@ -237,6 +244,7 @@ DRILLS: tuple[Drill, ...] = (
     # the stop
     Drill("stop: cut before it is executed", "F01 F21", on(ALGO, "drop_before"), CONFIRMED, opened=True),
     Drill("stop: placed, the answer lost", "F02 F21", on(ALGO, "drop_after"), CONFIRMED, opened=True),
+    Drill("stop: placed, answer lost, nobody tells", "F02 F09", on(ALGO, "drop_after"), CONFIRMED, opened=True, also=UNTOLD),
     Drill("stop: 503 unknown, not executed", "F21", on(ALGO, "unknown_before"), CONFIRMED, opened=True),
     Drill("stop: 503 unknown, executed", "F21", on(ALGO, "unknown_after"), CONFIRMED, opened=True),
     Drill("stop: 503 Service Unavailable twice", "F21", on(ALGO, "unavailable", count=2), CONFIRMED, opened=True),
@@ -258,6 +266,7 @@ DRILLS: tuple[Drill, ...] = (
     # the exit
     Drill("exit: cut before it is executed", "F25", exit_("drop_before"), STOPPED, close, opened=True),
     Drill("exit: executed, the answer lost", "F25", exit_("drop_after"), STOPPED, close, opened=True),
+    Drill("exit: executed, answer lost, nobody tells", "F25 F09", exit_("drop_after"), STOPPED, close, opened=True, also=UNTOLD),
     Drill("exit: 503 unknown, executed", "F25", exit_("unknown_after"), STOPPED, close, opened=True),
     Drill("exit: 503 Service Unavailable 3 times", "F25", exit_("unavailable", count=3), STOPPED, close, opened=True),
     Drill("exit: hangs, executed", "F25 F05", exit_("hang_after"), STOPPED, close, opened=True),
@@ -271,6 +280,8 @@ DRILLS: tuple[Drill, ...] = (
     Drill("cancel of a target: refused 3 times", "F04", on("DELETE /fapi/v1/order", "unavailable", count=3), STOPPED, close),
     # questions
     Drill("questions: 503 for 5 s", "F65", on("GET /fapi/*", "unknown_before", at_s=2.0, for_s=5.0), STOPPED),
+    Drill("questions: 429 for 10 s", "F06", on("GET /fapi/v1/algoOrder", "too_many", retry_after_s=10), STOPPED),
+    Drill("questions: 418 for 10 s", "F06", on("GET /fapi/v1/algoOrder", "banned", retry_after_s=10), STOPPED, naked_s=12.0),
     Drill("questions: a stale reply", "F64", on(ORDER, "stale", count=3), STOPPED),
     Drill("fills: not readable for 4 s", "F65", on("GET /fapi/v1/userTrades", "unavailable", for_s=4.0), STOPPED),
     Drill("both lists: HTML 502 for 4 s", "F65", on("GET /fapi/v1/open*", "html", status=502, for_s=4.0), STOPPED),
@@ -333,6 +344,7 @@ DRILLS: tuple[Drill, ...] = (
     Drill("venue: closes every socket", "F14", on("server", "disconnect", at_s=8.0), "stream down", watch),
     Drill("venue: 5 minutes ahead for 20 s", "F32", on("server", "skew", at_s=6.0, for_s=20.0, skew_ms=300_000), STOPPED),
     Drill("venue: an hour behind for 20 s", "F32", on("server", "skew", at_s=6.0, for_s=20.0, skew_ms=-3_600_000), STOPPED),
+    Drill("venue: 5 minutes ahead from now on", "F32", on("server", "skew", at_s=0.5, for_s=300.0, skew_ms=300_000), "(-1021)", storm, opened=True),
     Drill("our clock: an hour ahead", "F32", on("server", "skew", for_s=1.0, skew_ms=1), STOPPED, ahead_s=3_600.0),
     Drill("key: refused for 8 s", "F60", on("* /fapi/*", "key_gone", at_s=6.0, for_s=8.0), "the venue refuses our key", watch),
     Drill("venue: everything 400 ms late", "F16", on("* /fapi/*", "delay", delay_ms=400, count=0), STOPPED),
@@ -373,7 +385,7 @@ def run(drill: Drill) -> Outcome:
 
 
 async def _run(drill: Drill) -> Outcome:
-    async with WireWorld((drill.fault,), ahead_s=drill.ahead_s) as world:
+    async with WireWorld((drill.fault, *drill.also), ahead_s=drill.ahead_s) as world:
         world.wire = _Nobody()  # type: ignore[assignment]
         checker = Checker(world, drill.naked_s)
         looks = asyncio.create_task(checker.run())
@@ -405,8 +417,8 @@ def spoke(world: WireWorld, fault: Fault) -> list[str]:
     """What was asked of a venue that wanted silence: after a 429 exits alone may be, after a 418 nothing."""
     if fault.kind not in ("too_many", "banned"):
         return []
-    path = fault.on.rpartition("/")[2]
-    began_s = next(at_s for at_s, name in world.requests if path in name or path == "*")
+    method, path = fault.on.split()[0], fault.on.rpartition("/")[2]
+    began_s = next(at_s for at_s, name in world.requests if path == "*" or name == f"{method} {path}")
     allowed = EXITS if fault.kind == "too_many" else SOCKETS
     quiet = [
         name
