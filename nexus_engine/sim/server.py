@@ -10,22 +10,22 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import WSMsgType, web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from nexus_engine.sim import wire_account
 from nexus_engine.sim.faults import Faults
 from nexus_engine.sim.hub import CATEGORIES, Connection, Hub, frame
+from nexus_engine.sim.keys import Keys, check_time
 from nexus_engine.sim.params import Params
 from nexus_engine.sim.rest import KEY, OPEN, ROUTES, SIGNED, Rest
 from nexus_engine.sim.rules import VenueError
 from nexus_engine.sim.streams import TICK_MS, Publisher, home
 from nexus_engine.sim.venue import Venue
 from nexus_engine.sim.wire import MS, ORDER_LIMIT_1M, ORDER_LIMIT_10S, WEIGHT_LIMIT_1M, Json
+from nexus_engine.sim.wsapi import LISTEN_KEY_PATH, PATH, Authorise, WsApi
 
-LISTEN_KEY_PATH = "/fapi/v1/listenKey"
 LISTEN_KEY_LIFE_S = 3600.0
 PING_EVERY_S = 180.0
-RECV_WINDOW_MS, RECV_WINDOW_MOST_MS = 5000, 60_000
-EARLY_MS = 1000  # a timestamp may be this far ahead of the server
 LATE_S = 1.0  # a clock this far behind gives up the ticks it missed
 KEY_HEADER = "X-MBX-APIKEY"
 
@@ -34,7 +34,7 @@ class Window:
     """A rate limit counted in fixed windows, as the venue's headers show it."""
 
     def __init__(self, limit: int, span_s: float) -> None:
-        self._limit = limit
+        self.limit = limit
         self._span_s = span_s
         self._began = time.monotonic()
         self.used = 0
@@ -45,7 +45,7 @@ class Window:
         if now - self._began >= self._span_s:
             self._began, self.used = now, 0
         self.used += amount
-        return self.used <= self._limit
+        return self.used <= self.limit
 
     def left_s(self) -> int:
         return max(1, round(self._span_s - (time.monotonic() - self._began)))
@@ -70,12 +70,14 @@ class Server:
         store: Callable[[], None],
         faults: Faults,
         recorded: frozenset[str] = frozenset(),
+        public_key: Ed25519PublicKey | None = None,
     ) -> None:
         self.venue = venue
         self.hub = Hub(faults, home)
         self._publisher = Publisher(venue, self.hub, recorded)
         self._rest = Rest(venue, lambda: time.time_ns() // MS)
-        self._key, self._secret = api_key, api_secret.encode()
+        self.keys = Keys(api_key, api_secret, public_key)
+        self._wsapi = WsApi(self.keys, self._perform_and_tell, self._count, self._limits)
         self._drive, self._store = drive, store
         self._faults = faults
         self._weight = Window(WEIGHT_LIMIT_1M, 60.0)
@@ -89,6 +91,7 @@ class Server:
             for kind in ("ws", "stream"):
                 app.router.add_get(f"{prefix}/{{kind:{kind}}}", self._socket)
             app.router.add_get(f"{prefix}/{{kind:ws}}/{{names:.*}}", self._socket)
+        app.router.add_get(PATH, self._wsapi.socket)
         app.router.add_route("*", "/{path:.*}", self._request)
         return app
 
@@ -166,17 +169,47 @@ class Server:
     def _call(self, request: web.Request, body: str) -> Any:
         query = request.rel_url.raw_query_string
         params = Params(dict(parse_qsl(body)) | dict(parse_qsl(query)))
-        if request.path == LISTEN_KEY_PATH:
+        return self._perform(
+            request.method, request.path, params, lambda security: self._admit(request, security, params, query, body)
+        )
+
+    def _perform(self, method: str, path: str, params: Params, authorise: Authorise) -> Any:
+        """Do what a route does, once the caller's limits and rights allow it; VenueError."""
+        if path == LISTEN_KEY_PATH:
             self._count(1, 0)
-            self._authorise(request, KEY, params, query, body)
-            return self._listen_key(request.method)
-        route = ROUTES.get((request.method, request.path))
+            authorise(KEY)
+            return self._listen_key(method)
+        route = ROUTES.get((method, path))
         if route is None:
-            raise VenueError(-5000, f"{request.path}, Method {request.method}", http_status=404)
+            raise VenueError(-5000, f"{path}, Method {method}", http_status=404)
         endpoint, security, weight, orders = route
         self._count(weight if isinstance(weight, int) else weight(params), orders)
-        self._authorise(request, security, params, query, body)
+        authorise(security)
         return endpoint(self._rest, params)
+
+    def _perform_and_tell(self, method: str, path: str, params: Params, authorise: Authorise) -> Any:
+        try:
+            return self._perform(method, path, params, authorise)
+        finally:
+            self._tell_account()
+
+    def _limits(self, weight: int, orders: int) -> list[Json]:
+        windows = (
+            (weight or not orders, "REQUEST_WEIGHT", "MINUTE", 1, self._weight),
+            (orders, "ORDERS", "SECOND", 10, self._orders_10s),
+            (orders, "ORDERS", "MINUTE", 1, self._orders_1m),
+        )
+        return [
+            {
+                "rateLimitType": kind,
+                "interval": unit,
+                "intervalNum": n,
+                "limit": window.limit,
+                "count": window.used,
+            }
+            for counts, kind, unit, n, window in windows
+            if counts
+        ]
 
     def _count(self, weight: int, orders: int) -> None:
         if not self._weight.count(weight):
@@ -184,33 +217,20 @@ class Server:
         if orders and not (self._orders_10s.count(orders) & self._orders_1m.count(orders)):
             raise VenueError(-1015, http_status=429)
 
-    def _authorise(self, request: web.Request, security: str, params: Params, query: str, body: str) -> None:
+    def _admit(self, request: web.Request, security: str, params: Params, query: str, body: str) -> None:
         if security == OPEN:
             return
         key = request.headers.get(KEY_HEADER, "")
-        if not key:
-            raise VenueError(-2014, http_status=401)
-        if not hmac.compare_digest(key.encode(), self._key.encode()):
-            raise VenueError(-2015, http_status=401)
-        if security != SIGNED:
-            return
-        signature = params.need("signature")
-        expected = hmac.new(self._secret, (unsigned(query) + unsigned(body)).encode(), "sha256").hexdigest()
-        if not hmac.compare_digest(signature.encode(), expected.encode()):
-            raise VenueError(-1022)
-        sent_ms, window_ms = params.integer("timestamp"), params.integer("recvWindow")
-        if sent_ms is None:
-            raise VenueError(-1102, "timestamp")
-        window_ms = min(window_ms or RECV_WINDOW_MS, RECV_WINDOW_MOST_MS)
-        age_ms = time.time_ns() // MS - sent_ms
-        if age_ms > window_ms or age_ms < -EARLY_MS:
-            raise VenueError(-1021)
+        self.keys.check(key)
+        if security == SIGNED:
+            self.keys.verify(key, unsigned(query) + unsigned(body), params.need("signature"))
+            check_time(params, time.time_ns() // MS)
 
     def _listen_key(self, method: str) -> Json:
         if method == "POST" and not self.hub.listen_key:
             self._listen_keys += 1
             seed = f"listen:{self._listen_keys}:{time.time_ns()}".encode()
-            self.hub.listen_key = hmac.new(self._secret, seed, "sha256").hexdigest()
+            self.hub.listen_key = hmac.new(self.keys.hmac_key.encode(), seed, "sha256").hexdigest()
         if not self.hub.listen_key:
             raise VenueError(-1125)
         if method == "DELETE":
