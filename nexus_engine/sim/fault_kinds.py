@@ -110,6 +110,8 @@ _ON_ALGOS = {
     "expire": _kind({ALGO}, "ends EXPIRED"),
 }
 _ON_SERVER = {
+    "adl": _kind({USER, SERVER}, "the position in symbol is deleveraged (all of it, at the mark)", "symbol"),
+    "liquidate": _kind({USER, SERVER}, "the position in symbol is liquidated into the book", "symbol"),
     "down": _kind({SERVER}, "every connection is cut and none is served, for for_s"),
     "skew": _kind({SERVER}, "the venue's clock is skew_ms ahead, for for_s", "skew_ms"),
 }

@@ -315,6 +315,23 @@ async def test_a_listen_key_can_die_in_the_middle_of_things() -> None:
         assert (await venue.call("PUT", "/fapi/v1/listenKey"))[1]["code"] == -1125
 
 
+@pytest.mark.parametrize(
+    ("on", "match"), [("server", {}), ("user", {"e": "ORDER_TRADE_UPDATE", "o.X": "FILLED", "o.o": "MARKET"})]
+)
+@pytest.mark.parametrize(("kind", "prefix"), [("adl", "adl_autoclose"), ("liquidate", "autoclose-")])
+async def test_the_venue_closes_a_position_of_its_own_will(
+    on: str, match: dict[str, str | int | float | bool], kind: str, prefix: str
+) -> None:
+    fault = Fault(on=on, kind=kind, match=match, at_s=0.3 if on == "server" else 0)
+    async with host(speed=0, faults=[fault]) as venue, venue.user() as ears:
+        await venue.ok("POST", "/fapi/v1/order", **BUY)
+        forced = await ears.until(lambda event: event.get("o", {}).get("x") == "CALCULATED")
+        order = forced["o"]
+        assert (order["o"], order["X"], order["S"]) == ("LIQUIDATION", "FILLED", "SELL")
+        assert order["c"].startswith(prefix)
+        assert not await venue.ok("GET", "/fapi/v3/positionRisk")
+
+
 async def test_frames_can_be_binary_huge_or_no_json() -> None:
     faults = [
         Fault(on="stream /public", kind="binary"),
