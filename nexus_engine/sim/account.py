@@ -55,6 +55,8 @@ class Account:
         self.resting: dict[int, Order] = {i: order for i, order in self.ledger.orders.items() if order.is_open}
         self.conditionals = Conditionals(self)
         self.liquidation = Liquidation(self)
+        self.halted: set[str] = set()
+        """Symbols whose positions can only be made smaller."""
         self._countdowns: dict[str, int] = {}  # symbol -> when its orders are cancelled unless somebody says again
 
     # -- what the account has -----------------------------------------------------------------------------------------
@@ -147,6 +149,8 @@ class Account:
             if self.ledger.hedge and order.qty_lots > abs(position.lots):
                 raise VenueError(-2022)
             return
+        if order.symbol in self.halted:
+            raise VenueError(-4140)
         if order.qty_lots * spec.step * price < spec.min_notional:
             raise VenueError(-4164, format(spec.min_notional, "f"))
         if sum(resting.symbol == order.symbol for resting in self.resting.values()) >= MAX_OPEN_ORDERS:

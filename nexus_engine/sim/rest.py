@@ -53,7 +53,7 @@ class Rest:
         return {"serverTime": self.now_ms()}
 
     def exchange_info(self, p: Params) -> Json:
-        return wire.exchange_info(self.venue.scales.values(), self.now_ms())
+        return wire.exchange_info(self.venue.scales.values(), self.now_ms(), self.account.halted)
 
     def depth(self, p: Params) -> Json:
         scale, limit = self.scale(p), p.integer("limit") or 500

@@ -75,6 +75,7 @@ MESSAGES: dict[int, str] = {
     -4131: "The counterparty's best price does not meet the PERCENT_PRICE filter limit.",
     -4130: "An open stop or take profit order with GTE and closePosition in the direction is existing.",
     -4135: "Invalid activation price",
+    -4140: "Invalid symbol status for opening position.",
     -4137: "Quantity must be zero with closePosition equals true",
     -4161: "Leverage reduction is not supported in Isolated Margin Mode with open positions",
     -4171: "No need to change Multi-Assets mode.",

@@ -17,7 +17,7 @@ from nexus_engine.sim.faults import Faults, Struck
 from nexus_engine.sim.hub import ABNORMAL, CATEGORIES, GOING_AWAY, PING, POLICY_VIOLATION, PONG, Connection, Hub, frame
 from nexus_engine.sim.keys import Keys, check_time
 from nexus_engine.sim.limits import Limits, Window
-from nexus_engine.sim.orders import POSITION_SIDES, Algo, held
+from nexus_engine.sim.orders import POSITION_SIDES, Algo, OrderEvent, held
 from nexus_engine.sim.params import Params
 from nexus_engine.sim.rest import KEY, OPEN, ROUTES, SIGNED, Rest
 from nexus_engine.sim.rules import VenueError
@@ -127,10 +127,17 @@ class Server:
         kinds = {one.kind for one in struck}
         self._down, self.hub.muted = "down" in kinds, "mute" in kinds
         self._skew_ms = sum(one.fault.skew_ms for one in struck if one.kind == "skew")
+        self._halt({one.fault.symbol for one in struck if one.kind == "halt"})
         if self._down:
             self.hub.close_all(ABNORMAL)
         for one in struck:
             self._commit(one)
+
+    def _halt(self, symbols: set[str]) -> None:
+        """Take these contracts out of trading, and the others back in."""
+        changed, self.venue.account.halted = symbols ^ self.venue.account.halted, symbols
+        for symbol in changed & self.venue.scales.keys():
+            self._publisher.contract_changed(symbol, self._now_ms())
 
     def _commit(self, struck: Struck) -> None:
         """Do what happens once."""
@@ -158,6 +165,9 @@ class Server:
         if not events:
             return
         self._store()
+        for event in events:
+            if isinstance(event, OrderEvent) and event.execution == "CALCULATED" and event.fill is not None:
+                self._publisher.forced(event.order, event.fill)
         if self.hub.listen_key:
             for event in events:
                 for body in wire_account.user_events(self.venue.scales, event):

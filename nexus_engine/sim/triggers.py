@@ -24,7 +24,7 @@ from nexus_engine.sim.specs import SymbolSpec
 if TYPE_CHECKING:
     from nexus_engine.sim.account import Account
 
-CALLBACK_PCT = (Decimal("0.1"), Decimal(10))
+CALLBACK_PCT = (Decimal("0.1"), Decimal(20))
 WORKING_TYPES = frozenset({"MARK_PRICE", "CONTRACT_PRICE"})
 
 
@@ -153,7 +153,10 @@ class Conditionals:
             now = self._reference(algo, market)
             low, high = (now, now) if mark else (min(low_ticks, now), max(high_ticks, now))
             if algo.type == "TRAILING_STOP_MARKET":
+                sleeping = not algo.best_ticks
                 fired = self._trail(algo, low, high)
+                if sleeping and algo.best_ticks:
+                    self._tell(algo, now_ms)  # NEW a second time: now it is activated
             else:
                 fired = high >= algo.trigger_ticks if algo.fires_upwards else low <= algo.trigger_ticks
             if fired:
