@@ -123,6 +123,7 @@ class SymbolMargin(msgspec.Struct, frozen=True, kw_only=True):
 
     symbol: str
     position_side: str
+    spec: SymbolSpec
     lots: int
     amount: Decimal
     entry: Decimal
@@ -136,11 +137,15 @@ class SymbolMargin(msgspec.Struct, frozen=True, kw_only=True):
     bid_notional: Decimal
     ask_notional: Decimal
     leverage: int
-    max_notional: int
     isolated: bool
     isolated_wallet: Decimal
     liquidation: Decimal
     updated_ms: int
+
+    @property
+    def max_notional(self) -> int:
+        """The most it may be worth at this leverage."""
+        return self.spec.max_notional(self.leverage)
 
 
 class Margins(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,7 +209,7 @@ def margins(ledger: Ledger, specs: Mapping[str, SymbolSpec], market: Liquidity, 
             unrealised=money(notional - position.cost), initial=money(initial),
             order_initial=money(initial_margin(notional, bid, ask, leverage) - initial),
             maintenance=money(abs(notional) * bracket.mmr - bracket.cum), bid_notional=bid, ask_notional=ask,
-            leverage=leverage, max_notional=spec.max_notional(leverage), isolated=symbol in ledger.isolated,
+            leverage=leverage, spec=spec, isolated=symbol in ledger.isolated,
             isolated_wallet=position.isolated_wallet, liquidation=ZERO, updated_ms=position.updated_ms,
         )  # fmt: skip
     cross = [row for row in rows.values() if not row.isolated]

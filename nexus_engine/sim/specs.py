@@ -65,7 +65,11 @@ class SymbolSpec(msgspec.Struct, frozen=True):
 
     def bracket(self, notional: Decimal) -> Bracket:
         """The bracket a position of this value lies in; the last one has no end for it."""
-        return next((row for row in self.brackets if abs(notional) <= row.cap), self.brackets[-1])
+        size = abs(notional)
+        for row in self.brackets:
+            if size <= row.cap:
+                return row
+        return self.brackets[-1]
 
     def max_notional(self, leverage: int) -> int:
         """The most a position may be worth at this leverage."""

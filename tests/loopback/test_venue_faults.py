@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -185,6 +186,15 @@ def test_the_command_explains_every_kind_and_every_key() -> None:
     text = manual()
     assert all(f"  {name} " in text for name in KINDS)
     assert all(name in text for name in Fault.__struct_fields__)
+
+
+RECIPES = re.findall(r"```toml\n(.*?)```", (Path(__file__).parents[2] / "docs" / "faults.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.partition("\n")[0] for recipe in RECIPES])
+def test_every_recipe_of_the_page_is_a_fault_file(tmp_path: Path, recipe: str) -> None:
+    (tmp_path / "faults.toml").write_text(recipe)
+    assert load(tmp_path / "faults.toml").seen()
 
 
 SALE = BUY | {"side": "SELL"}
