@@ -19,7 +19,7 @@ POLICY_VIOLATION = 1008
 GOING_AWAY = 1001
 ABNORMAL = 1006  # never on the wire: the connection just ends
 _ABORT_AFTER_S = 2.0
-_TEXT, _BINARY, _CLOSE = 0x81, 0x82, 0x88
+_TEXT, _BINARY, _CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
 CATEGORIES = ("public", "market", "private")
 
 
@@ -36,11 +36,12 @@ def frame(payload: bytes, head: int = _TEXT) -> bytes:
 class Connection:
     """One socket. `category` is "" on the un-routed paths, where every stream is heard."""
 
-    def __init__(self, transport: asyncio.Transport, category: str, combined: bool) -> None:
+    def __init__(self, transport: asyncio.Transport, category: str, combined: bool, now_s: float = 0.0) -> None:
         self.category = category
         self.combined = combined
         self.streams: set[str] = set()
         self.open = True
+        self.born_s = self.heard_s = self.pinged_s = now_s
         self._transport = transport
         self._waiting: list[bytes] = []
 
@@ -75,13 +76,13 @@ class Connection:
 
 
 class Hub:
-    """Fan-out. `home` tells the category a stream lives on, None for a name the venue does not know; `expire_key` ends
-    the listen key, for the fault that does it in the middle of things."""
+    """Fan-out. `home` tells the category a stream lives on, None for a name the venue does not know; `commit` does
+    what a fault does to the venue itself when an event of the user's is the occasion."""
 
-    def __init__(self, faults: Faults, home: Callable[[str], str | None], expire_key: Callable[[], None]) -> None:
+    def __init__(self, faults: Faults, home: Callable[[str], str | None], commit: Callable[[Struck], None]) -> None:
         self._faults = faults
         self._home = home
-        self._expire_key = expire_key
+        self._commit = commit
         self._held: dict[str, list[bytes]] = {}  # by stream: what goes out after its next message
         self.muted = False
         """Nothing is sent; the sockets stay and answer pings."""
@@ -122,6 +123,9 @@ class Hub:
 
     def category(self, stream: str) -> str | None:
         return "private" if self.listen_key and stream == self.listen_key else self._home(stream)
+
+    def connections(self) -> tuple[Connection, ...]:
+        return tuple(self._connections)
 
     def streams(self) -> tuple[str, ...]:
         """Streams that somebody hears now."""
@@ -171,7 +175,10 @@ class Hub:
             case "disconnect":
                 self.close_all(fault.close_code, self.category(stream))
             case "expire_key":
-                self._expire_key()
+                self._commit(struck)
+            case "adl" | "liquidate":
+                self._push(stream, raw)
+                self._commit(struck)
             case "delay":
                 asyncio.get_running_loop().call_later(fault.delay_ms / 1000, self._send_late, stream, raw)
             case "reorder":

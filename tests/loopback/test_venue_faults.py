@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from itertools import pairwise
 from pathlib import Path
 
 import aiohttp
 import pytest
-from venue_host import host
+from venue_host import Hands, host
 
 from nexus_engine.sim.fault_kinds import KINDS
 from nexus_engine.sim.faults import Fault, FaultFileError, Faults, load, manual
@@ -141,18 +142,8 @@ def test_a_file_that_is_no_fault_file_is_refused(tmp_path: Path, text: str) -> N
         load(tmp_path / "missing.toml")
 
 
-class Hands:
-    """A clock that the test winds."""
-
-    def __init__(self) -> None:
-        self.now_s = 50.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 def test_a_window_opens_at_its_first_hit_and_is_the_last() -> None:
-    clock = Hands()
+    clock = Hands(50)
     faults = Faults([Fault(on="user", kind="mute", at_s=10, for_s=5, after=1)], clock)
     struck = []
     for clock.now_s in (51, 60, 61, 62, 65.5, 66, 90):
@@ -161,7 +152,7 @@ def test_a_window_opens_at_its_first_hit_and_is_the_last() -> None:
 
 
 def test_retry_after_is_what_is_left_of_the_window_in_whole_seconds() -> None:
-    clock = Hands()
+    clock = Hands(50)
     faults = Faults([Fault(on="* /fapi/*", kind="too_many", for_s=5)], clock)
     waits = []
     for clock.now_s in (50, 51.2, 54.9):
@@ -195,6 +186,15 @@ def test_the_command_explains_every_kind_and_every_key() -> None:
     text = manual()
     assert all(f"  {name} " in text for name in KINDS)
     assert all(name in text for name in Fault.__struct_fields__)
+
+
+RECIPES = re.findall(r"```toml\n(.*?)```", (Path(__file__).parents[2] / "docs" / "faults.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.partition("\n")[0] for recipe in RECIPES])
+def test_every_recipe_of_the_page_is_a_fault_file(tmp_path: Path, recipe: str) -> None:
+    (tmp_path / "faults.toml").write_text(recipe)
+    assert load(tmp_path / "faults.toml").seen()
 
 
 SALE = BUY | {"side": "SELL"}
@@ -323,6 +323,23 @@ async def test_a_listen_key_can_die_in_the_middle_of_things() -> None:
         assert (await ears.next())["e"] == "listenKeyExpired"
         assert await ears.silent(0.2)
         assert (await venue.call("PUT", "/fapi/v1/listenKey"))[1]["code"] == -1125
+
+
+@pytest.mark.parametrize(
+    ("on", "match"), [("server", {}), ("user", {"e": "ORDER_TRADE_UPDATE", "o.X": "FILLED", "o.o": "MARKET"})]
+)
+@pytest.mark.parametrize(("kind", "prefix"), [("adl", "adl_autoclose"), ("liquidate", "autoclose-")])
+async def test_the_venue_closes_a_position_of_its_own_will(
+    on: str, match: dict[str, str | int | float | bool], kind: str, prefix: str
+) -> None:
+    fault = Fault(on=on, kind=kind, match=match, at_s=0.3 if on == "server" else 0)
+    async with host(speed=0, faults=[fault]) as venue, venue.user() as ears:
+        await venue.ok("POST", "/fapi/v1/order", **BUY)
+        forced = await ears.until(lambda event: event.get("o", {}).get("x") == "CALCULATED")
+        order = forced["o"]
+        assert (order["o"], order["X"], order["S"]) == ("LIQUIDATION", "FILLED", "SELL")
+        assert order["c"].startswith(prefix)
+        assert not await venue.ok("GET", "/fapi/v3/positionRisk")
 
 
 async def test_frames_can_be_binary_huge_or_no_json() -> None:
