@@ -109,26 +109,6 @@ async def by_hand(world: WireWorld) -> None:
     await world.run(8.0)
 
 
-async def liquidated(world: WireWorld) -> None:
-    """The venue closes what we hold, under a name of its own."""
-    await ready(world)
-    world.wish(target_pct=2.0)
-    await settled(world)
-    world.venue.account._close_out(SOL, world.clock.utc_ns() // 1_000_000, world.venue, backing=None)
-    await world.run(8.0)
-
-
-async def deleveraged(world: WireWorld) -> None:
-    """The venue closes a part of what we hold against somebody's bankruptcy."""
-    await ready(world)
-    world.wish(side=Side.SELL, target_pct=None)
-    await settled(world)
-    world.by_hand(SOL, Side.BUY, str(abs(world.held()) // 2), "adl_autoclose")
-    await world.run(8.0)
-    world.command(ClosePosition(symbol=SOL))
-    await world.run(8.0)
-
-
 async def funded(world: WireWorld) -> None:
     """Funding is paid while we hold."""
     await ready(world)
@@ -353,8 +333,10 @@ DRILLS: tuple[Drill, ...] = (
     # people
     Drill("leverage: changed outside", "F28", NOTHING, "leverage is 20x", leverage, opened=False),
     Drill("position: closed by hand, half and all", "F27", NOTHING, "closed by someone else", by_hand),
-    Drill("position: liquidated", "F26", NOTHING, "closed by someone else", liquidated),
-    Drill("position: auto-deleveraged", "F26", NOTHING, "closed by someone else", deleveraged),
+    Drill("position: liquidated", "F26", on("server", "liquidate", at_s=8.0, symbol=SOL), "closed by someone else", watch),
+    Drill("position: auto-deleveraged", "F26", on("server", "adl", at_s=8.0, symbol=SOL), "closed by someone else", watch),
+    Drill("symbol: halted while we hold", "F29", on("server", "halt", at_s=8.0, for_s=10.0, symbol=SOL), STOPPED),
+    Drill("symbol: halted before the entry", "F29", on("server", "halt", at_s=0.5, for_s=20.0, symbol=SOL), "refused", opened=False),
     Drill("position: funding is paid", "F31", NOTHING, "wallets agree", funded),
     Drill("restart: killed at the fill, stop refused once", "F18", on(ALGO, "unavailable", after=0), CONFIRMED, restart, naked_s=5.0),
     Drill("short: everything twice", "F07 F24", on("user", "duplicate", count=0), STOPPED, short),

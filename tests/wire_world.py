@@ -87,6 +87,7 @@ class WireWorld(World):
             drive=lambda: self.venue.advance(int(self.speed * 100_000_000), WarpTime(self._loop).time_ns()),
             store=lambda: None,
             faults=self.faults,
+            clock=self._loop.time,
         )
         asked = self.faults.request
         self.faults.request = lambda method, path, fields: self._log(method, path) or asked(method, path, fields)  # type: ignore[method-assign]
