@@ -2,13 +2,14 @@
 # make test           every test of the suite, from a clean clone to the last line
 # make check          the suite plus lint, types and import contracts
 # make trader         a scripted person at the keys, on every size and in tmux; a minute of the monkey
+# make conformance    independent clients against the practice venue; each is installed on the first run
 # make monkey         random keys on the demo for MINUTES=60, from SEED if given
 VENV ?= .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 MINUTES ?= 60
 
-.PHONY: run setup test check lint lock bench monkey trader clean
+.PHONY: run setup test check lint lock bench monkey trader conformance clean
 
 run:
 	@./nexus $(or $(ARGS),--demo)
@@ -43,6 +44,9 @@ monkey: setup
 
 trader: setup
 	$(PY) -m pytest -m long tests/terminal
+
+conformance: setup
+	PYTHONPATH=. $(PY) -W ignore tests/conformance/run.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info
