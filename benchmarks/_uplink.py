@@ -55,36 +55,29 @@ def depth_types() -> Any:
     )  # fmt: skip
 
 
-# -- ours: the feeds as they run, their decoders, book procedure and events, into the book the engine keeps ------------
+# -- ours --------------------------------------------------------------------------------------------------------------
 
 
 class Ours:
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    """Decoder, book procedure and events, into the book the engine keeps. `handles` are by message."""
+
+    def __init__(self, folder: Path) -> None:
         from decimal import Decimal
+
+        import msgspec
 
         from nexus_engine.model.book import OrderBook
         from nexus_engine.model.events import BookDelta, BookSnapshot
         from nexus_engine.model.instruments import Instrument
-        from nexus_engine.model.secret import Secret
-        from nexus_engine.runtime.clock import SystemClock
-        from nexus_engine.uplink.binance.market import MarketFeed
-        from nexus_engine.uplink.binance.public import PublicFeed
+        from nexus_engine.uplink.binance.depth import DepthBook
         from nexus_engine.uplink.binance.replies import DepthReply
-        from nexus_engine.uplink.binance.rest import BinanceRest
-        from nexus_engine.uplink.binance.settings import BinanceSettings
+        from nexus_engine.uplink.binance.wire import MARKET_EVENTS, MarketFrame, PublicFrame
 
-        self.clock = SystemClock()
-        at = f"127.0.0.1:{port}"
-        settings = BinanceSettings(
-            rest_url=f"http://{at}", ws_url=f"ws://{at}", api_key=Secret(""), api_secret=Secret(""), symbols=(SYMBOL,),
-            intervals=(), warmup_bars=1, leverage=1,
-        )  # fmt: skip
         step = Decimal("0.001")
-        instrument = Instrument(
+        self.instrument = Instrument(
             symbol=SYMBOL, tick=Decimal("0.1"), step=step, min_qty=step, max_qty=Decimal(1000),
             market_max_qty=Decimal(100), min_notional=Decimal(5),
         )  # fmt: skip
-        rest = BinanceRest(settings, self.clock)
         self.book = book = OrderBook()
         self.trades = 0
 
@@ -97,52 +90,70 @@ class Ours:
             else:
                 self.trades += 1
 
-        self.public = PublicFeed(rest, (instrument,), sink, random.Random(7))
-        self.market = MarketFeed(rest, sink, random.Random(7))
-        import msgspec
+        def agg(message: bytes) -> None:
+            msg = decode_market(message).data
+            sink(MARKET_EVENTS[type(msg)](msg, 0, 0))
 
-        depth = self.public._books[SYMBOL]
-        depth.begin()
-        reply = msgspec.json.decode((folder / "snapshot").read_bytes(), type=DepthReply, strict=False)
-        depth.snapshot(reply, 0, 0)
+        def diff(message: bytes) -> None:
+            for event in place.diff(decode_public(message).data, 0, 0):
+                sink(event)
 
-    def agg(self, message: bytes) -> None:
-        self.market._frame(message, 0, 0)
-
-    def depth(self, message: bytes) -> None:
-        self.public._frame(message, 0, 0)
+        decode_market = msgspec.json.Decoder(MarketFrame, strict=False).decode
+        decode_public = msgspec.json.Decoder(PublicFrame, strict=False).decode
+        self.snapshot = msgspec.json.decode((folder / "snapshot").read_bytes(), type=DepthReply, strict=False)
+        place = DepthBook(self.instrument)
+        place.begin()
+        place.snapshot(self.snapshot, 0, 0)
+        self.sink, self.handles = sink, {"agg": agg, "depth": diff}
 
 
 def ours(folder: Path) -> dict[str, float]:
     way = Ours(folder)
-    found = {"agg": measure(way.agg, lines(folder, "agg") * TIMES), "depth": measure(way.depth, lines(folder, "depth"))}
+    found = {
+        "agg": measure(way.handles["agg"], lines(folder, "agg") * TIMES),
+        "depth": measure(way.handles["depth"], lines(folder, "depth")),
+    }
     assert way.book.valid and not way.book.crossed and way.trades
     return found
 
 
 async def receive_ours(folder: Path, port: int) -> dict[str, float]:
-    """Their own supervised sockets, whose frame handlers count."""
-    way = Ours(folder, port)
+    """The feeds as they run, on their own supervised sockets; only what they would ask by REST is given to them."""
+    from nexus_engine.model.secret import Secret
+    from nexus_engine.runtime.clock import SystemClock
+    from nexus_engine.uplink.binance.market import MarketFeed
+    from nexus_engine.uplink.binance.public import PublicFeed
+    from nexus_engine.uplink.binance.rest import BinanceRest
+    from nexus_engine.uplink.binance.settings import BinanceSettings
+
+    way, at = Ours(folder), f"127.0.0.1:{port}"
+    settings = BinanceSettings(
+        rest_url=f"http://{at}", ws_url=f"ws://{at}", api_key=Secret(""), api_secret=Secret(""), symbols=(SYMBOL,),
+        intervals=(), warmup_bars=1, leverage=1,
+    )  # fmt: skip
+    rest = BinanceRest(settings, SystemClock())
+    public = PublicFeed(rest, (way.instrument,), way.sink, random.Random(7))
+    market = MarketFeed(rest, way.sink, random.Random(7))
+    public._books[SYMBOL].begin()
+    public._books[SYMBOL].snapshot(way.snapshot, 0, 0)
     found = {}
-    for name, feed in (("agg", way.market), ("depth", way.public)):
-        total = len(lines(folder, name))
-        clock, done = Stopwatch(total), asyncio.Event()
-        inner = feed.stream._frame
+    for name, stream in (("agg", market.stream), ("depth", public.stream)):
+        clock, done = Stopwatch(len(lines(folder, name))), asyncio.Event()
+        inner = stream._frame
 
-        def frame(
-            data: bytes, at_ns: int, mono_ns: int, inner: Any = inner, clock: Any = clock, done: Any = done
-        ) -> None:
-            inner(data, at_ns, mono_ns)
-            if clock.count():
-                done.set()
+        def frame(data: bytes, at_ns: int, mono_ns: int, of: Any = (inner, clock, done)) -> None:
+            of[0](data, at_ns, mono_ns)
+            if of[1].count():
+                of[2].set()
 
-        feed.stream._frame = frame
-        feed.stream._tell_opened = feed.stream._tell_up = lambda: None
-        task = asyncio.create_task(feed.stream.run())
+        stream._frame = frame
+        stream._tell_opened = stream._tell_up = lambda: None
+        task = asyncio.create_task(stream.run())
         await done.wait()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         found[name] = clock.us
+    assert way.book.valid and way.trades
     return found
 
 
@@ -230,7 +241,7 @@ async def receive_websockets(folder: Path, port: int) -> dict[str, float]:
 
     way = Ours(folder)
     found = {}
-    for name, category, handle in (("agg", "market", way.agg), ("depth", "public", way.depth)):
+    for name, category, handle in (("agg", "market", way.handles["agg"]), ("depth", "public", way.handles["depth"])):
         clock = Stopwatch(len(lines(folder, name)))
         async with connect(f"ws://127.0.0.1:{port}/{category}/stream", compression=None, max_queue=1024) as socket:
             while True:

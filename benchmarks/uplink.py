@@ -3,15 +3,15 @@
 Two messages, generated and the same for all: an aggTrade, and a depth diff that changes 40 + 40 levels of a book of
 1000 + 1000. CPU µs a message, one pinned core, each case in a process of its own, the cases interleaved; medians.
 
-- in memory: the bytes are there. ours: the feeds' frame handlers, decoder to event to book to top 20.
+- in memory: the bytes are there. ours: decoder, book procedure, event, book, top 20.
   python-binance: its socket's `_handle_message`, then DepthCacheManager. order-book (C) behind msgspec with floats.
   nautilus_trader: its Binance adapter's structs and deltas into its OrderBook
-- loopback: the same, received from a local server as fast as it sends. ours: aiohttp and the supervised Stream.
+- loopback: the same, received from a local server as fast as it sends. ours: the feeds as they run (aiohttp).
   websockets: the same handlers as ours behind that library
 
 order-book and nautilus_trader are found in the environment that `make conformance` makes; without it they are left out.
-Prints a table, the goals that were missed, and a JSON line. Goals: the whole path, loopback to book, 5 times cheaper than
-python-binance's; a depth diff from bytes to the top 20 in 35 µs.
+Prints a table, the goals that were missed, and a JSON line. Goals: the whole path from loopback to book 5 times cheaper
+than python-binance's; a depth diff from bytes to the top 20 in 35 µs.
 """
 
 import argparse
