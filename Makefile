@@ -56,4 +56,4 @@ fuzz: setup
 	PYTHONPATH=. $(PY) -W ignore tests/uplink/fuzz.py --count $(COUNT) --shapes $(SHAPES) $(if $(SEED),--seed $(SEED))
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .conformance build dist *.egg-info

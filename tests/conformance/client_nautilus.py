@@ -157,6 +157,11 @@ async def main() -> None:
             **({"venue_order_id": None} if command is GenerateFillReports else {}),
         ))  # fmt: skip
 
+    async def logged_on() -> None:
+        """It raised at its start if not; asked once more, of the venue."""
+        status = await executor()._ws_client.session_status()
+        expect(status["result"]["apiKey"] == report.venue["ed25519_api_key"], status)
+
     async def fill() -> None:
         expect(await asked("generate_fill_reports", GenerateFillReports), "no fill report")
 
@@ -221,6 +226,7 @@ async def main() -> None:
         "limit by WS API: place, query, cancel",
         "its orders go by REST; of the WebSocket API it uses session.logon and userDataStream, and did so here",
     )
+    await report.check("session logon (Ed25519)", logged_on)
     await report.check("market order", market)
     await report.check("fill", fill)
     await report.check("fill stream", lambda: kind("OrderFilled"))

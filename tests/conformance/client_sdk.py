@@ -67,6 +67,21 @@ async def main() -> None:
         gone = (await sdk.websocket_api.cancel_order(symbol=SYMBOL, order_id=placed.order_id)).data().result
         expect(gone.status == "CANCELED", gone.status)
 
+    async def logon() -> None:
+        own = DerivativesTradingUsdsFutures(
+            config_ws_api=ConfigurationWebSocketAPI(
+                api_key=report.venue["ed25519_api_key"], private_key=report.venue["ed25519_private_key"],
+                stream_url=report.venue["ws"] + "/ws-fapi/v1",
+            )
+        )  # fmt: skip
+        api = own.websocket_api
+        await api.create_connection()
+        logon = {"method": "session.logon", "params": {}}
+        answer = (await api.send_signed_message(logon, api.signer, session_logon=True)).data()
+        expect(answer["result"]["authorizedSince"], answer)
+        rows = (await api.futures_account_balance_v2()).data().result
+        expect([row.asset for row in rows] == ["USDT"], rows)
+
     market_streams = sdk.websocket_streams
     await report.check("markets", markets)
     await report.check("book", lambda: rest(api.order_book, symbol=SYMBOL, limit=1000))
@@ -87,6 +102,7 @@ async def main() -> None:
 
     await report.check("limit: place, query, cancel", limit)
     await report.check("limit by WS API: place, query, cancel", limit_by_socket)
+    await report.check("session logon (Ed25519)", logon)
     bought: list[int] = []
 
     async def market() -> None:

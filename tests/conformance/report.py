@@ -13,10 +13,27 @@ from typing import Any, Protocol
 SYMBOL = "BTCUSDT"
 TRY_S = 25.0
 CAPABILITIES = (
-    "markets", "book", "book stream", "trades", "trades stream", "klines", "klines stream", "mark stream", "balance",
-    "limit: place, query, cancel", "limit by WS API: place, query, cancel", "market order", "fill", "fill stream",
-    "position", "position stream", "stop: place, query, cancel", "stop: triggers", "close",
-)  # fmt: skip
+    "markets",
+    "book",
+    "book stream",
+    "trades",
+    "trades stream",
+    "klines",
+    "klines stream",
+    "mark stream",
+    "balance",
+    "limit: place, query, cancel",
+    "limit by WS API: place, query, cancel",
+    "session logon (Ed25519)",
+    "market order",
+    "fill",
+    "fill stream",
+    "position",
+    "position stream",
+    "stop: place, query, cancel",
+    "stop: triggers",
+    "close",
+)
 
 
 class Report:
