@@ -148,7 +148,7 @@ class Rest:
         return wire.open_interest(scale, volume / 3, self.venue.market.now_ns)
 
     def nothing(self, p: Params) -> list[Json]:
-        """Coins and margin pairs of the other venues under the same name: ccxt asks for them with its markets."""
+        """A list of the spot venue that some clients read before they begin."""
         return []
 
     # -- orders -------------------------------------------------------------------------------------------------------
@@ -357,9 +357,8 @@ Weight = int | Callable[[Params], int]
 ROUTES: dict[tuple[str, str], tuple[Callable[[Rest, Params], Any], str, Weight, int]] = {
     ("GET", "/api/v3/ping"): (Rest.ping, OPEN, 1, 0),
     ("GET", "/api/v3/time"): (Rest.time, OPEN, 1, 0),
-    ("GET", "/sapi/v1/capital/config/getall"): (Rest.nothing, SIGNED, 1, 0),
-    ("GET", "/sapi/v1/margin/allPairs"): (Rest.nothing, KEY, 1, 0),
-    ("GET", "/sapi/v1/margin/isolated/allPairs"): (Rest.nothing, SIGNED, 1, 0),
+    ("GET", "/sapi/v1/capital/config/getall"): (Rest.nothing, SIGNED, 0, 0),
+    ("GET", "/sapi/v1/margin/allPairs"): (Rest.nothing, KEY, 0, 0),
     ("GET", "/fapi/v1/ping"): (Rest.ping, OPEN, 1, 0),
     ("GET", "/fapi/v1/time"): (Rest.time, OPEN, 1, 0),
     ("GET", "/fapi/v1/exchangeInfo"): (Rest.exchange_info, OPEN, 1, 0),
