@@ -357,9 +357,9 @@ Weight = int | Callable[[Params], int]
 ROUTES: dict[tuple[str, str], tuple[Callable[[Rest, Params], Any], str, Weight, int]] = {
     ("GET", "/api/v3/ping"): (Rest.ping, OPEN, 1, 0),
     ("GET", "/api/v3/time"): (Rest.time, OPEN, 1, 0),
+    ("GET", "/fapi/v1/ping"): (Rest.ping, OPEN, 1, 0),
     ("GET", "/sapi/v1/capital/config/getall"): (Rest.nothing, SIGNED, 0, 0),
     ("GET", "/sapi/v1/margin/allPairs"): (Rest.nothing, KEY, 0, 0),
-    ("GET", "/fapi/v1/ping"): (Rest.ping, OPEN, 1, 0),
     ("GET", "/fapi/v1/time"): (Rest.time, OPEN, 1, 0),
     ("GET", "/fapi/v1/exchangeInfo"): (Rest.exchange_info, OPEN, 1, 0),
     ("GET", "/fapi/v1/depth"): (Rest.depth, OPEN, depth_weight, 0),
