@@ -5,6 +5,7 @@ import random
 import msgspec
 import pytest
 from fuzz import absurd, frames, fuzz, targets
+from scripted import Answer, rest_of, scripted
 from uplink_data import HandClock, algo_message, order_message, settings
 
 from nexus_engine.model.events import AnyEvent, Trade
@@ -41,14 +42,25 @@ def test_what_is_absurd_is_seen() -> None:
         assert list(absurd(msgspec.structs.replace(sound, **change)))
 
 
-@pytest.mark.parametrize("body", [b'{"orderId":1,"symbol":"BTC\xffUSDT"}', DEEP, b"<html>", b"", b"\xff\xfe{}"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"orderId":1,"symbol":"BTC\xffUSDT"}', id="not-utf8"),
+        pytest.param(b"\xff\xfe{}", id="no-text"),
+        pytest.param(DEEP, id="deep"),
+    ],
+)
 @pytest.mark.parametrize(
     ("status", "outcome"), [(200, Outcome.UNKNOWN), (400, Outcome.REFUSED), (502, Outcome.UNKNOWN)]
 )
-def test_a_reply_that_is_no_text_is_an_outcome_and_no_crash(body: bytes, status: int, outcome: Outcome) -> None:
-    found = rest._read(rest._Reply(status, {}, body), rest.PLACE)
-    assert isinstance(found, rest.RestError)
-    assert found.outcome is outcome
+async def test_a_reply_that_cannot_be_read_is_an_outcome_and_no_crash(
+    body: bytes, status: int, outcome: Outcome
+) -> None:
+    async with scripted() as venue, rest_of(venue) as client:
+        venue.answers["POST /fapi/v1/order"] = Answer(body, status)
+        with pytest.raises(rest.RestError) as error:
+            await client.call(rest.PLACE)
+        assert error.value.outcome is outcome
 
 
 @pytest.mark.parametrize(
@@ -58,6 +70,7 @@ def test_a_reply_that_is_no_text_is_an_outcome_and_no_crash(body: bytes, status:
         order_message(q="-0.010"),
         order_message(i=1 << 63),
         order_message(i=10**400),
+        order_message(T=9_223_372_036_855),
         algo_message(q="-1"),
     ],
 )

@@ -23,7 +23,8 @@ FEE_IF_UNTOLD: Final = Decimal("0.0005")
 Price = Annotated[float, msgspec.Meta(gt=0, lt=1e12)]
 Qty = Annotated[float, msgspec.Meta(ge=0, lt=1e15)]
 Rate = Annotated[float, msgspec.Meta(gt=-1, lt=1)]
-Ms = Annotated[int, msgspec.Meta(ge=0, lt=10**13)]
+Ms = Annotated[int, msgspec.Meta(ge=0, lt=2**63 // MS)]
+"""Milliseconds that are 64 bits in nanoseconds too."""
 Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 """A counter of the venue: 64 bits, as the journal keeps it, and never so long that it cannot be written out."""
 Level = tuple[Price, Qty]
