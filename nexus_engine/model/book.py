@@ -31,7 +31,8 @@ class _Half:
                 del keys[bisect_left(keys, ticks)]
 
     def at(self, ticks: Sequence[int]) -> list[BookLevel]:
-        return list(zip(ticks, map(self.qty.__getitem__, ticks), strict=True))
+        held = self.qty
+        return [(price, held[price]) for price in ticks]
 
 
 class OrderBook:
