@@ -19,6 +19,7 @@ from nexus_engine.uplink.binance.wire import PublicFrame
 from nexus_engine.uplink.conflate import Conflator
 from nexus_engine.uplink.status import Status
 from nexus_engine.uplink.stream import Backoff, Stream
+from nexus_engine.uplink.unreadable import UNREADABLE
 
 FEED: Final = "public"
 STALE_S: Final = 2.7
@@ -94,7 +95,7 @@ class PublicFeed:
     def _frame(self, data: bytes, at_ns: int, mono_ns: int) -> None:
         try:
             msg = self._decode(data).data
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             if is_answer(data):
                 return
             raise

@@ -22,6 +22,7 @@ from nexus_engine.uplink.binance.outcomes import LISTEN_KEY_GONE, RestError
 from nexus_engine.uplink.binance.rest import KEEP_LISTEN_KEY, NEW_LISTEN_KEY, BinanceRest
 from nexus_engine.uplink.status import Status
 from nexus_engine.uplink.stream import Stream, StreamDown
+from nexus_engine.uplink.unreadable import UNREADABLE
 
 FEED: Final = "user"
 KEEP_S: Final = 300.0
@@ -116,7 +117,7 @@ class UserFeed:
                     self._rest.look_again.set()
                 case wire.ListenKeyExpired():
                     raise StreamDown("the listen key expired")
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             kind = self._kind(data)
             if kind in _ACCOUNT_KINDS:
                 # what it said of an order is lost: whoever listens has to read the account anew
@@ -128,7 +129,7 @@ class UserFeed:
     def _kind(self, data: bytes) -> str:
         try:
             return self._decode_kind(data).e
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             return ""
 
     def _order(self, body: wire.OrderBody, at_ns: int, mono_ns: int) -> None:
