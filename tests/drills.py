@@ -109,6 +109,29 @@ async def by_hand(world: WireWorld) -> None:
     await world.run(8.0)
 
 
+async def hedged(world: WireWorld) -> None:
+    """Somebody switches the account to hedge mode. Nothing tells, until an entry is refused for it."""
+    await ready(world)
+    world.venue.account.set_hedge(True)
+    world.wish()
+    await waited(world, lambda: world.wire.feed.problem, 5.0)
+    world.notes.append(f"{world.s:7.2f} {world.wire.feed.problem}")
+    world.wish()
+    await world.run(3.0)
+    world.venue.account.set_hedge(False)
+
+
+async def crossed(world: WireWorld) -> None:
+    """Somebody sets cross margin. It is seen within a minute."""
+    await ready(world)
+    world.venue.account.set_margin_type(SOL, False)
+    await waited(world, lambda: world.wire.feed.problem, 62.0)
+    world.notes.append(f"{world.s:7.2f} {world.wire.feed.problem}")
+    world.wish()
+    await world.run(3.0)
+    world.venue.account.set_margin_type(SOL, True)
+
+
 async def funded(world: WireWorld) -> None:
     """Funding is paid while we hold."""
     await ready(world)
@@ -332,6 +355,8 @@ DRILLS: tuple[Drill, ...] = (
     Drill("venue: a fifth is done and unanswered", "F02", on("* /fapi/*", "drop_after", count=0, probability=0.2, seed=4), STOPPED, naked_s=6.0),
     # people
     Drill("leverage: changed outside", "F28", NOTHING, "leverage is 20x", leverage, opened=False),
+    Drill("hedge mode: switched on outside", "F28", NOTHING, "the account is in hedge mode", hedged, opened=False),
+    Drill("margin type: changed outside", "F28", NOTHING, "margin is cross", crossed, opened=False),
     Drill("position: closed by hand, half and all", "F27", NOTHING, "closed by someone else", by_hand),
     Drill("position: liquidated", "F26", on("server", "liquidate", at_s=8.0, symbol=SOL), "closed by someone else", watch),
     Drill("position: auto-deleveraged", "F26", on("server", "adl", at_s=8.0, symbol=SOL), "closed by someone else", watch),

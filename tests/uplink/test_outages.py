@@ -53,7 +53,7 @@ async def test_after_an_outage_orders_are_reconciled_before_entries(down_s: floa
         assert Checker(world).end() == []
 
 
-@pytest.mark.parametrize("place", ["server", "stream /public", "stream /market"])
+@pytest.mark.parametrize("place", ["server", "stream /market"])
 @warped
 async def test_a_mute_socket_is_noticed_within_three_seconds(place: str) -> None:
     async with WireWorld([Fault(on=place, kind="mute", at_s=10.0, for_s=20.0)]) as world:
