@@ -8,7 +8,6 @@ and the data were, and when all was as before.
 import asyncio
 import json
 import random
-import resource
 import sys
 import time
 from typing import Any
@@ -182,7 +181,7 @@ async def take() -> dict[str, float]:
         "loop_lag_max_ms": pulse.worst_ms,
         "caught_up_after_ms": (caught_up - ended_s) * 1e3,
         "data_lag_afterwards_ms": max(after, default=float("nan")),
-        "memory_grew_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 - memory,
+        "memory_grew_mb": memory_mb() - memory,
         "alive": float(alive and feed.stream.received > 0),
     }
 
