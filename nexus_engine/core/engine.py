@@ -19,7 +19,7 @@ from nexus_engine.cortex.shark import Targets
 from nexus_engine.model import commands as c
 from nexus_engine.model import events as e
 from nexus_engine.model.config import Directive
-from nexus_engine.model.effects import AnyEffect
+from nexus_engine.model.effects import AnyEffect, Resync
 from nexus_engine.model.facts import AnyFact, LatchSet, ModeSet, RunStarted
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.turn import Turn
@@ -119,13 +119,11 @@ class Engine:
         """
         kind = type(event)
         if kind is e.BookDelta:
-            self.market.delta(event)  # type: ignore[arg-type]
             self.heard["public"] = event.mono_ns
-            return NOTHING
+            return NOTHING if self.market.delta(event) else _crossed(event)  # type: ignore[arg-type]
         if kind is e.BookSnapshot:
-            self.market.snapshot(event)  # type: ignore[arg-type]
             self.heard["public"] = event.mono_ns
-            return NOTHING
+            return NOTHING if self.market.snapshot(event) else _crossed(event)  # type: ignore[arg-type]
         if kind is e.BookInvalid:
             self.market.invalid(event)  # type: ignore[arg-type]
             return NOTHING
@@ -225,7 +223,8 @@ class Engine:
 
     def _snapshot(self, turn: Turn, event: e.VenueSnapshot) -> None:
         marks = self.market.marks()
-        self._counting(turn, lambda: self.reconciler.snapshot(turn, event, marks))
+        heard = self.feeds.get("user", False)
+        self._counting(turn, lambda: self.reconciler.snapshot(turn, event, marks, heard=heard))
         accounting.open_day(turn, marks)
 
     def _submitted(self, turn: Turn, event: e.SubmitResult) -> None:
@@ -380,3 +379,8 @@ class Engine:
             return told
         closed, kept = byhand.close_all_foreign(turn, self.manager, by)
         return "; ".join((told, f"and {closed} foreign", *kept))
+
+
+def _crossed(event: e.AnyEvent) -> list[AnyEffect]:
+    assert isinstance(event, e.BookSnapshot | e.BookDelta)
+    return [Resync(symbol=event.symbol, reason="its bids reach its asks")]

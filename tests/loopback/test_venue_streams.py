@@ -6,9 +6,10 @@ from typing import Any
 
 import aiohttp
 import pytest
-from venue_host import Ears, Host, host
+from venue_host import Ears, Hands, Host, host
 
 from nexus_engine.sim import hub
+from nexus_engine.sim.faults import Fault
 
 BTC = "BTCUSDT"
 
@@ -136,6 +137,7 @@ async def test_live_subscriptions_are_added_listed_and_removed() -> None:
 
 ALL = {
     "btcusdt@depth10@100ms": "depthUpdate",
+    "btcusdt@rpiDepth@500ms": "depthUpdate",
     "btcusdt@trade": "trade",
     "btcusdt@aggTrade": "aggTrade",
     "btcusdt@kline_1m": "kline",
@@ -279,3 +281,67 @@ async def test_a_frame_of_every_size_is_a_websocket_frame() -> None:
             message = await ears.socket.receive()
             assert message.type is aiohttp.WSMsgType.TEXT
             assert len(message.data) == size + 2
+
+
+@pytest.mark.parametrize("name", ["btcusdt@forceOrder", "!forceOrder@arr"])
+async def test_a_liquidation_is_public(name: str) -> None:
+    fault = Fault(on="user", kind="liquidate", match={"e": "ORDER_TRADE_UPDATE", "o.X": "FILLED"})
+    async with host(speed=0, faults=[fault]) as venue, venue.user(), venue.stream(f"/market/ws/{name}") as ears:
+        await venue.ok("POST", "/fapi/v1/order", symbol=BTC, side="BUY", type="MARKET", quantity="0.01")
+        event = await ears.next()
+        assert (event["e"], event["o"]["S"], event["o"]["X"]) == ("forceOrder", "SELL", "FILLED")
+        assert event["o"]["q"] == event["o"]["z"] == "0.010"
+
+
+async def test_a_contract_that_settles_says_so_and_lets_nobody_in_but_out() -> None:
+    clock = Hands()
+    fault = Fault(on="server", kind="halt", symbol=BTC, at_s=60, for_s=600)
+    buy: dict[str, Any] = {"symbol": BTC, "side": "BUY", "type": "MARKET", "quantity": "0.01"}
+    async with host(speed=0, faults=[fault], clock=clock) as venue, venue.stream("/market/ws/!contractInfo") as ears:
+        await venue.ok("POST", "/fapi/v1/order", **buy)
+        clock.now_s += 61
+        event = await ears.next()
+        assert (event["s"], event["cs"], len(event["bks"])) == (BTC, "SETTLING", 12)
+        info = await venue.ok("GET", "/fapi/v1/exchangeInfo", signed=False)
+        assert [row["status"] for row in info["symbols"][:2]] == ["SETTLING", "TRADING"]
+        assert (await venue.call("POST", "/fapi/v1/order", **buy))[1]["code"] == -4140
+        await venue.ok("POST", "/fapi/v1/order", **buy | {"side": "SELL", "reduceOnly": "true"})
+        clock.now_s += 600
+        assert (await ears.next())["cs"] == "TRADING"
+        await venue.ok("POST", "/fapi/v1/order", **buy)
+
+
+async def test_a_socket_is_pinged_every_three_minutes_and_ends_after_a_day() -> None:
+    clock = Hands()
+    async with (
+        host(speed=0, clock=clock) as venue,
+        venue.http.ws_connect(venue.ws + "/public/stream", autoping=False) as socket,
+    ):
+        clock.now_s += 180.0
+        pings = 0
+        while (message := await asyncio.wait_for(socket.receive(), 5)).type is aiohttp.WSMsgType.PING:
+            pings += 1
+            await socket.pong(message.data)
+            await socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": pings})
+            await socket.receive()  # so the pong before it was heard
+            clock.now_s = 6_000.0 + (180.0 * (pings + 1) if pings < 5 else 86_400.0)
+        assert (message.data, pings) == (1001, 5)
+
+
+async def test_who_does_not_answer_pings_for_ten_minutes_is_closed() -> None:
+    clock = Hands()
+    async with (
+        host(speed=0, clock=clock) as venue,
+        venue.http.ws_connect(venue.ws + "/public/stream", autoping=False) as socket,
+    ):
+        clock.now_s += 180.0
+        assert (await asyncio.wait_for(socket.receive(), 5)).type is aiohttp.WSMsgType.PING
+        clock.now_s += 420.0
+        assert (await asyncio.wait_for(socket.receive(), 5)).data == 1008
+
+
+async def test_a_client_that_talks_too_much_is_closed() -> None:
+    async with host(speed=0, clock=Hands()) as venue, venue.stream("/public/stream") as ears:
+        for _ in range(11):
+            await ears.socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": 1})
+        assert await ears.closed() == 1008

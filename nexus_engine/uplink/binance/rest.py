@@ -6,7 +6,9 @@ ever sent twice. The server's clock is followed from its own futures time, once 
 
 import asyncio
 import importlib
+import re
 import warnings
+from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
 import aiohttp
@@ -14,12 +16,15 @@ import msgspec
 
 from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.ports import Clock
+from nexus_engine.model.secret import MASK
 from nexus_engine.model.words import Outcome
 from nexus_engine.uplink.binance import replies
 from nexus_engine.uplink.binance.ids import OrderIds
 from nexus_engine.uplink.binance.limits import Budget, Urgency
-from nexus_engine.uplink.binance.outcomes import CLOCK, RATE_LIMIT, RestError, classify
+from nexus_engine.uplink.binance.outcomes import CLOCK, KEY_REFUSED, RATE_LIMIT, RestError, classify
 from nexus_engine.uplink.binance.settings import AccountRefused, BinanceSettings, UplinkError
+from nexus_engine.uplink.counts import Counts
+from nexus_engine.uplink.unreadable import UNREADABLE
 
 DEADLINE_S: Final = 5.0
 RECV_WINDOW_MS: Final = 5_000
@@ -29,6 +34,7 @@ CLOSE_S: Final = 1.0
 DEFAULT_SILENCE_S: Final = {429: 10.0, 418: 120.0}
 """When the venue asks for silence and does not say for how long; its shortest ban is two minutes."""
 _TEXT: Final = 200
+_SIGNED: Final = re.compile(r"(signature|listenKey)[=:][^&\s,}]+")
 _MS: Final = 1_000_000
 
 T = TypeVar("T")
@@ -93,7 +99,14 @@ class BinanceRest:
         self.unlisted: tuple[str, ...] = ()
         self.clock = clock
         self.budget = Budget(clock)
+        self.counts = Counts()
         self.order_ids = OrderIds()
+        self.prepared: tuple[Instrument, ...] = ()
+        """What was delivered as tradable: with the account's fees, margin and leverage as we want them."""
+        self.look_again = asyncio.Event()
+        """An order was refused by rules that we did not know, or the account was set up anew: see `Upkeep`."""
+        self.key_refused = asyncio.Event()
+        """The key, its address or its permissions are not accepted any more."""
         self._client: Any = None
         self._sync_task: asyncio.Task[None] | None = None
         self._sync_now = asyncio.Event()
@@ -153,7 +166,7 @@ class BinanceRest:
         # raised here, outside of every handler: a traceback must not carry frames that hold a signature
         if isinstance(reply, RestError):
             raise reply
-        result = _read(reply, endpoint)
+        result = _read(reply, endpoint, self._without_secrets)
         if isinstance(result, RestError):
             self._heed(reply, result)
             raise result
@@ -171,6 +184,11 @@ class BinanceRest:
             self.budget.offset_ns = self._venue_less_mono + self.clock.mono_ns() - self.clock.utc_ns()
             client.timestamp_offset = self.budget.offset_ns // _MS
 
+    @property
+    def venue_ns(self) -> int:
+        """UTC by the venue's clock, as far as it is known."""
+        return self.clock.utc_ns() + self.budget.offset_ns
+
     async def instruments(self) -> tuple[Instrument, ...]:
         """The grids of the settings' symbols, asked for once; without those that the venue does not list.
 
@@ -181,6 +199,11 @@ class BinanceRest:
                 self._instruments = self._pick(await self.call(EXCHANGE_INFO, urgency=Urgency.QUERY))
             return self._instruments
 
+    async def rules(self) -> dict[str, Instrument]:
+        """The grids as they are now, of those of our symbols that the venue still lists. Raises like `instruments`."""
+        info = await self.call(EXCHANGE_INFO, urgency=Urgency.QUERY)
+        return {row.symbol: _grid(row) for row in info.symbols if row.symbol in self.symbols}
+
     def _pick(self, info: replies.ExchangeInfo) -> tuple[Instrument, ...]:
         for limit in info.rate_limits:
             if (limit.rate_limit_type, limit.interval, limit.interval_num) == ("REQUEST_WEIGHT", "MINUTE", 1):
@@ -190,10 +213,14 @@ class BinanceRest:
         self.unlisted = tuple(symbol for symbol in self.settings.symbols if symbol not in rows)
         if not self.symbols:
             raise AccountRefused(f"the venue does not list {', '.join(self.unlisted)}")
-        try:
-            return tuple(replies.instrument(rows[symbol]) for symbol in self.symbols)
-        except ValueError as error:
-            raise UplinkError(f"the venue's trading rules cannot be read: {error}") from error
+        return tuple(_grid(rows[symbol]) for symbol in self.symbols)
+
+    def _without_secrets(self, text: str) -> str:
+        """What a venue, or whatever stands before it, says: some repeat the request."""
+        for secret in (self.settings.api_key, self.settings.api_secret):
+            if secret:
+                text = text.replace(secret.reveal(), MASK)
+        return _SIGNED.sub(rf"\1={MASK}", text)
 
     async def _exchange(self, endpoint: Endpoint[T], params: dict[str, Any]) -> _Reply | RestError:
         client = self._client
@@ -208,6 +235,9 @@ class BinanceRest:
                 )
         except TimeoutError:
             return RestError(Outcome.UNKNOWN, text=f"no answer within {DEADLINE_S:.0f} s")
+        except aiohttp.ClientConnectorError as error:
+            # nothing has left: no name, no route, no listener, no certificate
+            return RestError(Outcome.REFUSED, text=f"no connection ({type(error).__name__})")
         except (aiohttp.ClientError, OSError) as error:
             # the name alone: the text of these may hold the address with everything in it
             return RestError(Outcome.UNKNOWN, text=f"connection lost ({type(error).__name__})")
@@ -224,6 +254,8 @@ class BinanceRest:
             self.budget.silence(error.retry_after_s, banned=reply.status == 418)
         if error.code == CLOCK:
             self._sync_now.set()
+        if error.code in KEY_REFUSED:
+            self.key_refused.set()
 
     async def _follow_clock(self) -> None:
         while True:
@@ -247,18 +279,25 @@ def import_binance() -> Any:
     return importlib.import_module("binance.async_client")
 
 
-def _read(reply: _Reply, endpoint: Endpoint[T]) -> T | RestError:
-    """The decoded reply, or the RestError that it is."""
+def _grid(row: replies.SymbolRow) -> Instrument:
+    try:
+        return replies.instrument(row)
+    except ValueError as error:
+        raise UplinkError(f"the venue's trading rules cannot be read: {error}") from error
+
+
+def _read(reply: _Reply, endpoint: Endpoint[T], clean: Callable[[str], str]) -> T | RestError:
+    """The decoded reply, or the RestError that it is, in words that `clean` has been over."""
     if 200 <= reply.status < 300:
         try:
             return msgspec.json.decode(reply.body, type=endpoint.reply, strict=False)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             # done, perhaps; only the venue's own books can tell
             return RestError(Outcome.UNKNOWN, status=reply.status, text="the reply cannot be read")
     try:
         refusal = msgspec.json.decode(reply.body, type=replies.Refusal, strict=False)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         refusal = replies.Refusal(msg=reply.body.decode("utf-8", "replace"))
-    text = " ".join(refusal.msg.split())[:_TEXT] or f"HTTP {reply.status}"
+    text = " ".join(clean(refusal.msg).split())[:_TEXT] or f"HTTP {reply.status}"
     outcome = classify(reply.status, refusal.code, text)
     return RestError(outcome, status=reply.status, code=refusal.code, text=text)
