@@ -60,7 +60,7 @@ class Server:
         self._rest = Rest(venue, self._now_ms)
         self.keys = Keys(api_key, api_secret, public_key)
         self.limits = Limits(clock)
-        self._wsapi = WsApi(self.keys, self._perform_and_tell, self.limits.count, self.limits.rows)
+        self._wsapi = WsApi(self.keys, self._perform_and_tell, self.limits.count, self.limits.rows, self._now_ms)
         self._drive, self._store = drive, store
         self._faults = faults
         self._last: dict[tuple[str, str], Reply] = {}
@@ -77,7 +77,7 @@ class Server:
             for kind in ("ws", "stream"):
                 app.router.add_get(f"{prefix}/{{kind:{kind}}}", self._socket)
             app.router.add_get(f"{prefix}/{{kind:ws}}/{{names:.*}}", self._socket)
-        app.router.add_get(PATH, self._wsapi.socket)
+        app.router.add_get(PATH, self._api_socket)
         app.router.add_route("*", "/{path:.*}", self._request)
         return app
 
@@ -130,6 +130,7 @@ class Server:
         self._halt({one.fault.symbol for one in struck if one.kind == "halt"})
         if self._down:
             self.hub.close_all(ABNORMAL)
+            self._wsapi.abort_all()
         for one in struck:
             self._commit(one)
 
@@ -226,6 +227,9 @@ class Server:
         self.limits.count(weight if isinstance(weight, int) else weight(params), orders)
         authorise(security)
         return endpoint(self._rest, params)
+
+    async def _api_socket(self, request: web.Request) -> web.StreamResponse:
+        return spoil.hang_up(request) if self._down else await self._wsapi.socket(request)
 
     def _perform_and_tell(self, method: str, path: str, params: Params, authorise: Authorise) -> Any:
         try:
