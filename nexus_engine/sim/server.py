@@ -17,7 +17,7 @@ from nexus_engine.sim.faults import Faults, Struck
 from nexus_engine.sim.hub import ABNORMAL, CATEGORIES, GOING_AWAY, PING, POLICY_VIOLATION, PONG, Connection, Hub, frame
 from nexus_engine.sim.keys import Keys, check_time
 from nexus_engine.sim.limits import Limits, Window
-from nexus_engine.sim.orders import POSITION_SIDES, Algo, OrderEvent, held
+from nexus_engine.sim.orders import POSITION_SIDES, Algo, AlgoEvent, OrderEvent, held
 from nexus_engine.sim.params import Params
 from nexus_engine.sim.rest import KEY, OPEN, ROUTES, SIGNED, Rest
 from nexus_engine.sim.rules import VenueError
@@ -27,6 +27,7 @@ from nexus_engine.sim.venue import Venue
 from nexus_engine.sim.wire import MS, Json
 from nexus_engine.sim.wsapi import LISTEN_KEY_PATH, PATH, Authorise, WsApi
 
+FINISHED_AFTER_S = 0.05  # a conditional order is told to be over this long after its order was
 LISTEN_KEY_LIFE_S = 3600.0
 PING_EVERY_S = 180.0
 PONG_WITHIN_S = 600.0
@@ -171,8 +172,13 @@ class Server:
                 self._publisher.forced(event.order, event.fill)
         if self.hub.listen_key:
             for event in events:
+                # a client takes the fills first when the end of their conditional order is not in the same read
+                late = isinstance(event, AlgoEvent) and event.algo.status == "FINISHED"
                 for body in wire_account.user_events(self.venue.scales, event):
-                    self.hub.user(body)
+                    if late:
+                        asyncio.get_running_loop().call_later(FINISHED_AFTER_S, self.hub.user, body)
+                    else:
+                        self.hub.user(body)
 
     # -- REST ---------------------------------------------------------------------------------------------------------
 
