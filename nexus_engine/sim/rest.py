@@ -10,7 +10,7 @@ from nexus_engine.sim import rest_batch, rest_margin, wire, wire_account
 from nexus_engine.sim.account import MAKER_FEE, TAKER_FEE
 from nexus_engine.sim.bars import INTERVALS
 from nexus_engine.sim.ledger import SymbolMargin
-from nexus_engine.sim.orders import CONDITIONAL_TYPES, Algo, NewAlgo, NewOrder, Order
+from nexus_engine.sim.orders import CONDITIONAL_TYPES, POSITION_SIDES, Algo, NewAlgo, NewOrder, Order
 from nexus_engine.sim.params import Params, page, within
 from nexus_engine.sim.rules import VenueError
 from nexus_engine.sim.venue import Venue
@@ -298,7 +298,10 @@ class Rest:
         kind = p.need("marginType")
         if kind not in {"ISOLATED", "CROSSED"}:
             raise VenueError(-1130, "marginType")
-        self.account.set_margin_type(self.scale(p).spec.symbol, kind == "ISOLATED")
+        symbol, account = self.scale(p).spec.symbol, self.account
+        account.set_margin_type(symbol, kind == "ISOLATED")
+        for side in POSITION_SIDES[account.ledger.hedge]:
+            account.tell_account("MARGIN_TYPE_CHANGE", symbol, self.now_ms(), self.venue, side=side)
         return DONE
 
     def position_mode(self, p: Params) -> Json:
@@ -379,7 +382,7 @@ ROUTES: dict[tuple[str, str], tuple[Callable[[Rest, Params], Any], str, Weight, 
     ("GET", "/fapi/v1/ping"): (Rest.ping, OPEN, 1, 0),
     ("GET", "/sapi/v1/capital/config/getall"): (Rest.nothing, SIGNED, 0, 0),
     ("GET", "/sapi/v1/margin/allPairs"): (Rest.nothing, KEY, 0, 0),
-    ("GET", "/fapi/v1/historicalTrades"): (Rest.historical_trades, KEY, 20, 0),
+    ("GET", "/fapi/v1/historicalTrades"): (Rest.historical_trades, KEY, 200, 0),
     ("GET", "/fapi/v1/markPriceKlines"): (Rest.price_klines, OPEN, kline_weight, 0),
     ("GET", "/fapi/v1/indexPriceKlines"): (Rest.price_klines, OPEN, kline_weight, 0),
     ("GET", "/fapi/v1/time"): (Rest.time, OPEN, 1, 0),

@@ -13,6 +13,7 @@ from aiohttp import WSMsgType, web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from nexus_engine.sim import spoil, wire_account
+from nexus_engine.sim.fault_kinds import KINDS
 from nexus_engine.sim.faults import Faults, Struck
 from nexus_engine.sim.hub import ABNORMAL, CATEGORIES, GOING_AWAY, PING, POLICY_VIOLATION, PONG, Connection, Hub, frame
 from nexus_engine.sim.keys import Keys, check_time
@@ -228,10 +229,19 @@ class Server:
         return endpoint(self._rest, params)
 
     def _perform_and_tell(self, method: str, path: str, params: Params, authorise: Authorise) -> Any:
+        """The same for the WebSocket API, which a fault on the route can refuse; the other kinds pass it by."""
+        struck = self._faults.request(method, path, params.values)
+        refusal = None if struck is None else spoil.refusal_of(struck, params.values)
         try:
-            return self._perform(method, path, params, authorise)
+            result = None
+            if struck is None or refusal is None or KINDS[struck.kind].executed:
+                result = self._perform(method, path, params, authorise)
         finally:
             self._tell_account()
+        if refusal is not None:
+            code, msg = refusal.body["code"], refusal.body["msg"]
+            raise VenueError(code, http_status=refusal.status, retry_after_s=refusal.retry_after_s, msg=msg)
+        return result
 
     def _admit(self, request: web.Request, security: str, params: Params, query: str, body: str) -> None:
         if security == OPEN:

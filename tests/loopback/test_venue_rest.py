@@ -197,6 +197,13 @@ async def test_a_hedged_account_by_rest() -> None:
         assert (await venue.ok("GET", "/fapi/v1/accountConfig"))["dualSidePosition"] is True
 
 
+async def test_the_user_stream_tells_of_another_margin_type() -> None:
+    async with host(speed=0) as venue, venue.user() as ears:
+        await venue.ok("POST", "/fapi/v1/marginType", symbol="BTCUSDT", marginType="ISOLATED")
+        event = (await ears.next())["a"]
+        assert (event["m"], event["P"][0]["s"], event["P"][0]["mt"]) == ("MARGIN_TYPE_CHANGE", "BTCUSDT", "isolated")
+
+
 async def test_margin_by_hand_and_forced_orders_by_rest() -> None:
     async with host(speed=0) as venue:
         await venue.ok("POST", "/fapi/v1/marginType", symbol="BTCUSDT", marginType="ISOLATED")
