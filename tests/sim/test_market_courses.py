@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nexus_engine.model.config import ShieldConfig
+from nexus_engine.shield.blackswan import BlackSwan
 from nexus_engine.sim.market import Bar, Market
 from nexus_engine.sim.scenarios import SCENARIOS, aligned_start
 from nexus_engine.sim.tide import Course, Phase, Tide
@@ -89,6 +91,32 @@ def test_a_flash_crash_is_one(seed: int) -> None:
     for symbol in market.symbols:
         assert abs(math.log(market.last(symbol) / opening[symbol])) < 0.035, symbol
         assert sum(lots for _, lots in market.book(symbol, 50).bids) > 0.4 * deep[symbol], symbol
+
+
+def swans(scenario: str, seed: int, minutes: int, step_ns: int) -> list[float]:
+    """Minutes after the start at which the engine's own detector trips on this market."""
+    market, swan = Market(seed=seed, scenario=scenario, start_ns=START), BlackSwan(ShieldConfig())
+    tripped = []
+    while market.now_ns < START + minutes * MINUTE:
+        market.step(step_ns)
+        at_ns = market.now_ns
+        for public in market.prints(BTC)[-12:]:
+            price = public.price_ticks / 10.0
+            if swan.tick("trade", price, public.at_ns, public.at_ns, locked=bool(tripped)) and not tripped:
+                tripped.append((public.at_ns - START) / MINUTE)
+        swan.tick("mark", market.mark(BTC), at_ns, at_ns, locked=bool(tripped))
+    return tripped
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_a_flash_crash_is_a_black_swan(seed: int) -> None:
+    (minute,) = swans("flash-crash", seed, 15, SECOND)
+    assert 12 < minute < 14.5
+
+
+@pytest.mark.parametrize("scenario", ["calm", "range", "trend-up", "trend-down", "sangria"])
+def test_no_other_market_is(scenario: str) -> None:
+    assert swans(scenario, 1, 180, 2 * SECOND) == []
 
 
 def test_the_marks_follow_a_crash() -> None:
