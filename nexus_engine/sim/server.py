@@ -28,6 +28,7 @@ from nexus_engine.sim.venue import Venue
 from nexus_engine.sim.wire import MS, Json
 from nexus_engine.sim.wsapi import LISTEN_KEY_PATH, PATH, Authorise, WsApi
 
+FUNDING = frozenset({"/fapi/v1/fundingRate", "/fapi/v1/fundingInfo"})
 LISTEN_KEY_LIFE_S = 3600.0
 PING_EVERY_S = 180.0
 PONG_WITHIN_S = 600.0
@@ -225,6 +226,8 @@ class Server:
             raise VenueError(-5000, f"{path}, Method {method}", http_status=404)
         endpoint, security, weight, orders = route
         self.limits.count(weight if isinstance(weight, int) else weight(params), orders)
+        if path in FUNDING:
+            self.limits.count_funding()
         authorise(security)
         return endpoint(self._rest, params)
 

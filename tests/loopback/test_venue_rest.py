@@ -138,6 +138,19 @@ async def test_too_many_orders_are_turned_away_until_the_window_ends() -> None:
     assert (error.value.code, error.value.http_status, error.value.retry_after_s) == (-1015, 429, 7)
 
 
+async def test_funding_rates_have_a_limit_of_their_own() -> None:
+    limits = Limits(Hands(6_100.0))
+    for _ in range(500):
+        limits.count_funding()
+    with pytest.raises(VenueError) as error:
+        limits.count_funding()
+    assert (error.value.http_status, error.value.retry_after_s) == (429, 200)
+    async with host(speed=0, clock=Hands()) as venue:
+        headers = await used(venue, "/fapi/v1/fundingRate?symbol=BTCUSDT")
+        assert headers["x-mbx-used-weight-1m"] == "0"
+        assert venue.server.limits._funding.used == 1
+
+
 async def test_the_account_is_stored_before_its_reply_leaves() -> None:
     async with host(speed=0) as venue:
         await venue.ok("POST", "/fapi/v1/order", **LIMIT)

@@ -8,7 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nexus_engine.cortex.indicators import Candle
+from nexus_engine.cortex.regime import RegimeRule
 from nexus_engine.model.config import ShieldConfig
+from nexus_engine.model.words import Regime
 from nexus_engine.shield.blackswan import BlackSwan
 from nexus_engine.sim.market import Bar, Market
 from nexus_engine.sim.scenarios import SCENARIOS, aligned_start
@@ -56,6 +59,23 @@ def test_a_trend_goes_its_way_before_the_start_and_after_it(scenario: str, sign:
         assert right / (len(hourly) - 5) > 0.9, symbol
         way = sum(abs(change(hourly[i : i + 2])) for i in range(len(hourly) - 1))
         assert abs(change(hourly)) / way > 0.35, symbol
+
+
+@pytest.mark.parametrize(
+    ("scenario", "regime"),
+    [("trend-up", Regime.TREND_UP), ("trend-down", Regime.TREND_DOWN), ("calm", Regime.RANGE)],
+)
+def test_the_engine_calls_a_trend_by_its_name_from_the_start(scenario: str, regime: Regime) -> None:
+    market = Market(seed=2, scenario=scenario, start_ns=START)
+    for symbol in market.symbols:
+        rule = RegimeRule()
+        rule.warm(
+            [
+                Candle(bar.open, bar.high, bar.low, bar.close, bar.volume)
+                for bar in market.bars(symbol, "1h", limit=1500)
+            ]
+        )
+        assert rule.view.regime is regime, symbol
 
 
 @pytest.mark.parametrize("seed", SEEDS)
