@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_engine.cortex.indicators import Candle
 from nexus_engine.cortex.regime import RegimeRule
 from nexus_engine.model.config import ShieldConfig
 from nexus_engine.model.words import Regime
@@ -69,12 +68,7 @@ def test_the_engine_calls_a_trend_by_its_name_from_the_start(scenario: str, regi
     market = Market(seed=2, scenario=scenario, start_ns=START)
     for symbol in market.symbols:
         rule = RegimeRule()
-        rule.warm(
-            [
-                Candle(bar.open, bar.high, bar.low, bar.close, bar.volume)
-                for bar in market.bars(symbol, "1h", limit=1500)
-            ]
-        )
+        rule.warm(market.bars(symbol, "1h", limit=1500)[:-1])
         assert rule.view.regime is regime, symbol
 
 
