@@ -12,7 +12,8 @@ import msgspec
 from aiohttp import WSMsgType, web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from nexus_engine.sim import spoil, wire_account
+from nexus_engine.sim import spoil, wire_account, wire_user
+from nexus_engine.sim.fault_kinds import KINDS
 from nexus_engine.sim.faults import Faults, Struck
 from nexus_engine.sim.hub import ABNORMAL, CATEGORIES, GOING_AWAY, PING, POLICY_VIOLATION, PONG, Connection, Hub, frame
 from nexus_engine.sim.keys import Keys, check_time
@@ -28,6 +29,7 @@ from nexus_engine.sim.wire import MS, Json
 from nexus_engine.sim.wsapi import LISTEN_KEY_PATH, PATH, Authorise, WsApi
 
 FINISHED_AFTER_S = 0.05  # a conditional order is told to be over this long after its order was
+FUNDING = frozenset({"/fapi/v1/fundingRate", "/fapi/v1/fundingInfo"})
 LISTEN_KEY_LIFE_S = 3600.0
 PING_EVERY_S = 180.0
 PONG_WITHIN_S = 600.0
@@ -119,7 +121,7 @@ class Server:
 
     def _expire_key(self) -> None:
         if self.hub.listen_key:
-            self.hub.tell_user(wire_account.listen_key_expired(self.hub.listen_key, self._now_ms()))
+            self.hub.tell_user(wire_user.listen_key_expired(self.hub.listen_key, self._now_ms()))
             self.hub.drop_listen_key()
 
     def _suffer(self) -> None:
@@ -174,7 +176,7 @@ class Server:
             for event in events:
                 # a client takes the fills first when the end of their conditional order is not in the same read
                 late = isinstance(event, AlgoEvent) and event.algo.status == "FINISHED"
-                for body in wire_account.user_events(self.venue.scales, event):
+                for body in wire_user.user_events(self.venue.scales, event):
                     if late:
                         asyncio.get_running_loop().call_later(FINISHED_AFTER_S, self.hub.user, body)
                     else:
@@ -231,6 +233,8 @@ class Server:
             raise VenueError(-5000, f"{path}, Method {method}", http_status=404)
         endpoint, security, weight, orders = route
         self.limits.count(weight if isinstance(weight, int) else weight(params), orders)
+        if path in FUNDING:
+            self.limits.count_funding()
         authorise(security)
         return endpoint(self._rest, params)
 
@@ -238,10 +242,19 @@ class Server:
         return spoil.hang_up(request) if self._down else await self._wsapi.socket(request)
 
     def _perform_and_tell(self, method: str, path: str, params: Params, authorise: Authorise) -> Any:
+        """The same for the WebSocket API, which a fault on the route can refuse; the other kinds pass it by."""
+        struck = self._faults.request(method, path, params.values)
+        refusal = None if struck is None else spoil.refusal_of(struck, params.values)
         try:
-            return self._perform(method, path, params, authorise)
+            result = None
+            if struck is None or refusal is None or KINDS[struck.kind].executed:
+                result = self._perform(method, path, params, authorise)
         finally:
             self._tell_account()
+        if refusal is not None:
+            code, msg = refusal.body["code"], refusal.body["msg"]
+            raise VenueError(code, http_status=refusal.status, retry_after_s=refusal.retry_after_s, msg=msg)
+        return result
 
     def _admit(self, request: web.Request, security: str, params: Params, query: str, body: str) -> None:
         if security == OPEN:
