@@ -6,11 +6,11 @@ from decimal import Decimal
 from secrets import token_hex
 from typing import Any
 
-from nexus_engine.sim import rest_batch, rest_margin, wire, wire_account
+from nexus_engine.sim import rest_batch, rest_margin, wire_account, wire_market
 from nexus_engine.sim.account import MAKER_FEE, TAKER_FEE
 from nexus_engine.sim.bars import INTERVALS
 from nexus_engine.sim.ledger import SymbolMargin
-from nexus_engine.sim.orders import CONDITIONAL_TYPES, Algo, NewAlgo, NewOrder, Order
+from nexus_engine.sim.orders import CONDITIONAL_TYPES, POSITION_SIDES, Algo, NewAlgo, NewOrder, Order
 from nexus_engine.sim.params import Params, page, within
 from nexus_engine.sim.rules import VenueError
 from nexus_engine.sim.venue import Venue
@@ -53,14 +53,14 @@ class Rest:
         return {"serverTime": self.now_ms()}
 
     def exchange_info(self, p: Params) -> Json:
-        return wire.exchange_info(self.venue.scales.values(), self.now_ms(), self.account.halted)
+        return wire_market.exchange_info(self.venue.scales.values(), self.now_ms(), self.account.halted)
 
     def depth(self, p: Params) -> Json:
         scale, limit = self.scale(p), p.integer("limit") or 500
         if limit not in DEPTH_WEIGHTS:
             raise VenueError(-1130, "limit")
         update_id, book = self.venue.depth(scale.spec.symbol, limit)
-        return wire.depth(scale, update_id, book.bids, book.asks, self.venue.market.now_ns)
+        return wire_market.depth(scale, update_id, book.bids, book.asks, self.venue.market.now_ns)
 
     def klines(self, p: Params) -> list[list[int | str]]:
         return self._klines(self.scale(p), p)
@@ -82,7 +82,7 @@ class Rest:
             end_ns=None if end_ms is None else end_ms * MS,
             limit=p.limit(500, 1500),
         )
-        return [wire.kline_row(scale, bar) for bar in bars]
+        return [wire_market.kline_row(scale, bar) for bar in bars]
 
     def agg_trades(self, p: Params) -> list[Json]:
         scale = self.scale(p)
@@ -93,19 +93,19 @@ class Rest:
         ]
         limit = p.limit(500, 1000)
         newest = first is None and start is None
-        return [wire.agg_trade_row(scale, row) for row in (chosen[-limit:] if newest else chosen[:limit])]
+        return [wire_market.agg_trade_row(scale, row) for row in (chosen[-limit:] if newest else chosen[:limit])]
 
     def trades(self, p: Params) -> list[Json]:
         scale = self.scale(p)
         rows = list(self.venue.trades(scale.spec.symbol))
-        return [wire.trade_row(scale, row) for row in rows[-p.limit(500, 1000) :]]
+        return [wire_market.trade_row(scale, row) for row in rows[-p.limit(500, 1000) :]]
 
     def historical_trades(self, p: Params) -> list[Json]:
         """As far back as the venue remembers, which is not far."""
         scale, first = self.scale(p), p.integer("fromId")
         rows = [row for row in self.venue.trades(scale.spec.symbol) if first is None or row.trade_id >= first]
         limit = p.limit(500, 500)
-        return [wire.trade_row(scale, row) for row in (rows[-limit:] if first is None else rows[:limit])]
+        return [wire_market.trade_row(scale, row) for row in (rows[-limit:] if first is None else rows[:limit])]
 
     def price_klines(self, p: Params) -> list[list[int | str]]:
         """Bars of mark or index: the contract's own prices, which they follow closely, without volumes."""
@@ -117,7 +117,7 @@ class Rest:
 
         def write(scale: Scale) -> Json:
             symbol = scale.spec.symbol
-            return wire.premium_index(
+            return wire_market.premium_index(
                 symbol, market.mark(symbol), market.index(symbol), market.funding_rate(symbol),
                 market.next_funding_ns(), market.now_ns,
             )  # fmt: skip
@@ -131,17 +131,17 @@ class Rest:
             for row in self.venue.funding_paid
             if symbol in (None, row.symbol) and within(row.at_ns // MS, start, end)
         ]
-        return [wire.funding_rate(row) for row in rows[-p.limit(100, 1000) :]]
+        return [wire_market.funding_rate(row) for row in rows[-p.limit(100, 1000) :]]
 
     def funding_info(self, p: Params) -> list[Json]:
-        return [wire.funding_info(symbol) for symbol in self.venue.scales]
+        return [wire_market.funding_info(symbol) for symbol in self.venue.scales]
 
     def ticker_24h(self, p: Params) -> Json | list[Json]:
-        return self.each(p, lambda scale: wire.ticker_24h(scale, self.venue.market.ticker(scale.spec.symbol)))
+        return self.each(p, lambda scale: wire_market.ticker_24h(scale, self.venue.market.ticker(scale.spec.symbol)))
 
     def ticker_price(self, p: Params) -> Json | list[Json]:
         market = self.venue.market
-        return self.each(p, lambda scale: wire.price_row(scale, market.last(scale.spec.symbol), market.now_ns))
+        return self.each(p, lambda scale: wire_market.price_row(scale, market.last(scale.spec.symbol), market.now_ns))
 
     def book_ticker(self, p: Params) -> Json | list[Json]:
         market = self.venue.market
@@ -149,7 +149,7 @@ class Rest:
         def write(scale: Scale) -> Json:
             book = market.book(scale.spec.symbol, 1)
             last_id = self.venue.last_update_id(scale.spec.symbol)
-            return wire.book_ticker_row(scale, last_id, book.bids[0], book.asks[0], market.now_ns)
+            return wire_market.book_ticker_row(scale, last_id, book.bids[0], book.asks[0], market.now_ns)
 
         return self.each(p, write)
 
@@ -157,7 +157,7 @@ class Rest:
         """A third of the day's volume: nobody holds the generated contracts, but clients want a number."""
         scale = self.scale(p)
         volume = self.venue.market.ticker(scale.spec.symbol)["volume"]
-        return wire.open_interest(scale, volume / 3, self.venue.market.now_ns)
+        return wire_market.open_interest(scale, volume / 3, self.venue.market.now_ns)
 
     def nothing(self, p: Params) -> list[Json]:
         """A list of the spot venue that some clients read before they begin."""
@@ -241,7 +241,7 @@ class Rest:
             close_position=p.flag("closePosition"), client_id=p.text("clientAlgoId") or token_hex(11),
             position_side=p.text("positionSide") or "BOTH",
         )  # fmt: skip
-        return wire_account.algo_row(scale, self.account.conditionals.place(request, self.now_ms(), self.venue))
+        return wire_account.algo_placed(scale, self.account.conditionals.place(request, self.now_ms(), self.venue))
 
     def get_algo(self, p: Params) -> Json:
         algo = self.account.conditionals.find(p.integer("algoId"), p.text("clientAlgoId"))
@@ -298,7 +298,10 @@ class Rest:
         kind = p.need("marginType")
         if kind not in {"ISOLATED", "CROSSED"}:
             raise VenueError(-1130, "marginType")
-        self.account.set_margin_type(self.scale(p).spec.symbol, kind == "ISOLATED")
+        symbol, account = self.scale(p).spec.symbol, self.account
+        account.set_margin_type(symbol, kind == "ISOLATED")
+        for side in POSITION_SIDES[account.ledger.hedge]:
+            account.tell_account("MARGIN_TYPE_CHANGE", symbol, self.now_ms(), self.venue, side=side)
         return DONE
 
     def position_mode(self, p: Params) -> Json:
@@ -330,7 +333,7 @@ class Rest:
         return wire_account.account_config(self.account.ledger.hedge)
 
     def order_limits(self, p: Params) -> list[Json]:
-        info = wire.exchange_info((), 0)
+        info = wire_market.exchange_info((), 0)
         return [row for row in info["rateLimits"] if row["rateLimitType"] == "ORDERS"]
 
     def account_v2(self, p: Params) -> Json:
@@ -379,7 +382,7 @@ ROUTES: dict[tuple[str, str], tuple[Callable[[Rest, Params], Any], str, Weight, 
     ("GET", "/fapi/v1/ping"): (Rest.ping, OPEN, 1, 0),
     ("GET", "/sapi/v1/capital/config/getall"): (Rest.nothing, SIGNED, 0, 0),
     ("GET", "/sapi/v1/margin/allPairs"): (Rest.nothing, KEY, 0, 0),
-    ("GET", "/fapi/v1/historicalTrades"): (Rest.historical_trades, KEY, 20, 0),
+    ("GET", "/fapi/v1/historicalTrades"): (Rest.historical_trades, KEY, 200, 0),
     ("GET", "/fapi/v1/markPriceKlines"): (Rest.price_klines, OPEN, kline_weight, 0),
     ("GET", "/fapi/v1/indexPriceKlines"): (Rest.price_klines, OPEN, kline_weight, 0),
     ("GET", "/fapi/v1/time"): (Rest.time, OPEN, 1, 0),
@@ -390,7 +393,7 @@ ROUTES: dict[tuple[str, str], tuple[Callable[[Rest, Params], Any], str, Weight, 
     ("GET", "/fapi/v1/aggTrades"): (Rest.agg_trades, OPEN, 20, 0),
     ("GET", "/fapi/v1/trades"): (Rest.trades, OPEN, 5, 0),
     ("GET", "/fapi/v1/premiumIndex"): (Rest.premium_index, OPEN, single(1, 10), 0),
-    ("GET", "/fapi/v1/fundingRate"): (Rest.funding_rate, OPEN, 1, 0),
+    ("GET", "/fapi/v1/fundingRate"): (Rest.funding_rate, OPEN, 0, 0),
     ("GET", "/fapi/v1/fundingInfo"): (Rest.funding_info, OPEN, 0, 0),
     ("GET", "/fapi/v1/ticker/24hr"): (Rest.ticker_24h, OPEN, single(1, 40), 0),
     ("GET", "/fapi/v1/ticker/price"): (Rest.ticker_price, OPEN, single(1, 2), 0),

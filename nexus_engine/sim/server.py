@@ -12,12 +12,13 @@ import msgspec
 from aiohttp import WSMsgType, web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from nexus_engine.sim import spoil, wire_account
+from nexus_engine.sim import spoil, wire_account, wire_user
+from nexus_engine.sim.fault_kinds import KINDS
 from nexus_engine.sim.faults import Faults, Struck
 from nexus_engine.sim.hub import ABNORMAL, CATEGORIES, GOING_AWAY, PING, POLICY_VIOLATION, PONG, Connection, Hub, frame
 from nexus_engine.sim.keys import Keys, check_time
 from nexus_engine.sim.limits import Limits, Window
-from nexus_engine.sim.orders import POSITION_SIDES, Algo, OrderEvent, held
+from nexus_engine.sim.orders import POSITION_SIDES, Algo, AlgoEvent, OrderEvent, held
 from nexus_engine.sim.params import Params
 from nexus_engine.sim.rest import KEY, OPEN, ROUTES, SIGNED, Rest
 from nexus_engine.sim.rules import VenueError
@@ -27,6 +28,8 @@ from nexus_engine.sim.venue import Venue
 from nexus_engine.sim.wire import MS, Json
 from nexus_engine.sim.wsapi import LISTEN_KEY_PATH, PATH, Authorise, WsApi
 
+FINISHED_AFTER_S = 0.05  # a conditional order is told to be over this long after its order was
+FUNDING = frozenset({"/fapi/v1/fundingRate", "/fapi/v1/fundingInfo"})
 LISTEN_KEY_LIFE_S = 3600.0
 PING_EVERY_S = 180.0
 PONG_WITHIN_S = 600.0
@@ -60,7 +63,7 @@ class Server:
         self._rest = Rest(venue, self._now_ms)
         self.keys = Keys(api_key, api_secret, public_key)
         self.limits = Limits(clock)
-        self._wsapi = WsApi(self.keys, self._perform_and_tell, self.limits.count, self.limits.rows)
+        self._wsapi = WsApi(self.keys, self._perform_and_tell, self.limits.count, self.limits.rows, self._now_ms)
         self._drive, self._store = drive, store
         self._faults = faults
         self._last: dict[tuple[str, str], Reply] = {}
@@ -77,7 +80,7 @@ class Server:
             for kind in ("ws", "stream"):
                 app.router.add_get(f"{prefix}/{{kind:{kind}}}", self._socket)
             app.router.add_get(f"{prefix}/{{kind:ws}}/{{names:.*}}", self._socket)
-        app.router.add_get(PATH, self._wsapi.socket)
+        app.router.add_get(PATH, self._api_socket)
         app.router.add_route("*", "/{path:.*}", self._request)
         return app
 
@@ -118,7 +121,7 @@ class Server:
 
     def _expire_key(self) -> None:
         if self.hub.listen_key:
-            self.hub.tell_user(wire_account.listen_key_expired(self.hub.listen_key, self._now_ms()))
+            self.hub.tell_user(wire_user.listen_key_expired(self.hub.listen_key, self._now_ms()))
             self.hub.drop_listen_key()
 
     def _suffer(self) -> None:
@@ -130,6 +133,7 @@ class Server:
         self._halt({one.fault.symbol for one in struck if one.kind == "halt"})
         if self._down:
             self.hub.close_all(ABNORMAL)
+            self._wsapi.abort_all()
         for one in struck:
             self._commit(one)
 
@@ -170,8 +174,13 @@ class Server:
                 self._publisher.forced(event.order, event.fill)
         if self.hub.listen_key:
             for event in events:
-                for body in wire_account.user_events(self.venue.scales, event):
-                    self.hub.user(body)
+                # a client takes the fills first when the end of their conditional order is not in the same read
+                late = isinstance(event, AlgoEvent) and event.algo.status == "FINISHED"
+                for body in wire_user.user_events(self.venue.scales, event):
+                    if late:
+                        asyncio.get_running_loop().call_later(FINISHED_AFTER_S, self.hub.user, body)
+                    else:
+                        self.hub.user(body)
 
     # -- REST ---------------------------------------------------------------------------------------------------------
 
@@ -224,14 +233,28 @@ class Server:
             raise VenueError(-5000, f"{path}, Method {method}", http_status=404)
         endpoint, security, weight, orders = route
         self.limits.count(weight if isinstance(weight, int) else weight(params), orders)
+        if path in FUNDING:
+            self.limits.count_funding()
         authorise(security)
         return endpoint(self._rest, params)
 
+    async def _api_socket(self, request: web.Request) -> web.StreamResponse:
+        return spoil.hang_up(request) if self._down else await self._wsapi.socket(request)
+
     def _perform_and_tell(self, method: str, path: str, params: Params, authorise: Authorise) -> Any:
+        """The same for the WebSocket API, which a fault on the route can refuse; the other kinds pass it by."""
+        struck = self._faults.request(method, path, params.values)
+        refusal = None if struck is None else spoil.refusal_of(struck, params.values)
         try:
-            return self._perform(method, path, params, authorise)
+            result = None
+            if struck is None or refusal is None or KINDS[struck.kind].executed:
+                result = self._perform(method, path, params, authorise)
         finally:
             self._tell_account()
+        if refusal is not None:
+            code, msg = refusal.body["code"], refusal.body["msg"]
+            raise VenueError(code, http_status=refusal.status, retry_after_s=refusal.retry_after_s, msg=msg)
+        return result
 
     def _admit(self, request: web.Request, security: str, params: Params, query: str, body: str) -> None:
         if security == OPEN:
