@@ -20,6 +20,7 @@ from nexus_engine.uplink.binance.ids import OrderIds
 from nexus_engine.uplink.binance.limits import Budget, Urgency
 from nexus_engine.uplink.binance.outcomes import CLOCK, RATE_LIMIT, RestError, classify
 from nexus_engine.uplink.binance.settings import AccountRefused, BinanceSettings, UplinkError
+from nexus_engine.uplink.unreadable import UNREADABLE
 
 DEADLINE_S: Final = 5.0
 RECV_WINDOW_MS: Final = 5_000
@@ -252,12 +253,12 @@ def _read(reply: _Reply, endpoint: Endpoint[T]) -> T | RestError:
     if 200 <= reply.status < 300:
         try:
             return msgspec.json.decode(reply.body, type=endpoint.reply, strict=False)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             # done, perhaps; only the venue's own books can tell
             return RestError(Outcome.UNKNOWN, status=reply.status, text="the reply cannot be read")
     try:
         refusal = msgspec.json.decode(reply.body, type=replies.Refusal, strict=False)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         refusal = replies.Refusal(msg=reply.body.decode("utf-8", "replace"))
     text = " ".join(refusal.msg.split())[:_TEXT] or f"HTTP {reply.status}"
     outcome = classify(reply.status, refusal.code, text)

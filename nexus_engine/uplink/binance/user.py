@@ -22,6 +22,7 @@ from nexus_engine.uplink.binance.outcomes import LISTEN_KEY_GONE, RestError
 from nexus_engine.uplink.binance.rest import KEEP_LISTEN_KEY, NEW_LISTEN_KEY, BinanceRest
 from nexus_engine.uplink.status import Status
 from nexus_engine.uplink.stream import Stream, StreamDown
+from nexus_engine.uplink.unreadable import UNREADABLE
 
 FEED: Final = "user"
 KEEP_S: Final = 1_800.0
@@ -97,7 +98,7 @@ class UserFeed:
                     self._sink(wire.account_event(msg, at_ns, mono_ns, self._rest.settings.leverage))
                 case wire.ListenKeyExpired():
                     raise StreamDown("the listen key expired")
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             if self._matters(data):
                 # what it said of an order is lost: whoever listens has to read the account anew
                 raise StreamDown("a message about the account cannot be read") from None
@@ -106,7 +107,7 @@ class UserFeed:
     def _matters(self, data: bytes) -> bool:
         try:
             return self._decode_kind(data).e in _ACCOUNT_KINDS
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return False
 
     def _order(self, body: wire.OrderBody, at_ns: int, mono_ns: int) -> None:
