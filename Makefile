@@ -1,7 +1,7 @@
 # make run            the cockpit on the offline demo market (sets itself up the first time)
 # make test           every test of the suite, from a clean clone to the last line
 # make check          the suite plus lint, types and import contracts
-# make trader         a scripted person at the keys, on every size and in tmux; a minute of the monkey
+# make trader         a scripted person at the keys, on every size and in tmux
 # make conformance    independent clients against the practice venue; each is installed on the first run
 # make fuzz           COUNT=10000000 spoiled messages through the uplink's decoders, from SEED if given
 # make monkey         random keys on the demo for MINUTES=60, from SEED if given
@@ -22,7 +22,7 @@ setup:
 	@./nexus --setup dev
 
 test: setup
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: setup
 	$(VENV)/bin/ruff check .

@@ -140,12 +140,12 @@ class CockpitDriver(LinuxDriver):
         if self._out is not None:
             self._out.write(data)
 
-    def end_frame(self) -> None:
-        """What was written since the last call is one frame: ask when it has been taken."""
+    def end_frame(self, cells: int) -> None:
+        """What was written since the last call is one frame of `cells`: ask when it has been taken."""
         if self._out is None or self.dead:
             return
         self._last_ns = monotonic_ns()
-        frame = self._drain.begin(self._last_ns)
+        frame = self._drain.begin(self._last_ns, cells)
         if self._first_question is None:
             self._first_question = monotonic()
             self._loop.call_later(_MUTE_S, self._written)
@@ -270,9 +270,10 @@ class CockpitDriver(LinuxDriver):
                         self._tell(self._die)
                         return
                     messages = list(parser.feed(decode(data)))
-                    if sum(isinstance(message, events.Key) for message in messages) > 1:
+                    keys = sum(isinstance(message, events.Key) for message in messages)
+                    if keys > 1:
                         # No hand does that: pasted where paste is not marked, or held back by the link.
-                        self._tell(cast("NexusApp", self._app).gate.crowd, monotonic_ns())
+                        self._tell(cast("NexusApp", self._app).gate.crowd, monotonic_ns(), keys)
                     for message in messages:
                         self.process_message(message)
                 for message in parser.tick():
