@@ -52,7 +52,7 @@ monkey: setup
 	PYTHONPATH=. $(PY) tests/terminal/monkey.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 trader: setup
-	$(PY) -m pytest -m long tests/terminal
+	$(PY) -m pytest tests/terminal/test_trader.py
 
 conformance: setup
 	PYTHONPATH=. $(PY) -W ignore tests/conformance/run.py $(ARGS)
