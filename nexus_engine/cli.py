@@ -8,6 +8,7 @@ from typing import Final
 COMMANDS: Final = {
     "status": ("nexus_engine.runtime.commands:status", "one line for each account that runs (--json)"),
     "kill": ("nexus_engine.runtime.commands:kill", "HALT from a second shell, even when the cockpit is frozen"),
+    "keys": ("nexus_engine.keys:main", "add, list, check, remove: the vault of API keys"),
     "exchange": ("nexus_engine.sim.exchange:main", "the practice venue alone, for any client"),
     "journal": ("nexus_engine.store.commands:main", "verify or export the journal; why a decision was made"),
     "replay": ("nexus_engine.runtime.replay:main", "run a recording through the core again: the same decisions?"),

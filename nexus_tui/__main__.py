@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 _KINDS: Final = {
     "demo": "an offline practice market (the default)",
-    "paper": "live prices, simulated money (not yet)",
-    "testnet": "the venue's play money; keys in NEXUS_BINANCE_API_KEY and NEXUS_BINANCE_API_SECRET",
-    "live": "the venue (not yet)",
+    "paper": "live prices, simulated money; needs no key",
+    "testnet": "the venue's play money; needs a key: `nexus keys add NAME --testnet`",
+    "live": "the venue, real money; a key, and a typed phrase that unlocks entries",
 }
 
 _DEMO: Final = ("scenario", "seed", "speed", "replay", "record")
@@ -76,6 +76,7 @@ def _parse(words: "Sequence[str]", *, attach: bool = False) -> "argparse.Namespa
     parser.add_argument("--read-only", action="store_true", help="look only; HALT still works")
     if not attach:
         parser.add_argument("--headless", action="store_true", help="the engine without a cockpit")
+        parser.add_argument("--passphrase-fd", metavar="N", type=int, help="read the vault's passphrase from there")
         parser.add_argument("--scenario", metavar="NAME", help="what the demo's market plays")
         parser.add_argument("--replay", metavar="FILE", type=Path, help="a recorded market for the demo")
         parser.add_argument("--seed", metavar="N", type=int, help="same seed, same demo market")
@@ -169,10 +170,11 @@ def _open(given: "argparse.Namespace") -> int:
     try:
         options = _options(given)
         comfort = _comfort(options.directive, given.config)
-        from nexus_engine.runtime import AccountBusy, Runtime
+        from nexus_engine.runtime import AccountBusy, Runtime, with_key
 
         try:
             runtime = Runtime(options)
+            runtime.options = with_key(options, given.passphrase_fd)
         except AccountBusy as busy:
             if leash is None:
                 return _refuse(f"{busy}; see it with `nexus attach`")

@@ -29,7 +29,7 @@ from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.runtime.control import ControlServer, Status
 from nexus_engine.runtime.demo import DemoVenue, read_ready
 from nexus_engine.runtime.health import Pulse, memory_mb
-from nexus_engine.runtime.options import Options, StartError
+from nexus_engine.runtime.options import Options, StartError, with_key
 from nexus_engine.runtime.uplinks import Address, Connect, Need, Uplink, address, connect_binance, warm
 from nexus_engine.store.recording import Header, Recorder
 from nexus_engine.store.sqlite import SqliteJournal
@@ -209,7 +209,7 @@ class Account:
 
     async def _address(self, directive: Directive) -> Address:
         if directive.account.kind is not AccountKind.DEMO:
-            return address(directive)
+            return address(directive, with_key(self.options, ask=False).key)
         if directive.demo.venue:
             ready = read_ready(Path(directive.demo.venue))
         else:

@@ -1,6 +1,7 @@
 """The practice venue on loopback: REST and WebSocket as Binance USD-M speaks them, over one Venue and its clock."""
 
 import asyncio
+import base64
 import hmac
 import json
 import time
@@ -10,6 +11,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import WSMsgType, web
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from nexus_engine.sim import wire_account
 from nexus_engine.sim.faults import Faults
@@ -76,6 +79,7 @@ class Server:
         self._publisher = Publisher(venue, self.hub, recorded)
         self._rest = Rest(venue, lambda: time.time_ns() // MS)
         self._key, self._secret = api_key, api_secret.encode()
+        self.public_key: Ed25519PublicKey | None = None
         self._drive, self._store = drive, store
         self._faults = faults
         self._weight = Window(WEIGHT_LIMIT_1M, 60.0)
@@ -194,9 +198,7 @@ class Server:
             raise VenueError(-2015, http_status=401)
         if security != SIGNED:
             return
-        signature = params.need("signature")
-        expected = hmac.new(self._secret, (unsigned(query) + unsigned(body)).encode(), "sha256").hexdigest()
-        if not hmac.compare_digest(signature.encode(), expected.encode()):
+        if not self._signed(params.need("signature"), (unsigned(query) + unsigned(body)).encode()):
             raise VenueError(-1022)
         sent_ms, window_ms = params.integer("timestamp"), params.integer("recvWindow")
         if sent_ms is None:
@@ -205,6 +207,16 @@ class Server:
         age_ms = time.time_ns() // MS - sent_ms
         if age_ms > window_ms or age_ms < -EARLY_MS:
             raise VenueError(-1021)
+
+    def _signed(self, signature: str, text: bytes) -> bool:
+        """By the key's secret, or by the private half of `public_key` where the account has registered one."""
+        if self.public_key is None:
+            return hmac.compare_digest(signature.encode(), hmac.new(self._secret, text, "sha256").hexdigest().encode())
+        try:
+            self.public_key.verify(base64.b64decode(signature), text)
+        except (InvalidSignature, ValueError):
+            return False
+        return True
 
     def _listen_key(self, method: str) -> Json:
         if method == "POST" and not self.hub.listen_key:

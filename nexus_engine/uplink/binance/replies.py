@@ -35,6 +35,23 @@ class ServerTime(msgspec.Struct, frozen=True, rename="camel"):
     server_time: Ms
 
 
+class AccountConfig(msgspec.Struct, frozen=True, rename="camel"):
+    """What the futures account is set to."""
+
+    can_trade: bool
+    dual_side_position: bool
+
+
+class ApiRestrictions(msgspec.Struct, frozen=True, rename="camel"):
+    """What a key may do. What a venue leaves out counts as allowed where that is the worse."""
+
+    ip_restrict: bool = False
+    enable_futures: bool = False
+    enable_withdrawals: bool = True
+    enable_internal_transfer: bool = False
+    permits_universal_transfer: bool = False
+
+
 class DepthReply(msgspec.Struct, frozen=True, rename="camel", gc=False):
     last_update_id: Id
     bids: list[Level]
