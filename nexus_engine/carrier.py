@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from nexus_engine.model.commands import AnyCommand, Halt
-from nexus_engine.model.effects import AnyEffect, Cancel, Notify, Query, Record, SetTimer, Snapshot, Submit
+from nexus_engine.model.effects import AnyEffect, Cancel, Notify, Query, Record, Resync, SetTimer, Snapshot, Submit
 from nexus_engine.model.events import (
     AnyEvent,
     CancelResult,
@@ -75,6 +75,7 @@ class Carrier:
         *,
         recorder: Tape | None = None,
         notify: Callable[[Notify], None] | None = None,
+        resync: Callable[[str, str], None] | None = None,
     ) -> None:
         self._engine = engine
         self._journal = journal
@@ -84,6 +85,7 @@ class Carrier:
         self._clock = clock
         self._recorder = recorder
         self._notify = notify
+        self._resync_book = resync
         self._waiting: deque[AnyEvent] = deque()
         self._turning = False
         self._durable: asyncio.Future[None] | None = None
@@ -106,6 +108,7 @@ class Carrier:
             Cancel: self._cancel,
             Query: self._query,
             Snapshot: self._snapshot,
+            Resync: self._resync,
             Notify: self._tell,
             SetTimer: self._set_timer,
         }
@@ -319,6 +322,11 @@ class Carrier:
                 ),
             )
         )
+
+    def _resync(self, effect: Resync) -> None:
+        # not within this turn: the feed will have something to say
+        if self._resync_book is not None:
+            asyncio.get_running_loop().call_soon(self._resync_book, effect.symbol, effect.reason)
 
     def _tell(self, effect: Notify) -> None:
         if self._notify is not None:

@@ -19,7 +19,7 @@ from nexus_engine.cortex.shark import Targets
 from nexus_engine.model import commands as c
 from nexus_engine.model import events as e
 from nexus_engine.model.config import Directive
-from nexus_engine.model.effects import AnyEffect
+from nexus_engine.model.effects import AnyEffect, Resync
 from nexus_engine.model.facts import AnyFact, LatchSet, ModeSet, RunStarted
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.turn import Turn
@@ -119,13 +119,11 @@ class Engine:
         """
         kind = type(event)
         if kind is e.BookDelta:
-            self.market.delta(event)  # type: ignore[arg-type]
             self.heard["public"] = event.mono_ns
-            return NOTHING
+            return NOTHING if self.market.delta(event) else _crossed(event)  # type: ignore[arg-type]
         if kind is e.BookSnapshot:
-            self.market.snapshot(event)  # type: ignore[arg-type]
             self.heard["public"] = event.mono_ns
-            return NOTHING
+            return NOTHING if self.market.snapshot(event) else _crossed(event)  # type: ignore[arg-type]
         if kind is e.BookInvalid:
             self.market.invalid(event)  # type: ignore[arg-type]
             return NOTHING
@@ -376,3 +374,8 @@ class Engine:
         what = ("long" if command.longs_only else "position") + ("" if count == 1 else "s")
         turn.note(Level.WARN, "account", f"flatten: closing {count} {what} at market", by)
         return f"closing {count} {what} at market"
+
+
+def _crossed(event: e.AnyEvent) -> list[AnyEffect]:
+    assert isinstance(event, e.BookSnapshot | e.BookDelta)
+    return [Resync(symbol=event.symbol, reason="its bids reach its asks")]

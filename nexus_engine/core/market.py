@@ -97,17 +97,30 @@ class Market:
                 known.instrument = instrument
                 known.tick = float(instrument.tick)
 
-    def snapshot(self, event: BookSnapshot) -> None:
+    def snapshot(self, event: BookSnapshot) -> bool:
+        """Take a whole book. False: its sides cross, so it was dropped."""
         state = self.symbols.get(event.symbol)
-        if state is not None:
-            state.book.snapshot(event.bids, event.asks, event.update_id)
-            state.book_mono_ns = event.mono_ns
+        if state is None:
+            return True
+        state.book.snapshot(event.bids, event.asks, event.update_id)
+        state.book_mono_ns = event.mono_ns
+        return self._sound(state.book)
 
-    def delta(self, event: BookDelta) -> None:
+    def delta(self, event: BookDelta) -> bool:
+        """Take changes of a book. False: its sides cross now, so it was dropped."""
         state = self.symbols.get(event.symbol)
-        if state is not None and state.book.valid:
-            state.book.delta(event.bids, event.asks, event.update_id)
-            state.book_mono_ns = event.mono_ns
+        if state is None or not state.book.valid:
+            return True
+        state.book.delta(event.bids, event.asks, event.update_id)
+        state.book_mono_ns = event.mono_ns
+        return self._sound(state.book)
+
+    @staticmethod
+    def _sound(book: OrderBook) -> bool:
+        if book.crossed:
+            book.invalidate()
+            return False
+        return True
 
     def invalid(self, event: BookInvalid) -> None:
         state = self.symbols.get(event.symbol)

@@ -46,6 +46,13 @@ class Snapshot(Effect, frozen=True, kw_only=True):
     venue: Venue
 
 
+class Resync(Effect, frozen=True, kw_only=True):
+    """Have a book read anew: what the feed delivered cannot be right."""
+
+    symbol: str
+    reason: str
+
+
 class Notify(Effect, frozen=True, kw_only=True):
     """Tell people: the cockpit's event log, later Telegram."""
 
@@ -62,4 +69,4 @@ class SetTimer(Effect, frozen=True, kw_only=True):
     due_mono_ns: int
 
 
-AnyEffect = Record | Submit | Cancel | Query | Snapshot | Notify | SetTimer
+AnyEffect = Record | Submit | Cancel | Query | Snapshot | Resync | Notify | SetTimer

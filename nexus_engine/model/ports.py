@@ -7,6 +7,7 @@ from nexus_engine.model.effects import Cancel, Query
 from nexus_engine.model.events import AnyEvent, CancelResult, QueryResult, SubmitResult, VenueSnapshot
 from nexus_engine.model.facts import AnyFact
 from nexus_engine.model.orders import Order
+from nexus_engine.model.verdicts import Reading
 from nexus_engine.model.words import Venue
 
 Sink = Callable[[AnyEvent], None]
@@ -29,6 +30,16 @@ class Feed(Protocol):
 
     async def run(self, sink: Sink) -> None:
         """Deliver until cancelled; reconnect for ever; say FeedStatus when a stream comes or goes."""
+
+    def resync(self, symbol: str, reason: str) -> None:
+        """Drop a book and deliver it anew."""
+
+    @property
+    def problem(self) -> str:
+        """What is wrong at the venue that a person should know, in one line; empty when all is well."""
+
+    def readings(self) -> tuple[Reading, ...]:
+        """What it counts, for the screen."""
 
 
 class Broker(Protocol):

@@ -141,7 +141,15 @@ class Account:
         self._uplink = uplink = await self._connect(directive, found, need, self._clock)
         broker = uplink.broker
         brokers = {broker.venue: broker}
-        carrier = Carrier(engine, journal, brokers, self._clock, recorder=self._recorder, notify=self._heard)
+        carrier = Carrier(
+            engine,
+            journal,
+            brokers,
+            self._clock,
+            recorder=self._recorder,
+            notify=self._heard,
+            resync=uplink.feed.resync,
+        )
         self._hold(carrier.run())
         at_ns, mono_ns = self._now()
         carrier.post(
@@ -354,7 +362,9 @@ class Account:
             return None
         at_ns, mono_ns = self._now()
         view = self._engine.view(request, at_ns=at_ns, mono_ns=mono_ns)
-        return replace(view, health=(*view.health, *self.pulse.readings()), problem=view.problem or self.problem)
+        told = () if self._uplink is None else self._uplink.feed.readings()
+        health = (*view.health, *self.pulse.readings(), *told)
+        return replace(view, health=health, problem=view.problem or self.problem)
 
     @property
     def problem(self) -> str:
@@ -362,7 +372,8 @@ class Account:
         journal = "" if self._carrier is None else self._carrier.journal_problem
         venue = "" if self._venue is None else self._venue.problem
         recorder = "" if self._recorder is None else self._recorder.error
-        found = (journal and f"journal: {journal}", venue, *self._failures.values(), self.pulse.problem, recorder)
+        feed = "" if self._uplink is None else self._uplink.feed.problem
+        found = (journal and f"journal: {journal}", venue, feed, *self._failures.values(), self.pulse.problem, recorder)
         return next(filter(None, found), "")
 
     def status(self) -> Status:

@@ -149,6 +149,8 @@ class Manager:
                 turn.change(order, OrderStatus.EXPIRED, reason=report.reason or "ended without being filled")
             else:
                 self.asker.ask(turn, order)
+        elif status is OrderStatus.UNKNOWN:
+            self._doubted(turn, order, report.reason)
         elif status not in (OrderStatus.OPEN, OrderStatus.PARTIAL):
             turn.change(order, status, venue_id=report.venue_id, reason=report.reason)
         elif order.status in _UNANSWERED:
@@ -157,6 +159,14 @@ class Manager:
         elif asked and order.status is OrderStatus.PENDING_CANCEL:
             turn.change(order, status)
             turn.cancel(turn.ledger.orders[order.client_id])
+
+    def _doubted(self, turn: Turn, order: Order, reason: str) -> None:
+        """The venue holds it, and nobody can say that it will do what it is for. It stays ours until it has ended."""
+        if order.status in (OrderStatus.UNKNOWN, OrderStatus.PENDING_CANCEL):
+            return
+        turn.change(order, OrderStatus.UNKNOWN, reason=reason)
+        turn.note(Level.ALARM, order.symbol, f"{order.leg.word} is not to be relied on: {reason}")
+        self.protection.doubted.add(order.client_id)
 
     def _risen(self, turn: Turn, order: Order, *, asked: bool) -> None:
         """An order that is over for us stands at the venue: old news, or it must go."""
@@ -172,6 +182,7 @@ class Manager:
             self._entry_ended(turn, order)
         if order.status.terminal:
             self.asker.forget(order.client_id)
+            self.protection.doubted.discard(order.client_id)
             if order.leg is Leg.EXIT:
                 self.protection.exit_ended(turn, order)
             if order.leg is Leg.FOREIGN:

@@ -46,6 +46,8 @@ class Protection:
         self._tried: dict[str, int] = {}
         """Monotonic instant of the last try, by symbol."""
         self._backoff = Backoff()
+        self.doubted: set[str] = set()
+        """Client ids of stops that the venue holds and that do not do what they are for."""
 
     def protect(self, turn: Turn, symbol: str) -> None:
         """Look at one symbol and do what is missing. Safe to call at any time."""
@@ -247,7 +249,7 @@ class Protection:
         turn.timer(f"{DEADLINE_TIMER}{symbol}", limit_ms)
 
     def _may_still_come(self, turn: Turn, order: Order) -> bool:
-        if order.status is OrderStatus.PENDING_CANCEL:
+        if order.status is OrderStatus.PENDING_CANCEL or order.client_id in self.doubted:
             return False
         return _fresh(turn, order, PATIENCE_NS) and not self._asker.missed(order.client_id)
 

@@ -110,7 +110,7 @@ def _symbol(case: Case) -> Verdict:
         return refuse("symbol", f"{symbol}: P{ledger.positions[symbol].intent} is open")
     if symbol in ledger.foreign:
         return refuse("symbol", f"{symbol}: {ledger.foreign[symbol]} that is not ours")
-    if any(ledger.alive(symbol, Leg.EXIT)):
+    if any(order.leg is not Leg.ENTRY for order in ledger.alive(symbol)):
         # reduce-only, but what it reduces is whatever is held when it arrives
         return refuse("symbol", f"{symbol}: an exit is still under way")
     entry = next(ledger.alive(symbol, Leg.ENTRY), None)

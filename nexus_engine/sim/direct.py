@@ -40,6 +40,8 @@ TICK_MS: Final = 100
 MARK_EVERY: Final = 10
 FEEDS: Final = ("public", "market", "user")
 NS_PER_MS: Final = 1_000_000
+TRIGGERING_MS: Final = 1_000
+"""As the adapter of the real venue: what triggers for longer is not known to protect."""
 
 _STATUS: Final = {
     "NEW": OrderStatus.OPEN,
@@ -381,11 +383,14 @@ class Direct:
         )
 
     def _algo_report(self, algo: own.Algo) -> OrderReport:
+        status = _STATUS[algo.status]
+        if algo.status == "TRIGGERING" and self._now_ms() - algo.updated_ms > TRIGGERING_MS:
+            status = OrderStatus.UNKNOWN
         return OrderReport(
             client_id=algo.client_id,
             symbol=algo.symbol,
             side=Side.BUY if algo.side_buy else Side.SELL,
-            status=_STATUS[algo.status],
+            status=status,
             qty=self._qty(algo.symbol, algo.qty_lots),
             filled=self._qty(algo.symbol, algo.filled_lots),
             trigger=self._price(algo.symbol, algo.trigger_ticks),

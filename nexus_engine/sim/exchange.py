@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import msgspec
 from aiohttp import web
 
-from nexus_engine.sim.faults import FaultFileError, Faults
+from nexus_engine.sim.faults import FaultFileError, Faults, manual
 from nexus_engine.sim.faults import load as load_faults
 from nexus_engine.sim.ledger import Ledger
 from nexus_engine.sim.market import Market
@@ -248,7 +248,10 @@ def _speed(text: str) -> float:
 
 def parse(argv: Sequence[str]) -> Options:
     """Options of a command line; ExchangeError says what is wrong with it."""
-    parser = _Parser(prog="nexus exchange", description="A loopback Binance USD-M venue to practise on.")
+    parser = _Parser(
+        prog="nexus exchange", description="A loopback Binance USD-M venue to practise on.", epilog=manual(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     parser.add_argument("--port", type=int, default=0, help="TCP port on 127.0.0.1; 0 takes a free one")
     parser.add_argument("--scenario", help="what the generated market plays (default: calm)")
     parser.add_argument("--replay", type=Path, help="play this recording instead of a generated market")

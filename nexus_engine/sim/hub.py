@@ -6,17 +6,20 @@ is not masked, so the bytes are the same for everybody, and a write to a transpo
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
-from nexus_engine.sim.faults import Faults
+from nexus_engine.sim.faults import Faults, Struck
+from nexus_engine.sim.mangle import mangled
 from nexus_engine.sim.wire import Json
 
 SLOW_BYTES = 1 << 20  # a client that has not read this much is cut off
 POLICY_VIOLATION = 1008
 GOING_AWAY = 1001
+ABNORMAL = 1006  # never on the wire: the connection just ends
 _ABORT_AFTER_S = 2.0
-_TEXT, _CLOSE = 0x81, 0x88
+_TEXT, _BINARY, _CLOSE = 0x81, 0x82, 0x88
 CATEGORIES = ("public", "market", "private")
 
 
@@ -63,17 +66,25 @@ class Connection:
         if not self.open:
             return
         self.open = False
+        if code == ABNORMAL:
+            self._transport.abort()
+            return
         self._transport.write(frame(code.to_bytes(2, "big"), _CLOSE))
         asyncio.get_running_loop().call_later(_ABORT_AFTER_S, self._transport.abort)
         self._transport.close()
 
 
 class Hub:
-    """Fan-out. `home` tells the category a stream lives on, None for a name the venue does not know."""
+    """Fan-out. `home` tells the category a stream lives on, None for a name the venue does not know; `expire_key` ends
+    the listen key, for the fault that does it in the middle of things."""
 
-    def __init__(self, faults: Faults, home: Callable[[str], str | None]) -> None:
+    def __init__(self, faults: Faults, home: Callable[[str], str | None], expire_key: Callable[[], None]) -> None:
         self._faults = faults
         self._home = home
+        self._expire_key = expire_key
+        self._held: dict[str, list[bytes]] = {}  # by stream: what goes out after its next message
+        self.muted = False
+        """Nothing is sent; the sockets stay and answer pings."""
         self._encode = msgspec.json.Encoder().encode
         self._connections: set[Connection] = set()
         self._heard: dict[str, set[Connection]] = {}
@@ -119,51 +130,80 @@ class Hub:
     # -- messages -----------------------------------------------------------------------------------------------------
 
     def publish(self, stream: str, body: Json | list[Json], *, depth: bool = False) -> None:
-        self.publish_raw(stream, self._encode(body), depth=depth)
+        """Push a message to everybody who hears the stream; `flush` sends it."""
+        if self._heard.get(stream) and not self._hit(stream, body, None, depth):
+            self._push(stream, self._encode(body))
 
     def publish_raw(self, stream: str, raw: bytes, *, depth: bool = False) -> None:
-        """Push an encoded message to everybody who hears the stream; `flush` sends it."""
-        heard = self._heard.get(stream)
-        if heard and not self._struck(stream, depth):
-            self._push(stream, raw, heard)
-
-    def _struck(self, stream: str, depth: bool) -> bool:
-        category = self.category(stream)
-        fault = self._faults.strike(f"stream /{category}", depth=depth)
-        if fault is None:
-            return False
-        if fault.kind == "disconnect":
-            for connection in [c for c in self._connections if c.category in {"", category}]:
-                connection.close(GOING_AWAY)
-        return True
-
-    def _push(self, stream: str, raw: bytes, heard: Iterable[Connection]) -> None:
-        plain = wrapped = b""
-        for connection in heard:
-            if connection.combined:
-                wrapped = wrapped or frame(b'{"stream":' + self._encode(stream) + b',"data":' + raw + b"}")
-                connection.push(wrapped)
-            else:
-                plain = plain or frame(raw)
-                connection.push(plain)
+        """The same with an encoded message."""
+        if self._heard.get(stream) and not self._hit(stream, None, raw, depth):
+            self._push(stream, raw)
 
     def user(self, body: Json) -> None:
-        """Send a message to the account's own sockets."""
-        fault = self._faults.strike("user")
-        if fault is None:
-            self._send_user(body)
-        elif fault.kind == "delay":
-            asyncio.get_running_loop().call_later(fault.delay_ms / 1000, self._send_user, body)
-        elif fault.kind == "disconnect":
-            for connection in tuple(self._heard.get(self.listen_key, ())):
-                connection.close(GOING_AWAY)
+        """Send a message to the account's own sockets, if no fault is in the way."""
+        if self.muted or (struck := self._faults.strike("user", body)) is None:
+            self.tell_user(body)
+        else:
+            self._spoil(self.listen_key, struck, body)
+            self.flush()
 
-    def _send_user(self, body: Json) -> None:
-        heard = self._heard.get(self.listen_key)
-        if heard:
-            self._push(self.listen_key, self._encode(body), heard)
-            for connection in heard:
-                connection.flush()
+    def tell_user(self, body: Json) -> None:
+        """Send it whatever happens."""
+        self._push(self.listen_key, self._encode(body))
+        self.flush()
+
+    def _hit(self, stream: str, body: Json | list[Json] | None, raw: bytes | None, depth: bool) -> bool:
+        """Whether a fault took the message over."""
+        on = f"stream /{self.category(stream)}"
+        if self.muted or not self._faults.watches(on):
+            return False
+        body = msgspec.json.decode(raw) if raw is not None else body
+        struck = self._faults.strike(on, body, depth=depth)
+        if struck is not None:
+            self._spoil(stream, struck, body)
+        return struck is not None
+
+    def _spoil(self, stream: str, struck: Struck, body: Any) -> None:
+        fault, raw = struck.fault, self._encode(body)
+        match fault.kind:
+            case "mute" | "skip_depth":
+                pass
+            case "disconnect":
+                self.close_all(fault.close_code, self.category(stream))
+            case "expire_key":
+                self._expire_key()
+            case "delay":
+                asyncio.get_running_loop().call_later(fault.delay_ms / 1000, self._send_late, stream, raw)
+            case "reorder":
+                self._held.setdefault(stream, []).append(raw)
+            case "duplicate":
+                for _ in range(1 + fault.copies):
+                    self._push(stream, raw)
+            case "binary":
+                self._push(stream, raw, _BINARY)
+            case "oversized":
+                self._push(stream, b'"' + b"x" * fault.size + b'"')
+                self._push(stream, raw)
+            case _:
+                self._push(stream, mangled(fault, body))
+
+    def _send_late(self, stream: str, raw: bytes) -> None:
+        self._push(stream, raw)
+        self.flush()
+
+    def _push(self, stream: str, raw: bytes, head: int = _TEXT) -> None:
+        if self.muted:
+            return
+        plain = wrapped = b""
+        for connection in self._heard.get(stream, ()):
+            if connection.combined:
+                wrapped = wrapped or frame(b'{"stream":' + self._encode(stream) + b',"data":' + raw + b"}", head)
+                connection.push(wrapped)
+            else:
+                plain = plain or frame(raw, head)
+                connection.push(plain)
+        for held in self._held.pop(stream, ()):
+            self._push(stream, held)
 
     def drop_listen_key(self) -> None:
         """Nothing more is heard on the key; its sockets stay open and mute, as on the venue."""
@@ -184,6 +224,8 @@ class Hub:
             if connection.buffered > limit_bytes:
                 connection.close(POLICY_VIOLATION)
 
-    def close_all(self) -> None:
+    def close_all(self, code: int = GOING_AWAY, category: str | None = None) -> None:
+        """Close every socket, or those that hear a category; one on an un-routed path hears them all."""
         for connection in self._connections:
-            connection.close(GOING_AWAY)
+            if category is None or connection.category in {"", category}:
+                connection.close(code)

@@ -14,12 +14,14 @@ from aiohttp import WSMsgType, web
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from nexus_engine.sim import wire_account
+from nexus_engine.sim import spoil, wire_account
 from nexus_engine.sim.faults import Faults
-from nexus_engine.sim.hub import CATEGORIES, Connection, Hub, frame
+from nexus_engine.sim.hub import ABNORMAL, CATEGORIES, Connection, Hub, frame
+from nexus_engine.sim.orders import Algo
 from nexus_engine.sim.params import Params
 from nexus_engine.sim.rest import KEY, OPEN, ROUTES, SIGNED, Rest
 from nexus_engine.sim.rules import VenueError
+from nexus_engine.sim.spoil import Reply
 from nexus_engine.sim.streams import TICK_MS, Publisher, home
 from nexus_engine.sim.venue import Venue
 from nexus_engine.sim.wire import MS, ORDER_LIMIT_1M, ORDER_LIMIT_10S, WEIGHT_LIMIT_1M, Json
@@ -54,12 +56,6 @@ class Window:
         return max(1, round(self._span_s - (time.monotonic() - self._began)))
 
 
-class Reply(msgspec.Struct, frozen=True):
-    body: Any
-    status: int = 200
-    retry_after_s: int = 0
-
-
 class Server:
     """`drive` moves the market by one tick; `store` is called after every change of the account, before it is told."""
 
@@ -75,13 +71,17 @@ class Server:
         recorded: frozenset[str] = frozenset(),
     ) -> None:
         self.venue = venue
-        self.hub = Hub(faults, home)
+        self.hub = Hub(faults, home, self._expire_key)
         self._publisher = Publisher(venue, self.hub, recorded)
-        self._rest = Rest(venue, lambda: time.time_ns() // MS)
+        self._rest = Rest(venue, self._now_ms)
         self._key, self._secret = api_key, api_secret.encode()
         self.public_key: Ed25519PublicKey | None = None
         self._drive, self._store = drive, store
         self._faults = faults
+        self._last: dict[tuple[str, str], Reply] = {}
+        self._down = False
+        self._skew_ms = 0
+        venue.account.conditionals.mishap = self._mishap
         self._weight = Window(WEIGHT_LIMIT_1M, 60.0)
         self._orders_10s, self._orders_1m = Window(ORDER_LIMIT_10S, 10.0), Window(ORDER_LIMIT_1M, 60.0)
         self._listen_keys = 0
@@ -107,12 +107,43 @@ class Server:
             if late_s > LATE_S:
                 due += late_s
             await asyncio.sleep(max(0.0, -late_s))
+            self._suffer()
             self._drive()
             self._tell_account()
             self._publisher.tick()
             if self.hub.listen_key and time.monotonic() > self._listen_until:
-                self.hub.user(wire_account.listen_key_expired(self.hub.listen_key, time.time_ns() // MS))
-                self.hub.drop_listen_key()
+                self._expire_key()
+
+    def _now_ms(self) -> int:
+        return time.time_ns() // MS + self._skew_ms
+
+    def _expire_key(self) -> None:
+        self._listen_until = 0.0
+        if self.hub.listen_key:
+            self.hub.tell_user(wire_account.listen_key_expired(self.hub.listen_key, self._now_ms()))
+            self.hub.drop_listen_key()
+
+    def _suffer(self) -> None:
+        """Commit the server's own faults of this tick."""
+        struck = self._faults.tick()
+        kinds = {one.kind for one in struck}
+        self._down, self.hub.muted = "down" in kinds, "mute" in kinds
+        self._skew_ms = sum(one.fault.skew_ms for one in struck if one.kind == "skew")
+        if self._down:
+            self.hub.close_all(ABNORMAL)
+        if "expire_key" in kinds:
+            self._expire_key()
+        for one in struck:
+            if one.kind == "disconnect":
+                self.hub.close_all(one.fault.close_code)
+
+    def _mishap(self, algo: Algo) -> tuple[str, str] | None:
+        struck = self._faults.strike("algo", wire_account.algo_row(self.venue.scales[algo.symbol], algo))
+        if struck is None:
+            return None
+        return {
+            "stuck": ("TRIGGERING", ""), "reject": ("REJECTED", struck.fault.reason), "expire": ("EXPIRED", "")
+        }[struck.kind]  # fmt: skip
 
     def _tell_account(self) -> None:
         events = self.venue.take_events()
@@ -127,30 +158,26 @@ class Server:
     # -- REST ---------------------------------------------------------------------------------------------------------
 
     async def _request(self, request: web.Request) -> web.StreamResponse:
-        fault = self._faults.strike(f"{request.method} {request.path}")
+        if self._down:
+            return spoil.hang_up(request)
         body = await request.text()
-        if fault is not None:
-            if fault.kind == "delay":
-                await asyncio.sleep(fault.delay_ms / 1000)
-            elif fault.kind == "refuse":
-                return self._respond(Reply({"code": fault.code, "msg": fault.msg}, fault.status))
-            elif fault.kind == "drop_before":
-                return self._hang_up(request)
-        reply = self._answer(request, body)
-        self._tell_account()
-        if fault is not None and fault.kind == "drop_after":
-            return self._hang_up(request)
-        return self._respond(reply)
+        params = dict(parse_qsl(body)) | dict(parse_qsl(request.rel_url.raw_query_string))
 
-    @staticmethod
-    def _hang_up(request: web.Request) -> web.Response:
-        if request.transport is not None:
-            request.transport.abort()
-        return web.Response()
+        def act() -> Reply:
+            reply = self._answer(request, params, body)
+            self._tell_account()
+            return reply
 
-    def _answer(self, request: web.Request, body: str) -> Reply:
+        struck = self._faults.request(request.method, request.path, params)
+        if struck is None:
+            reply = self._last[request.method, request.path] = act()
+            return self._respond(reply)
+        last = self._last.get((request.method, request.path))
+        return await spoil.serve(struck, request, params, act, self._respond, last)
+
+    def _answer(self, request: web.Request, values: dict[str, str], body: str) -> Reply:
         try:
-            return Reply(self._call(request, body))
+            return Reply(self._call(request, values, body))
         except VenueError as error:
             retry_after_s = self._weight.left_s() if error.http_status == 429 else 0
             return Reply({"code": error.code, "msg": error.msg}, error.http_status, retry_after_s)
@@ -167,9 +194,8 @@ class Server:
             body=msgspec.json.encode(reply.body), status=reply.status, headers=headers, content_type="application/json"
         )
 
-    def _call(self, request: web.Request, body: str) -> Any:
-        query = request.rel_url.raw_query_string
-        params = Params(dict(parse_qsl(body)) | dict(parse_qsl(query)))
+    def _call(self, request: web.Request, values: dict[str, str], body: str) -> Any:
+        query, params = request.rel_url.raw_query_string, Params(values)
         if request.path == LISTEN_KEY_PATH:
             self._count(1, 0)
             self._authorise(request, KEY, params, query, body)
@@ -204,7 +230,7 @@ class Server:
         if sent_ms is None:
             raise VenueError(-1102, "timestamp")
         window_ms = min(window_ms or RECV_WINDOW_MS, RECV_WINDOW_MOST_MS)
-        age_ms = time.time_ns() // MS - sent_ms
+        age_ms = self._now_ms() - sent_ms
         if age_ms > window_ms or age_ms < -EARLY_MS:
             raise VenueError(-1021)
 
@@ -237,6 +263,13 @@ class Server:
         names = [name for name in request.match_info.get("names", "").split("/") if name]
         names += [name for name in request.query.get("streams", "").split("/") if name]
         names += request.query.getall("listenKey", [])
+        if self._down:
+            return spoil.hang_up(request)
+        struck = self._faults.request("GET", request.path, request.query)
+        if struck is not None and struck.kind != "delay":
+            return await spoil.serve(struck, request, {}, lambda: Reply({}), self._respond, None)
+        if struck is not None:
+            await asyncio.sleep(struck.fault.delay_ms / 1000)
         socket = web.WebSocketResponse(heartbeat=PING_EVERY_S, compress=False, max_msg_size=1 << 16)
         await socket.prepare(request)
         transport = request.transport

@@ -5,6 +5,7 @@ reason.
 """
 
 import copy
+from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,8 @@ WORKING_TYPES = frozenset({"MARK_PRICE", "CONTRACT_PRICE"})
 class Conditionals:
     def __init__(self, account: "Account") -> None:
         self.account = account
+        self.mishap: Callable[[Algo], tuple[str, str] | None] = lambda algo: None
+        """What goes wrong with an order that triggers: the status it gets instead of its own, and the reason."""
         self.open: dict[int, Algo] = {i: algo for i, algo in account.ledger.algos.items() if algo.is_open}
 
     def find(self, algo_id: int | None, client_id: str | None, missing: int = -2013) -> Algo:
@@ -166,6 +169,11 @@ class Conditionals:
         spec = account.spec(algo.symbol)
         algo.status, algo.trigger_ms, algo.updated_ms = "TRIGGERING", now_ms, now_ms
         self._tell(algo, now_ms)
+        if (mishap := self.mishap(algo)) is not None:
+            status, algo.reason = mishap
+            if status != algo.status:
+                self._end(algo, status, now_ms)
+            return
         lots = abs(account.position(algo.symbol).lots) if algo.close_position else algo.qty_lots
         kind = CONDITIONAL_TYPES[algo.type][1]
         request = NewOrder(

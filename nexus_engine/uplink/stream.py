@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 
 from nexus_engine.model.ports import Clock
+from nexus_engine.uplink.counts import Counts
 
 CONNECT_S: Final = 5.0
 FIRST_S: Final = 0.2
@@ -20,6 +21,9 @@ FRAME_BYTES: Final = 1 << 20
 SOCKET_BYTES: Final = 16 << 20
 HEARTBEAT_S: Final = 5.0
 GOODBYE_S: Final = 0.3
+BACKLOG_BYTES: Final = 1 << 16
+BACKLOGS: Final = 3
+"""So many runs in a row began with that much unread: whoever listens does not keep up, it was no burst."""
 LOOKS: Final = 10
 """Looks at the clock in the time that counts as silence."""
 _DATA: Final = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
@@ -63,6 +67,9 @@ class Stream:
     `url` is asked for an address before each attempt. Of each connection, `opened` tells the handshake, `up` the first
     message that could be used, and `down` the end or the failure, with its reason. `stale_s` is the silence that ends
     it; None where silence is normal.
+
+    Messages that are there already are read in one run. When runs stay long, the listener is `behind`: it may then hold
+    back and join what it hears, and is told `passed` after each run to let go of it.
     """
 
     def __init__(
@@ -75,6 +82,8 @@ class Stream:
         rng: random.Random,
         opened: Callable[[], None] = _nothing,
         up: Callable[[], None] = _nothing,
+        passed: Callable[[], None] = _nothing,
+        counts: Counts | None = None,
         stale_s: float | None = None,
     ) -> None:
         self._url = url
@@ -82,6 +91,12 @@ class Stream:
         self._tell_opened = opened
         self._tell_up = up
         self._tell_down = down
+        self._tell_passed = passed
+        self._counts = counts or Counts()
+        self._socket: aiohttp.ClientWebSocketResponse[Literal[False]] | None = None
+        self._run_bytes = 0
+        self._backlogs = 0
+        self.behind = False
         self._clock = clock
         self._stale_s = stale_s
         self._backoff = Backoff(rng)
@@ -90,8 +105,11 @@ class Stream:
         self._opened_mono: int | None = None
         self._last_mono = 0
         self.received = 0
-        self.skipped = 0
+
+    @property
+    def skipped(self) -> int:
         """Messages that could not be used: malformed, too long, binary, of an unknown kind, or with absurd numbers."""
+        return self._counts.skipped
 
     async def run(self) -> None:
         """Connect, read, and connect again."""
@@ -118,6 +136,16 @@ class Stream:
             self._end_reason = reason
             deadline.reschedule(0)
 
+    async def send(self, text: str) -> None:
+        """Say something on the connection, if there is one."""
+        socket = self._socket
+        if socket is None or socket.closed:
+            return
+        try:
+            await socket.send_str(text)
+        except (ConnectionError, RuntimeError, aiohttp.ClientError):
+            return  # it is about to end, and a new one begins from nothing
+
     def _steady(self) -> bool:
         opened = self._opened_mono
         return opened is not None and self._clock.mono_ns() - opened >= STEADY_S * 1e9
@@ -138,17 +166,20 @@ class Stream:
             raise StreamDown(f"no connection within {CONNECT_S:.0f} s") from None
         try:
             async with asyncio.timeout(None) as self._deadline:
+                self._socket = socket
                 await self._read(socket)
         except TimeoutError:
             raise StreamDown(self._end_reason) from None
         finally:
-            self._deadline = None
+            self._deadline = self._socket = None
             await socket.close()
 
     async def _read(self, socket: aiohttp.ClientWebSocketResponse[Literal[False]]) -> NoReturn:
         receive, frame, utc_ns, mono_ns = socket.receive, self._frame, self._clock.utc_ns, self._clock.mono_ns
         self._opened_mono = self._last_mono = mono_ns()
-        is_up = False
+        self._run_bytes = self._backlogs = 0
+        self.behind = is_up = False
+        later = asyncio.get_running_loop().call_soon
         if self._stale_s is not None:
             self._watch(self._deadline, self._stale_s)
         self._tell_opened()
@@ -156,10 +187,13 @@ class Stream:
             message = await receive()
             if message.type is aiohttp.WSMsgType.TEXT and len(message.data) <= FRAME_BYTES:
                 now = mono_ns()
+                if not self._run_bytes:
+                    later(self._pass)
+                self._run_bytes += len(message.data) + 1
                 try:
                     frame(message.data, utc_ns(), now)
                 except (msgspec.MsgspecError, UnicodeDecodeError):
-                    self.skipped += 1
+                    self._counts.skipped += 1
                     continue
                 self.received += 1
                 self._last_mono = now
@@ -167,9 +201,16 @@ class Stream:
                     is_up = True
                     self._tell_up()
             elif message.type in _DATA:
-                self.skipped += 1
+                self._counts.skipped += 1
             else:
                 raise StreamDown(f"closed by the venue ({socket.close_code})")
+
+    def _pass(self) -> None:
+        """The reader has read all that was there, and the loop had its turn."""
+        self._backlogs = self._backlogs + 1 if self._run_bytes >= BACKLOG_BYTES else 0
+        self.behind = self._backlogs >= BACKLOGS
+        self._run_bytes = 0
+        self._tell_passed()
 
     def _watch(self, deadline: asyncio.Timeout | None, stale_s: float) -> None:
         """Look again and again whether messages still come. Ends with the connection of that deadline."""

@@ -73,7 +73,7 @@ class Host:
     async def call(self, method: str, path: str, signed: bool = True, **params: Any) -> tuple[int, Any]:
         """A request as a plain client makes it; (status, body)."""
         if signed:
-            params |= {"timestamp": int(time.time() * 1000)}
+            params = {"timestamp": int(time.time() * 1000)} | params
         query = urlencode(params)
         if signed:
             query += "&signature=" + hmac.new(SECRET.encode(), query.encode(), "sha256").hexdigest()

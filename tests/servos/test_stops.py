@@ -8,6 +8,7 @@ from world import SOL, World, virtual
 
 from nexus_engine.model.commands import ClosePosition, Halt
 from nexus_engine.model.words import Leg, OrderStatus, ProposalStatus, Side
+from nexus_engine.sim.orders import Algo
 
 
 @virtual
@@ -106,6 +107,57 @@ async def test_a_stop_cancelled_by_hand_is_missed_even_when_nobody_tells() -> No
     world.venue.account.conditionals.cancel_all(SOL, 0)
     assert await world.until(world.protected, 10.0) <= 5.0
     assert world.held()
+
+
+def stick(world: World) -> None:
+    """The venue's stops trigger, and no order comes of it, as was seen of the real one."""
+
+    def fire(algo: Algo, now_ms: int, market: object) -> None:
+        algo.status, algo.updated_ms = "TRIGGERING", now_ms
+
+    world.venue.account.conditionals._fire = fire  # type: ignore[assignment, method-assign]
+
+
+@virtual
+async def test_a_stop_stuck_in_triggering_is_a_missing_stop_and_the_position_goes_at_market() -> None:
+    world = await World().start().ready()
+    await world.enter(target_pct=None)
+    await world.run(1.0)
+    stick(world)
+    world.tape.move(SOL, 148.0)
+    await world.until(lambda: world.stops()[0].status == "TRIGGERING", 2.0)
+    assert await world.until(lambda: not world.held(), 10.0) <= 6.0
+    assert world.said("stop is not to be relied on")
+    assert len(world.sent(leg=Leg.EXIT)) == 1
+
+
+@virtual
+async def test_a_stop_stuck_in_triggering_blocks_its_symbol_and_is_not_hammered() -> None:
+    world = await World().start().ready()
+    await world.enter(target_pct=None)
+    stick(world)
+    world.tape.move(SOL, 148.0)
+    await world.until(lambda: not world.held(), 10.0)
+    calls = len(world.calls)
+    await world.run(60.0)
+    assert len(world.calls) - calls < 40
+    world.wish(target_pct=None)
+    await world.until(lambda: world.said("an exit is still under way"), 3.0)
+    assert len(world.sent(leg=Leg.ENTRY)) == 1
+
+
+@virtual
+async def test_a_stuck_stop_under_a_price_that_came_back_is_replaced() -> None:
+    world = await World().start().ready()
+    await world.enter(target_pct=None)
+    stick(world)
+    world.tape.move(SOL, 148.0)
+    await world.until(lambda: world.stops()[0].status == "TRIGGERING", 2.0)
+    world.tape.move(SOL, 150.0)
+    del world.venue.account.conditionals._fire
+    await world.until(lambda: any(algo.status == "NEW" for algo in world.stops()), 10.0)
+    await world.run(5.0)
+    assert world.held() and world.covered() and len(world.stops()) == 2
 
 
 @virtual

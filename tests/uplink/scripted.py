@@ -45,6 +45,8 @@ class Scripted:
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.sockets: list[web.WebSocketResponse] = []
         self.connections = 0
+        self.told: list[Any] = []
+        """What clients said on their sockets."""
         self._changed = asyncio.Event()
 
     @property
@@ -92,8 +94,9 @@ class Scripted:
         self.sockets.append(socket)
         self.connections += 1
         self._changed.set()
-        async for _ in socket:
-            pass
+        async for message in socket:
+            self.told.append(msgspec.json.decode(message.data))
+            self._changed.set()
         self.sockets.remove(socket)
         self._changed.set()
         return socket

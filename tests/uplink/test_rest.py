@@ -32,6 +32,13 @@ ALGO_ACK = {
     "algoId": 9, "clientAlgoId": "nxab-1-1s1", "symbol": "BTCUSDT", "side": "SELL", "algoStatus": "NEW",
     "quantity": "0.010", "triggerPrice": "95.0", "reduceOnly": True, "orderType": "STOP_MARKET", "updateTime": 5,
 }  # fmt: skip
+
+
+def echo(params: dict[str, str], **headers: str) -> Answer:
+    """Taken, under the id that was asked for."""
+    return Answer(ACK | {"clientOrderId": params["newClientOrderId"]}, headers=headers)
+
+
 TRADE = {
     "symbol": "BTCUSDT", "id": 11, "orderId": 7, "side": "BUY", "price": "100", "qty": "0.010", "commission": "0.0005",
     "commissionAsset": "USDT", "realizedPnl": "0", "maker": False, "time": 6,
@@ -63,7 +70,7 @@ async def rest(venue: Scripted) -> AsyncIterator[BinanceRest]:
 async def test_a_market_order_goes_out_as_the_venue_wants_it_and_its_ack_is_a_report(
     venue: Scripted, rest: BinanceRest
 ) -> None:
-    venue.answers[PLACE] = Answer(ACK)
+    venue.answers[PLACE] = echo
     result = await BinanceBroker(rest).submit(an_order(Leg.EXIT))
     assert result.outcome is Outcome.DONE and result.report is not None
     assert (result.report.status, result.report.venue_id) == (OrderStatus.OPEN, "7")
@@ -139,11 +146,43 @@ async def test_a_venue_that_hangs_leaves_the_outcome_unknown_after_our_own_deadl
     assert time.monotonic() - began < 1.0
 
 
-async def test_a_venue_that_is_not_there_leaves_the_outcome_unknown(venue: Scripted) -> None:
+async def test_what_never_left_was_not_executed(venue: Scripted) -> None:
     venue.port = 1
     async with rest_of(venue) as rest:
         result = await BinanceBroker(rest).submit(an_order())
-    assert result.outcome is Outcome.UNKNOWN
+    assert result.outcome is Outcome.REFUSED and "ClientConnectorError" in result.text
+
+
+async def test_a_reply_about_another_order_proves_nothing(venue: Scripted, rest: BinanceRest) -> None:
+    broker = BinanceBroker(rest)
+    venue.answers[PLACE] = Answer(ACK | {"clientOrderId": "nxab-1-7e1"})
+    assert (await broker.submit(an_order())).outcome is Outcome.UNKNOWN
+    venue.answers |= {GET: Answer(FILLED | {"clientOrderId": "nxab-1-7e1"}), GET_TRADES: Answer([TRADE])}
+    assert (await broker.query(asking())).outcome is Outcome.UNKNOWN
+    venue.answers[GET_ALGO] = Answer(ALGO_ACK | {"clientAlgoId": "nxab-1-7s1"})
+    assert (await broker.query(asking(conditional=True))).outcome is Outcome.UNKNOWN
+
+
+@pytest.mark.parametrize(("age_ms", "status"), [(300, OrderStatus.OPEN), (1_500, OrderStatus.UNKNOWN)])
+async def test_a_stop_that_triggers_for_too_long_is_not_known_to_protect(
+    venue: Scripted, rest: BinanceRest, age_ms: int, status: OrderStatus
+) -> None:
+    stuck = ALGO_ACK | {"algoStatus": "TRIGGERING", "updateTime": time.time_ns() // 1_000_000 - age_ms}
+    venue.answers[GET_ALGO] = Answer(stuck)
+    result = await BinanceBroker(rest).query(asking(conditional=True))
+    assert result.report is not None and result.report.status is status
+    venue.answers |= ACCOUNT | {"GET /fapi/v1/openAlgoOrders": Answer([stuck])}
+    snapshot = await BinanceBroker(rest).snapshot()
+    assert [order.status for order in snapshot.orders if order.conditional] == [status]
+
+
+async def test_words_that_are_not_known_are_counted_for_a_person_to_see(venue: Scripted, rest: BinanceRest) -> None:
+    venue.answers[GET] = Answer(ACK | {"status": "FROZEN"})
+    venue.answers[GET_ALGO] = Answer(ALGO_ACK | {"algoStatus": "PAUSED"})
+    for conditional in (False, True, True):
+        await BinanceBroker(rest).query(asking(conditional))
+    assert rest.counts.unknown == 3
+    assert ("venue unknown", 3.0) in [(reading.name, reading.value) for reading in rest.counts.readings()]
 
 
 async def test_429_silences_everything_but_exits_for_as_long_as_the_venue_says(
@@ -156,7 +195,7 @@ async def test_429_silences_everything_but_exits_for_as_long_as_the_venue_says(
     assert again.outcome is Outcome.REFUSED and "silent for" in again.text
     assert (await broker.query(Query(client_id="x", symbol="BTCUSDT", conditional=False))).outcome is Outcome.UNKNOWN
     assert venue.count(PLACE) == 1 and venue.count("GET /fapi/v1/order") == 0
-    venue.answers[PLACE] = Answer(ACK)
+    venue.answers[PLACE] = echo
     assert (await broker.submit(an_order(Leg.EXIT))).outcome is Outcome.DONE
 
 
@@ -171,7 +210,7 @@ async def test_a_ban_silences_exits_too(venue: Scripted, rest: BinanceRest) -> N
 async def test_the_weight_that_the_venue_counts_holds_entries_back_before_exits(
     venue: Scripted, rest: BinanceRest
 ) -> None:
-    venue.answers[PLACE] = Answer(ACK, headers={"x-mbx-used-weight-1m": "2300"})
+    venue.answers[PLACE] = lambda params: echo(params, **{"x-mbx-used-weight-1m": "2300"})
     broker = BinanceBroker(rest)
     await broker.submit(an_order(Leg.EXIT))
     assert (await broker.submit(an_order())).outcome is Outcome.REFUSED
@@ -187,7 +226,7 @@ async def test_the_venues_clock_is_followed_and_looked_at_again_after_minus_1021
     result = await BinanceBroker(rest).submit(an_order())
     assert (result.outcome, result.code) == (Outcome.REFUSED, -1021)
     await venue.until(lambda: venue.count("GET /fapi/v1/time") == 2)
-    venue.answers[PLACE] = Answer(ACK)
+    venue.answers[PLACE] = echo
     await rest.sync_clock()
     await BinanceBroker(rest).submit(an_order())
     assert abs(int(venue.asked[-1][1]["timestamp"]) - time.time() * 1000 - ahead_ms) < 1_000
@@ -320,6 +359,17 @@ async def test_a_snapshot_reads_the_fills_of_positions_before_those_of_orders(ve
         assert (await BinanceBroker(rest).snapshot()).ok
     read = {params["symbol"] for name, params in venue.asked if name == GET_TRADES}
     assert read == {symbols[-1], *symbols[: FILLS_OF - 1]}
+
+
+ACCOUNT: dict[str, Answer] = {
+    "GET /fapi/v1/openOrders": Answer([]),
+    "GET /fapi/v1/openAlgoOrders": Answer([]),
+    "GET /fapi/v3/positionRisk": Answer([]),
+    "GET /fapi/v3/balance": Answer([]),
+    GET_TRADES: Answer([]),
+    "GET /fapi/v1/allOrders": Answer([]),
+    "GET /fapi/v1/allAlgoOrders": Answer([]),
+}
 
 
 # ---- making ready --------------------------------------------------------------------------------------------------

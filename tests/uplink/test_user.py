@@ -21,7 +21,9 @@ class Heard:
     def __init__(self) -> None:
         self.events: list[AnyEvent] = []
         self.more = asyncio.Event()
-        self.feed = UserFeed(BinanceRest(settings(), HandClock()), self._take, random.Random(1))
+        rest = BinanceRest(settings(), HandClock())
+        self.counts, self.look_again = rest.counts, rest.look_again
+        self.feed = UserFeed(rest, self._take, random.Random(1))
 
     def _take(self, event: AnyEvent) -> None:
         self.events.append(event)
@@ -121,7 +123,7 @@ async def test_anything_else_unreadable_is_skipped(heard: Heard, raw: bytes) -> 
 async def test_a_state_that_we_have_no_word_for_is_counted_and_delivered(heard: Heard) -> None:
     heard.say(order_message(X="FROZEN", z="0", l="0"))
     heard.say(algo_message(X="PAUSED"))
-    assert heard.feed.unknown_words == 2
+    assert heard.counts.unknown == 2
     assert [event.report.status for event in heard.orders] == [OrderStatus.OPEN, OrderStatus.OPEN]
 
 

@@ -11,7 +11,7 @@ from nexus_engine.model.events import CancelResult, Instruments, QueryResult, Su
 from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.orders import PREFIX, ZERO, Fill, Order, OrderReport
 from nexus_engine.model.ports import Sink
-from nexus_engine.model.words import Leg, OrderKind, Outcome, Venue
+from nexus_engine.model.words import Leg, OrderKind, OrderStatus, Outcome, Venue
 from nexus_engine.uplink.binance import replies, rest
 from nexus_engine.uplink.binance.limits import Urgency
 from nexus_engine.uplink.binance.outcomes import (
@@ -19,11 +19,21 @@ from nexus_engine.uplink.binance.outcomes import (
     ALREADY_SO,
     DUPLICATE_ID,
     KEY_REFUSED,
+    POSITION_MODE_DIFFERS,
+    RULES_CHANGED,
     RestError,
 )
 from nexus_engine.uplink.binance.rest import BinanceRest
 from nexus_engine.uplink.binance.settings import AccountRefused, UplinkError
-from nexus_engine.uplink.binance.wire import QUOTE, exact
+from nexus_engine.uplink.binance.wire import (
+    ALGO_STATUS,
+    ORDER_STATUS,
+    QUOTE,
+    STUCK,
+    TRIGGERING,
+    TRIGGERING_S,
+    exact,
+)
 
 AT_ONCE: Final = 4
 FILLS_OF: Final = 10
@@ -58,7 +68,8 @@ class BinanceBroker:
         A symbol that the venue will not set so is delivered as not trading. Raises AccountRefused when a person has to
         change something (hedge mode, a key that is not accepted), UplinkError when the venue could not be asked.
         """
-        self._deliver(sink, await self._asked(self._prepared()))
+        self._rest.prepared = prepared = await self._asked(self._prepared())
+        self._deliver(sink, prepared)
 
     async def _asked(self, work: Awaitable[tuple[Instrument, ...]]) -> tuple[Instrument, ...]:
         try:
@@ -129,15 +140,19 @@ class BinanceBroker:
         urgency = Urgency.NORMAL if order.leg is Leg.ENTRY else Urgency.EXIT
         try:
             if order.conditional:
-                report = replies.algo_report(await self._rest.call(rest.PLACE_ALGO, _algo_params(order), urgency))
+                algo = await self._rest.call(rest.PLACE_ALGO, _algo_params(order), urgency)
+                report = _about(self._algo(algo), order.client_id)
             else:
-                report = replies.plain_report(await self._rest.call(rest.PLACE, _plain_params(order), urgency))
+                plain = await self._rest.call(rest.PLACE, _plain_params(order), urgency)
+                report = _about(self._plain(plain), order.client_id)
                 self._rest.order_ids.learn(report.venue_id, order.client_id)
         except RestError as error:
             outcome, code, text = error.outcome, error.code, str(error)
             if code == DUPLICATE_ID:
                 # the venue holds an order of this id, and only this order ever had it: ask
                 outcome = Outcome.UNKNOWN
+            if code in RULES_CHANGED or code == POSITION_MODE_DIFFERS:
+                self._rest.look_again.set()
         return SubmitResult(
             at_ns=self._clock.utc_ns(),
             mono_ns=self._clock.mono_ns(),
@@ -193,12 +208,13 @@ class BinanceBroker:
     async def _find_plain(self, query: Query) -> tuple[OrderReport, tuple[Fill, ...]]:
         params = {"symbol": query.symbol, "origClientOrderId": query.client_id}
         row = await self._rest.call(rest.GET_ORDER, params, Urgency.QUERY)
+        report = _about(self._plain(row), query.client_id)
         self._rest.order_ids.learn(str(row.order_id), query.client_id)
-        return await self._with_fills(replies.plain_report(row), row.order_id)
+        return await self._with_fills(report, row.order_id)
 
     async def _find_algo(self, query: Query) -> tuple[OrderReport, tuple[Fill, ...]]:
         row = await self._rest.call(rest.GET_ALGO, {"clientAlgoId": query.client_id}, Urgency.QUERY)
-        report = replies.algo_report(row)
+        report = _about(self._algo(row), query.client_id)
         if row.actual_order_id in ("", "0"):
             return report, ()
         # it has triggered: the order that it made tells the rest
@@ -209,7 +225,9 @@ class BinanceBroker:
         except RestError as error:
             # the conditional order is there; an order of its own that is not (yet) does not make it absent
             raise RestError(Outcome.UNKNOWN, text=f"the order that it made cannot be read: {error}") from None
-        child = replies.plain_report(made)
+        if str(made.order_id) != row.actual_order_id:
+            raise RestError(Outcome.UNKNOWN, text="the reply is about another order")
+        child = self._plain(made)
         report = replace(report, status=child.status, filled=child.filled, venue_ns=child.venue_ns)
         return await self._with_fills(report, made.order_id)
 
@@ -219,6 +237,20 @@ class BinanceBroker:
         params = {"symbol": report.symbol, "orderId": order_id, "limit": 1_000}
         trades = await self._rest.call(rest.TRADES, params, Urgency.QUERY)
         return report, tuple(replies.trade_fill(row, report.client_id) for row in trades)
+
+    def _plain(self, row: replies.OrderRow) -> OrderReport:
+        if row.status not in ORDER_STATUS:
+            self._rest.counts.word("an order", row.status)
+        return replies.plain_report(row)
+
+    def _algo(self, row: replies.AlgoRow) -> OrderReport:
+        """What triggers for longer than a moment is no longer known to protect."""
+        if row.algo_status not in ALGO_STATUS:
+            self._rest.counts.word("a conditional order", row.algo_status)
+        report = replies.algo_report(row)
+        if row.algo_status == TRIGGERING and self._rest.venue_ns - report.venue_ns > TRIGGERING_S * 1e9:
+            return replace(report, status=OrderStatus.UNKNOWN, reason=STUCK)
+        return report
 
     # ---- the whole account -------------------------------------------------------------------------------------------
 
@@ -243,7 +275,7 @@ class BinanceBroker:
             raise AccountRefused("the account is in hedge mode")
         for row in plain:
             self._rest.order_ids.learn(str(row.order_id), row.client_order_id)
-        orders = (*map(replies.plain_report, plain), *map(replies.algo_report, algos))
+        orders = (*map(self._plain, plain), *map(self._algo, algos))
         held = [replies.position_report(row, self._settings.leverage) for row in risks]
         positions = tuple(report for report in held if report.qty)
         ours = {report.symbol for report in orders if report.client_id.startswith(PREFIX)}
@@ -280,6 +312,13 @@ class BinanceBroker:
                 if row.actual_order_id not in ("", "0"):
                     ids.learn_child(row.actual_order_id, row.client_algo_id)
         return [replies.trade_fill(row, ids.client_id(str(row.order_id)) or "") for row in trades]
+
+
+def _about(report: OrderReport, client_id: str) -> OrderReport:
+    """The report, if it is about that order: caches have answered with another's."""
+    if report.client_id != client_id:
+        raise RestError(Outcome.UNKNOWN, text="the reply is about another order")
+    return report
 
 
 def _plain_params(order: Order) -> dict[str, str]:

@@ -42,6 +42,12 @@ class Budget:
         self._roll()
         return self._used
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds for which the venue has asked for silence yet."""
+        until = max(self._quiet_until_mono, self._banned_until_mono)
+        return max(0.0, (until - self._clock.mono_ns()) / _S)
+
     def admit(self, weight: int, urgency: Urgency) -> float:
         """Take `weight`, and return 0; or take nothing, and return the seconds until it may be tried again."""
         mono = self._clock.mono_ns()

@@ -18,7 +18,9 @@ from nexus_engine.model.words import Venue
 from nexus_engine.uplink.binance.outcomes import RestError
 from nexus_engine.uplink.binance.replies import bar_row
 from nexus_engine.uplink.binance.rest import KLINES, BinanceRest
-from nexus_engine.uplink.binance.wire import MARKET_EVENTS, Kline, MarketFrame
+from nexus_engine.uplink.binance.subscriptions import Subscriptions, is_answer
+from nexus_engine.uplink.binance.wire import MARKET_EVENTS, Kline, MarketFrame, MarkPrice
+from nexus_engine.uplink.conflate import Conflator
 from nexus_engine.uplink.status import Status
 from nexus_engine.uplink.stream import Backoff, Stream
 
@@ -41,7 +43,6 @@ class MarketFeed:
         self._rest = rest
         self._clock = rest.clock
         self._settings = rest.settings
-        self._sink = sink
         self._status = Status(Venue.BINANCE, FEED, self._clock, sink)
         self._rng = rng
         self._symbols = frozenset(rest.symbols)
@@ -60,17 +61,30 @@ class MarketFeed:
         self.stream = Stream(
             url=self._url,
             frame=self._frame,
+            opened=lambda: self._subscriptions.opened(),
             up=self._up,
-            down=self._status.down,
+            down=self._down,
+            passed=lambda: self._out.flush(),
+            counts=rest.counts,
             clock=self._clock,
             rng=rng,
             stale_s=STALE_S,
+        )
+        self._out = Conflator(sink, lambda: self.stream.behind, rest.counts)
+        kinds = ("aggTrade", "markPrice@1s", *(f"kline_{interval}" for interval in self._settings.intervals))
+        self._subscriptions = Subscriptions(
+            self.stream,
+            rest.symbols,
+            lambda symbol: tuple(f"{symbol.lower()}@{kind}" for kind in kinds),
+            self._clock,
+            self._read_again,
         )
 
     async def run(self) -> None:
         """Deliver until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.stream.run(), name="binance market stream")
+            tasks.create_task(self._subscriptions.run(), name="binance market subscriptions")
             for number in range(READERS):
                 tasks.create_task(self._read_past(), name=f"binance history {number}")
 
@@ -80,23 +94,39 @@ class MarketFeed:
             self._want((symbol, interval))
 
     async def _url(self) -> str:
-        kinds = ("aggTrade", "markPrice@1s", *(f"kline_{interval}" for interval in self._settings.intervals))
-        names = "/".join(f"{symbol.lower()}@{kind}" for symbol in self._rest.symbols for kind in kinds)
-        return f"{self._settings.ws_url.rstrip('/')}/market/stream?streams={names}"
+        return f"{self._settings.ws_url.rstrip('/')}/market/stream?streams={self._subscriptions.path()}"
 
     def _frame(self, data: bytes, at_ns: int, mono_ns: int) -> None:
-        msg = self._decode(data).data
+        try:
+            msg = self._decode(data).data
+        except msgspec.MsgspecError:
+            if is_answer(data):
+                return
+            raise
         if msg.s not in self._symbols:
             raise msgspec.ValidationError("a symbol that was not asked for")
         self._market_ms = msg.E
         event = MARKET_EVENTS[type(msg)](msg, at_ns, mono_ns)
+        if isinstance(msg, MarkPrice):
+            self._subscriptions.heard(msg.s, mono_ns)
         if isinstance(msg, Kline) and isinstance(event, Bar):
             held = self._held.get((event.symbol, event.interval))
             if held is not None:
                 if event.closed:
                     held.append(event)
                 return
-        self._sink(event)
+        self._out.add(event)
+
+    def _down(self, reason: str) -> None:
+        self._subscriptions.ended()
+        self._out.flush()
+        self._status.down(reason)
+
+    def _read_again(self, symbol: str) -> None:
+        """Its candles have a hole."""
+        for series in self._series:
+            if series[0] == symbol:
+                self._want(series)
 
     def _up(self) -> None:
         self._status.up()
@@ -150,7 +180,7 @@ class MarketFeed:
     def _release(self, series: Series, history: History) -> None:
         """Deliver the past, then what closed since."""
         newest_ns = history.bars[-1].open_ns if history.bars else 0
-        self._sink(history)
+        self._out.whole(history)
         for bar in self._held.pop(series):
             if bar.open_ns > newest_ns:
-                self._sink(bar)
+                self._out.whole(bar)

@@ -18,6 +18,15 @@ ALREADY_SO: Final = frozenset({-4046, -4059, -4171})
 """Asked to set what is set already."""
 KEY_REFUSED: Final = frozenset({-1002, -1022, -2014, -2015, -2017})
 
+POSITION_MODE_DIFFERS: Final = -4061
+RULES_CHANGED: Final = frozenset(
+    {-1013, -1111, -1121, -4001, -4002, -4003, -4004, -4005, -4013, -4014, -4023, -4140, -4141, -4164}
+)
+"""An order does not fit the symbol's rules as we knew them, or the symbol is closed: the rules are read anew."""
+
+_FAILED_CODES: Final = frozenset({RATE_LIMIT, THROTTLED, -1015, -1016})
+"""Too many requests, throttled, too many orders, shutting down: turned away before the matching engine, whatever the
+HTTP status is."""
 _UNKNOWN_CODES: Final = frozenset({-1000, -1006, -1007})
 """The venue itself does not know: unknown error, unexpected response, back-end timeout."""
 _FAILED_503: Final = ("service unavailable", "internal error")
@@ -45,7 +54,7 @@ class RestError(Exception):
 
 def classify(status: int, code: int, text: str) -> Outcome:
     """The outcome of a request that the venue answered with anything but a good result."""
-    if code == THROTTLED:
+    if code in _FAILED_CODES:
         return Outcome.REFUSED
     if code in _UNKNOWN_CODES or status == 408:
         return Outcome.UNKNOWN

@@ -20,6 +20,7 @@ from nexus_engine.uplink.binance.ids import OrderIds
 from nexus_engine.uplink.binance.limits import Budget, Urgency
 from nexus_engine.uplink.binance.outcomes import CLOCK, RATE_LIMIT, RestError, classify
 from nexus_engine.uplink.binance.settings import AccountRefused, BinanceSettings, UplinkError
+from nexus_engine.uplink.counts import Counts
 
 DEADLINE_S: Final = 5.0
 RECV_WINDOW_MS: Final = 5_000
@@ -96,7 +97,12 @@ class BinanceRest:
         self.unlisted: tuple[str, ...] = ()
         self.clock = clock
         self.budget = Budget(clock)
+        self.counts = Counts()
         self.order_ids = OrderIds()
+        self.prepared: tuple[Instrument, ...] = ()
+        """What was delivered as tradable: with the account's fees, margin and leverage as we want them."""
+        self.look_again = asyncio.Event()
+        """An order was refused by rules that we did not know, or the account was set up anew: see `Upkeep`."""
         self._client: Any = None
         self._sync_task: asyncio.Task[None] | None = None
         self._sync_now = asyncio.Event()
@@ -181,6 +187,11 @@ class BinanceRest:
             self.budget.offset_ns = self.clock_skew_ns()
             client.timestamp_offset = self.budget.offset_ns // _MS
 
+    @property
+    def venue_ns(self) -> int:
+        """UTC by the venue's clock, as far as it is known."""
+        return self.clock.utc_ns() + self.budget.offset_ns
+
     async def instruments(self) -> tuple[Instrument, ...]:
         """The grids of the settings' symbols, asked for once; without those that the venue does not list.
 
@@ -191,6 +202,11 @@ class BinanceRest:
                 self._instruments = self._pick(await self.call(EXCHANGE_INFO, urgency=Urgency.QUERY))
             return self._instruments
 
+    async def rules(self) -> dict[str, Instrument]:
+        """The grids as they are now, of those of our symbols that the venue still lists. Raises like `instruments`."""
+        info = await self.call(EXCHANGE_INFO, urgency=Urgency.QUERY)
+        return {row.symbol: _grid(row) for row in info.symbols if row.symbol in self.symbols}
+
     def _pick(self, info: replies.ExchangeInfo) -> tuple[Instrument, ...]:
         for limit in info.rate_limits:
             if (limit.rate_limit_type, limit.interval, limit.interval_num) == ("REQUEST_WEIGHT", "MINUTE", 1):
@@ -200,10 +216,7 @@ class BinanceRest:
         self.unlisted = tuple(symbol for symbol in self.settings.symbols if symbol not in rows)
         if not self.symbols:
             raise AccountRefused(f"the venue does not list {', '.join(self.unlisted)}")
-        try:
-            return tuple(replies.instrument(rows[symbol]) for symbol in self.symbols)
-        except ValueError as error:
-            raise UplinkError(f"the venue's trading rules cannot be read: {error}") from error
+        return tuple(_grid(rows[symbol]) for symbol in self.symbols)
 
     async def _exchange(self, endpoint: Endpoint[T], params: dict[str, Any]) -> _Reply | RestError:
         client = self._client
@@ -219,6 +232,9 @@ class BinanceRest:
                 )
         except TimeoutError:
             return RestError(Outcome.UNKNOWN, text=f"no answer within {DEADLINE_S:.0f} s")
+        except aiohttp.ClientConnectorError as error:
+            # nothing has left: no name, no route, no listener, no certificate
+            return RestError(Outcome.REFUSED, text=f"no connection ({type(error).__name__})")
         except (aiohttp.ClientError, OSError) as error:
             # the name alone: the text of these may hold the address with everything in it
             return RestError(Outcome.UNKNOWN, text=f"connection lost ({type(error).__name__})")
@@ -256,6 +272,13 @@ def import_binance() -> Any:
     warnings.filterwarnings("ignore", r"websockets.*", DeprecationWarning)
     warnings.filterwarnings("ignore", r".*WebSocketClientProtocol.*", DeprecationWarning)
     return importlib.import_module("binance.async_client")
+
+
+def _grid(row: replies.SymbolRow) -> Instrument:
+    try:
+        return replies.instrument(row)
+    except ValueError as error:
+        raise UplinkError(f"the venue's trading rules cannot be read: {error}") from error
 
 
 def _read(reply: _Reply, endpoint: Endpoint[T]) -> T | RestError:

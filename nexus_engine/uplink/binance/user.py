@@ -13,9 +13,9 @@ import msgspec
 from msgspec.structs import replace
 
 from nexus_engine.model.events import OrderUpdate
-from nexus_engine.model.orders import PREFIX
+from nexus_engine.model.orders import PREFIX, OrderReport
 from nexus_engine.model.ports import Sink
-from nexus_engine.model.words import Venue
+from nexus_engine.model.words import OrderStatus, Venue
 from nexus_engine.uplink.binance import wire
 from nexus_engine.uplink.binance.limits import Urgency
 from nexus_engine.uplink.binance.outcomes import LISTEN_KEY_GONE, RestError
@@ -24,8 +24,8 @@ from nexus_engine.uplink.status import Status
 from nexus_engine.uplink.stream import Stream, StreamDown
 
 FEED: Final = "user"
-KEEP_S: Final = 1_800.0
-"""A listen key lives for 60 minutes."""
+KEEP_S: Final = 300.0
+"""A listen key lives for 60 minutes; one that is gone is silent, so it is asked after more often than that."""
 KEEP_RETRY_S: Final = 60.0
 HOLD_S: Final = 1.0
 MOST_HELD: Final = 100
@@ -46,10 +46,16 @@ class UserFeed:
         """By order number: updates that may belong to a conditional order that we do not know of yet."""
         self._decode = msgspec.json.Decoder(wire.UserMessage, strict=False).decode
         self._decode_kind = msgspec.json.Decoder(_Kind).decode
-        self.unknown_words = 0
-        """Order states that the venue used and we have no word for."""
+        self._triggering: dict[str, asyncio.TimerHandle] = {}
+        """By client id: conditional orders of which the order that they make is awaited."""
         self.stream = Stream(
-            url=self._url, frame=self._frame, opened=self._status.up, down=self._down, clock=self._clock, rng=rng
+            url=self._url,
+            frame=self._frame,
+            opened=self._status.up,
+            down=self._down,
+            clock=self._clock,
+            rng=rng,
+            counts=rest.counts,
         )
 
     async def run(self) -> None:
@@ -60,6 +66,8 @@ class UserFeed:
                 tasks.create_task(self._keep_key(), name="binance listen key")
         finally:
             self._release_all()
+            for timer in self._triggering.values():
+                timer.cancel()
 
     # ---- the key -----------------------------------------------------------------------------------------------------
 
@@ -95,23 +103,28 @@ class UserFeed:
                     self._algo(msg, at_ns, mono_ns)
                 case wire.AccountChange():
                     self._sink(wire.account_event(msg, at_ns, mono_ns, self._rest.settings.leverage))
+                case wire.ConfigChange():
+                    self._rest.look_again.set()
                 case wire.ListenKeyExpired():
                     raise StreamDown("the listen key expired")
         except msgspec.MsgspecError:
-            if self._matters(data):
+            kind = self._kind(data)
+            if kind in _ACCOUNT_KINDS:
                 # what it said of an order is lost: whoever listens has to read the account anew
                 raise StreamDown("a message about the account cannot be read") from None
+            if kind:
+                self._rest.counts.word("an account event", kind)
             raise
 
-    def _matters(self, data: bytes) -> bool:
+    def _kind(self, data: bytes) -> str:
         try:
-            return self._decode_kind(data).e in _ACCOUNT_KINDS
-        except msgspec.MsgspecError:
-            return False
+            return self._decode_kind(data).e
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return ""
 
     def _order(self, body: wire.OrderBody, at_ns: int, mono_ns: int) -> None:
         if body.X not in wire.ORDER_STATUS:
-            self.unknown_words += 1
+            self._rest.counts.word("an order", body.X)
         event = OrderUpdate(at_ns=at_ns, mono_ns=mono_ns, report=wire.order_report(body), fill=wire.order_fill(body))
         if _may_be_child(body) and self._ids.parent(event.report.venue_id) is None:
             self._hold(event)
@@ -133,10 +146,26 @@ class UserFeed:
     def _algo(self, msg: wire.AlgoUpdate, at_ns: int, mono_ns: int) -> None:
         report = wire.algo_report(msg)
         if msg.o.X not in wire.ALGO_STATUS:
-            self.unknown_words += 1
+            self._rest.counts.word("a conditional order", msg.o.X)
+        self._await_its_order(report, triggering=msg.o.X == wire.TRIGGERING)
         if msg.o.ai not in ("", "0"):
             self._ids.learn_child(msg.o.ai, msg.o.caid)
             self._release(msg.o.ai)
+        self._sink(OrderUpdate(at_ns=at_ns, mono_ns=mono_ns, report=report))
+
+    def _await_its_order(self, report: OrderReport, *, triggering: bool) -> None:
+        """A trigger is followed by its order, or the stop is not known to protect any more."""
+        timer = self._triggering.pop(report.client_id, None)
+        if timer is not None:
+            timer.cancel()
+        if triggering:
+            later = asyncio.get_running_loop().call_later
+            self._triggering[report.client_id] = later(wire.TRIGGERING_S, self._stuck, report)
+
+    def _stuck(self, report: OrderReport) -> None:
+        del self._triggering[report.client_id]
+        at_ns, mono_ns = self._clock.utc_ns(), self._clock.mono_ns()
+        report = replace(report, status=OrderStatus.UNKNOWN, reason=wire.STUCK)
         self._sink(OrderUpdate(at_ns=at_ns, mono_ns=mono_ns, report=report))
 
     # ---- holding -----------------------------------------------------------------------------------------------------

@@ -252,6 +252,12 @@ ORDER_STATUS: Final = {
     "EXPIRED_IN_MATCH": OrderStatus.EXPIRED,
     "REJECTED": OrderStatus.REJECTED,
 }
+TRIGGERING: Final = "TRIGGERING"
+TRIGGERING_S: Final = 1.0
+"""A conditional order makes its own order within milliseconds of its trigger. One that has not by now may never: the
+venue was seen to leave a stop so for a day, with no order in the book and refusing to cancel it."""
+STUCK: Final = "triggered, and no order came of it"
+
 ALGO_STATUS: Final = {
     "NEW": OrderStatus.OPEN,
     "TRIGGERING": OrderStatus.OPEN,
