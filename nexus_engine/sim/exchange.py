@@ -18,9 +18,12 @@ from typing import Any, NoReturn
 
 import msgspec
 from aiohttp import web
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from nexus_engine.sim.faults import FaultFileError, Faults, manual
 from nexus_engine.sim.faults import load as load_faults
+from nexus_engine.sim.keys import load_public
 from nexus_engine.sim.ledger import Ledger
 from nexus_engine.sim.market import Market
 from nexus_engine.sim.replay import Player, RecordingError, ReplayMarket, ReplayVenue
@@ -54,6 +57,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     faults: Path | None = None
     state: Path | None = None
     parent_fd: int | None = None
+    public_key: Path | None = None
 
 
 class Kept(msgspec.Struct, kw_only=True):
@@ -168,9 +172,20 @@ async def run(options: Options) -> int:
 
     server = Server(
         venue, api_key=kept.api_key, api_secret=kept.api_secret, drive=drive, store=store, faults=faults,
-        recorded=RECORDED_KINDS if options.replay else frozenset(),
+        recorded=RECORDED_KINDS if options.replay else frozenset(), public_key=_public_key(options),
     )  # fmt: skip
     return await _serve(options, server, kept, account, store)
+
+
+def _public_key(options: Options) -> Ed25519PublicKey | None:
+    if options.public_key is None:
+        return None
+    try:
+        return load_public(options.public_key.read_bytes())
+    except OSError as error:
+        raise ExchangeError(f"--public-key {options.public_key}: {error.strerror}") from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise ExchangeError(f"--public-key {options.public_key}: not an Ed25519 public key in PEM") from error
 
 
 def _venue(options: Options, kept: Kept) -> Venue:
@@ -218,6 +233,8 @@ async def _serve(options: Options, server: Server, kept: Kept, account: str, sto
         "scenario": "replay" if options.replay else options.scenario, "seed": options.seed,
         "speed": "max" if options.speed == float("inf") else options.speed,
     }  # fmt: skip
+    if server.keys.ed25519_key:
+        ready["ed25519_api_key"] = server.keys.ed25519_key
     print(json.dumps(ready), flush=True)
     try:
         while not stopped.done():
@@ -259,6 +276,7 @@ def parse(argv: Sequence[str]) -> Options:
     parser.add_argument("--speed", type=_speed, default=1.0, help="of market time; 'max' for a recording")
     parser.add_argument("--faults", type=Path, help="TOML file of faults to commit")
     parser.add_argument("--state", type=Path, help="folder that keeps the account")
+    parser.add_argument("--public-key", type=Path, help="Ed25519 public key (PEM): a second API key, named when ready")
     parser.add_argument("--parent-fd", type=int, help="end when this inherited descriptor reaches EOF")
     given = parser.parse_args(argv)
     if given.replay and given.scenario:

@@ -19,7 +19,7 @@ POLICY_VIOLATION = 1008
 GOING_AWAY = 1001
 ABNORMAL = 1006  # never on the wire: the connection just ends
 _ABORT_AFTER_S = 2.0
-_TEXT, _BINARY, _CLOSE = 0x81, 0x82, 0x88
+_TEXT, _BINARY, _CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
 CATEGORIES = ("public", "market", "private")
 
 
@@ -36,11 +36,12 @@ def frame(payload: bytes, head: int = _TEXT) -> bytes:
 class Connection:
     """One socket. `category` is "" on the un-routed paths, where every stream is heard."""
 
-    def __init__(self, transport: asyncio.Transport, category: str, combined: bool) -> None:
+    def __init__(self, transport: asyncio.Transport, category: str, combined: bool, now_s: float = 0.0) -> None:
         self.category = category
         self.combined = combined
         self.streams: set[str] = set()
         self.open = True
+        self.born_s = self.heard_s = self.pinged_s = now_s
         self._transport = transport
         self._waiting: list[bytes] = []
 
@@ -122,6 +123,9 @@ class Hub:
 
     def category(self, stream: str) -> str | None:
         return "private" if self.listen_key and stream == self.listen_key else self._home(stream)
+
+    def connections(self) -> tuple[Connection, ...]:
+        return tuple(self._connections)
 
     def streams(self) -> tuple[str, ...]:
         """Streams that somebody hears now."""

@@ -1,5 +1,6 @@
 """What the practice venue refuses, in the venue's own codes and words, and the checks of a request's plain values."""
 
+import math
 import re
 from decimal import Decimal
 
@@ -29,6 +30,7 @@ MESSAGES: dict[int, str] = {
     -1125: "This listenKey does not exist.",
     -1128: "Combination of optional parameters invalid.",
     -1130: "Data sent for parameter '{}' is not valid.",
+    -1135: "Invalid JSON Request",
     -2007: "Invalid callBack rate.",
     -2011: "Unknown order sent.",
     -2013: "Order does not exist.",
@@ -51,6 +53,7 @@ MESSAGES: dict[int, str] = {
     -4046: "No need to change margin type.",
     -4047: "Margin type cannot be changed if there exists open orders.",
     -4048: "Margin type cannot be changed if there exists position.",
+    -4056: "HMAC_SHA256 API key is not supported.",
     -4059: "No need to change position side.",
     -4061: "Order's position side does not match user's setting.",
     -4084: "Method is not allowed currently. Upcoming soon.",
@@ -70,12 +73,13 @@ MESSAGES: dict[int, str] = {
 
 
 class VenueError(Exception):
-    """The venue refuses a request: its code, its words, and the HTTP status they travel with."""
+    """The venue refuses a request: its code, its words, the HTTP status they travel with, and when to come again."""
 
-    def __init__(self, code: int, detail: str = "", http_status: int = 400) -> None:
+    def __init__(self, code: int, detail: str = "", http_status: int = 400, retry_after_s: float = 0.0) -> None:
         self.code = code
         self.msg = MESSAGES[code].format(detail)
         self.http_status = http_status
+        self.retry_after_s = math.ceil(retry_after_s)
         super().__init__(f"{code}: {self.msg}")
 
 

@@ -1,7 +1,6 @@
 """The practice venue on loopback: REST and WebSocket as Binance USD-M speaks them, over one Venue and its clock."""
 
 import asyncio
-import base64
 import hmac
 import json
 import time
@@ -11,12 +10,13 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import WSMsgType, web
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from nexus_engine.sim import spoil, wire_account
 from nexus_engine.sim.faults import Faults
-from nexus_engine.sim.hub import ABNORMAL, CATEGORIES, Connection, Hub, frame
+from nexus_engine.sim.hub import ABNORMAL, CATEGORIES, GOING_AWAY, PING, POLICY_VIOLATION, PONG, Connection, Hub, frame
+from nexus_engine.sim.keys import Keys, check_time
+from nexus_engine.sim.limits import Limits, Window
 from nexus_engine.sim.orders import Algo
 from nexus_engine.sim.params import Params
 from nexus_engine.sim.rest import KEY, OPEN, ROUTES, SIGNED, Rest
@@ -24,40 +24,22 @@ from nexus_engine.sim.rules import VenueError
 from nexus_engine.sim.spoil import Reply
 from nexus_engine.sim.streams import TICK_MS, Publisher, home
 from nexus_engine.sim.venue import Venue
-from nexus_engine.sim.wire import MS, ORDER_LIMIT_1M, ORDER_LIMIT_10S, WEIGHT_LIMIT_1M, Json
+from nexus_engine.sim.wire import MS, Json
+from nexus_engine.sim.wsapi import LISTEN_KEY_PATH, PATH, Authorise, WsApi
 
-LISTEN_KEY_PATH = "/fapi/v1/listenKey"
 LISTEN_KEY_LIFE_S = 3600.0
 PING_EVERY_S = 180.0
-RECV_WINDOW_MS, RECV_WINDOW_MOST_MS = 5000, 60_000
-EARLY_MS = 1000  # a timestamp may be this far ahead of the server
+PONG_WITHIN_S = 600.0
+SOCKET_LIFE_S = 86_400.0
+MESSAGES_PER_S = 10  # that a client may send on one socket
+MOST_STREAMS = 1024  # on one socket
 LATE_S = 1.0  # a clock this far behind gives up the ticks it missed
 KEY_HEADER = "X-MBX-APIKEY"
 
 
-class Window:
-    """A rate limit counted in fixed windows, as the venue's headers show it."""
-
-    def __init__(self, limit: int, span_s: float) -> None:
-        self._limit = limit
-        self._span_s = span_s
-        self._began = time.monotonic()
-        self.used = 0
-
-    def count(self, amount: int) -> bool:
-        """Add to the window; False when that is more than it allows."""
-        now = time.monotonic()
-        if now - self._began >= self._span_s:
-            self._began, self.used = now, 0
-        self.used += amount
-        return self.used <= self._limit
-
-    def left_s(self) -> int:
-        return max(1, round(self._span_s - (time.monotonic() - self._began)))
-
-
 class Server:
-    """`drive` moves the market by one tick; `store` is called after every change of the account, before it is told."""
+    """`drive` moves the market by one tick; `store` is called after every change of the account, before it is told.
+    `clock` counts the seconds of limits, listen keys, pings and of a socket's life."""
 
     def __init__(
         self,
@@ -69,21 +51,23 @@ class Server:
         store: Callable[[], None],
         faults: Faults,
         recorded: frozenset[str] = frozenset(),
+        public_key: Ed25519PublicKey | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.venue = venue
         self.hub = Hub(faults, home, self._expire_key)
         self._publisher = Publisher(venue, self.hub, recorded)
         self._rest = Rest(venue, self._now_ms)
-        self._key, self._secret = api_key, api_secret.encode()
-        self.public_key: Ed25519PublicKey | None = None
+        self.keys = Keys(api_key, api_secret, public_key)
+        self.limits = Limits(clock)
+        self._wsapi = WsApi(self.keys, self._perform_and_tell, self.limits.count, self.limits.rows)
         self._drive, self._store = drive, store
         self._faults = faults
         self._last: dict[tuple[str, str], Reply] = {}
         self._down = False
         self._skew_ms = 0
         venue.account.conditionals.mishap = self._mishap
-        self._weight = Window(WEIGHT_LIMIT_1M, 60.0)
-        self._orders_10s, self._orders_1m = Window(ORDER_LIMIT_10S, 10.0), Window(ORDER_LIMIT_1M, 60.0)
+        self._clock = clock
         self._listen_keys = 0
         self._listen_until = 0.0
 
@@ -93,6 +77,7 @@ class Server:
             for kind in ("ws", "stream"):
                 app.router.add_get(f"{prefix}/{{kind:{kind}}}", self._socket)
             app.router.add_get(f"{prefix}/{{kind:ws}}/{{names:.*}}", self._socket)
+        app.router.add_get(PATH, self._wsapi.socket)
         app.router.add_route("*", "/{path:.*}", self._request)
         return app
 
@@ -111,14 +96,27 @@ class Server:
             self._drive()
             self._tell_account()
             self._publisher.tick()
-            if self.hub.listen_key and time.monotonic() > self._listen_until:
+            if self.hub.listen_key and self._clock() > self._listen_until:
                 self._expire_key()
+            self._care_for_sockets()
+
+    def _care_for_sockets(self) -> None:
+        """Ping every three minutes; close who does not answer, and everybody after a day."""
+        now_s = self._clock()
+        for connection in self.hub.connections():
+            if now_s - connection.born_s >= SOCKET_LIFE_S:
+                connection.close(GOING_AWAY)
+            elif now_s - connection.heard_s >= PONG_WITHIN_S:
+                connection.close(POLICY_VIOLATION)
+            elif now_s - connection.pinged_s >= PING_EVERY_S:
+                connection.pinged_s = now_s
+                connection.push(frame(str(self._now_ms()).encode(), PING))
+                connection.flush()
 
     def _now_ms(self) -> int:
         return time.time_ns() // MS + self._skew_ms
 
     def _expire_key(self) -> None:
-        self._listen_until = 0.0
         if self.hub.listen_key:
             self.hub.tell_user(wire_account.listen_key_expired(self.hub.listen_key, self._now_ms()))
             self.hub.drop_listen_key()
@@ -179,15 +177,10 @@ class Server:
         try:
             return Reply(self._call(request, values, body))
         except VenueError as error:
-            retry_after_s = self._weight.left_s() if error.http_status == 429 else 0
-            return Reply({"code": error.code, "msg": error.msg}, error.http_status, retry_after_s)
+            return Reply({"code": error.code, "msg": error.msg}, error.http_status, error.retry_after_s)
 
     def _respond(self, reply: Reply) -> web.Response:
-        headers = {
-            "x-mbx-used-weight-1m": str(self._weight.used),
-            "x-mbx-order-count-10s": str(self._orders_10s.used),
-            "x-mbx-order-count-1m": str(self._orders_1m.used),
-        }
+        headers = self.limits.headers()
         if reply.retry_after_s:
             headers["Retry-After"] = str(reply.retry_after_s)
         return web.Response(
@@ -196,65 +189,50 @@ class Server:
 
     def _call(self, request: web.Request, values: dict[str, str], body: str) -> Any:
         query, params = request.rel_url.raw_query_string, Params(values)
-        if request.path == LISTEN_KEY_PATH:
-            self._count(1, 0)
-            self._authorise(request, KEY, params, query, body)
-            return self._listen_key(request.method)
-        route = ROUTES.get((request.method, request.path))
+        return self._perform(
+            request.method, request.path, params, lambda security: self._admit(request, security, params, query, body)
+        )
+
+    def _perform(self, method: str, path: str, params: Params, authorise: Authorise) -> Any:
+        """Do what a route does, once the caller's limits and rights allow it; VenueError."""
+        if path == LISTEN_KEY_PATH:
+            self.limits.count(1, 0)
+            authorise(KEY)
+            return self._listen_key(method)
+        route = ROUTES.get((method, path))
         if route is None:
-            raise VenueError(-5000, f"{request.path}, Method {request.method}", http_status=404)
+            raise VenueError(-5000, f"{path}, Method {method}", http_status=404)
         endpoint, security, weight, orders = route
-        self._count(weight if isinstance(weight, int) else weight(params), orders)
-        self._authorise(request, security, params, query, body)
+        self.limits.count(weight if isinstance(weight, int) else weight(params), orders)
+        authorise(security)
         return endpoint(self._rest, params)
 
-    def _count(self, weight: int, orders: int) -> None:
-        if not self._weight.count(weight):
-            raise VenueError(-1003, http_status=429)
-        if orders and not (self._orders_10s.count(orders) & self._orders_1m.count(orders)):
-            raise VenueError(-1015, http_status=429)
+    def _perform_and_tell(self, method: str, path: str, params: Params, authorise: Authorise) -> Any:
+        try:
+            return self._perform(method, path, params, authorise)
+        finally:
+            self._tell_account()
 
-    def _authorise(self, request: web.Request, security: str, params: Params, query: str, body: str) -> None:
+    def _admit(self, request: web.Request, security: str, params: Params, query: str, body: str) -> None:
         if security == OPEN:
             return
         key = request.headers.get(KEY_HEADER, "")
-        if not key:
-            raise VenueError(-2014, http_status=401)
-        if not hmac.compare_digest(key.encode(), self._key.encode()):
-            raise VenueError(-2015, http_status=401)
-        if security != SIGNED:
-            return
-        if not self._signed(params.need("signature"), (unsigned(query) + unsigned(body)).encode()):
-            raise VenueError(-1022)
-        sent_ms, window_ms = params.integer("timestamp"), params.integer("recvWindow")
-        if sent_ms is None:
-            raise VenueError(-1102, "timestamp")
-        window_ms = min(window_ms or RECV_WINDOW_MS, RECV_WINDOW_MOST_MS)
-        age_ms = self._now_ms() - sent_ms
-        if age_ms > window_ms or age_ms < -EARLY_MS:
-            raise VenueError(-1021)
-
-    def _signed(self, signature: str, text: bytes) -> bool:
-        """By the key's secret, or by the private half of `public_key` where the account has registered one."""
-        if self.public_key is None:
-            return hmac.compare_digest(signature.encode(), hmac.new(self._secret, text, "sha256").hexdigest().encode())
-        try:
-            self.public_key.verify(base64.b64decode(signature), text)
-        except (InvalidSignature, ValueError):
-            return False
-        return True
+        self.keys.check(key)
+        if security == SIGNED:
+            self.keys.verify(key, unsigned(query) + unsigned(body), params.need("signature"))
+            check_time(params, self._now_ms())
 
     def _listen_key(self, method: str) -> Json:
         if method == "POST" and not self.hub.listen_key:
             self._listen_keys += 1
             seed = f"listen:{self._listen_keys}:{time.time_ns()}".encode()
-            self.hub.listen_key = hmac.new(self._secret, seed, "sha256").hexdigest()
+            self.hub.listen_key = hmac.new(self.keys.hmac_key.encode(), seed, "sha256").hexdigest()
         if not self.hub.listen_key:
             raise VenueError(-1125)
         if method == "DELETE":
             self.hub.drop_listen_key()
             return {}
-        self._listen_until = time.monotonic() + LISTEN_KEY_LIFE_S
+        self._listen_until = self._clock() + LISTEN_KEY_LIFE_S
         return {"listenKey": self.hub.listen_key}
 
     # -- WebSocket ----------------------------------------------------------------------------------------------------
@@ -270,17 +248,24 @@ class Server:
             return await spoil.serve(struck, request, {}, lambda: Reply({}), self._respond, None)
         if struck is not None:
             await asyncio.sleep(struck.fault.delay_ms / 1000)
-        socket = web.WebSocketResponse(heartbeat=PING_EVERY_S, compress=False, max_msg_size=1 << 16)
+        socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1 << 16)
         await socket.prepare(request)
         transport = request.transport
         if transport is None:
             return socket
         category, combined = request.match_info.get("category", ""), request.match_info["kind"] == "stream"
-        connection = Connection(transport, category, combined)
+        connection = Connection(transport, category, combined, self._clock())
+        sent = Window(MESSAGES_PER_S, 1.0, self._clock)
         self.hub.add(connection, names)
         try:
             async for message in socket:
-                if message.type is WSMsgType.TEXT:
+                connection.heard_s = self._clock()
+                if not sent.count(1):
+                    connection.close(POLICY_VIOLATION)
+                elif message.type is WSMsgType.PING:
+                    connection.push(frame(message.data, PONG))
+                    connection.flush()
+                elif message.type is WSMsgType.TEXT:
                     connection.push(frame(msgspec.json.encode(self._control(connection, message.data))))
                     connection.flush()
         finally:
@@ -298,6 +283,8 @@ class Server:
             return {"error": {"code": 3, "msg": "Invalid JSON: expected an object with a method"}, "id": None}
         if method == "LIST_SUBSCRIPTIONS":
             return {"result": sorted(connection.streams), "id": identity}
+        if method == "SUBSCRIBE" and len(connection.streams | set(names)) > MOST_STREAMS:
+            return {"error": {"code": 2, "msg": f"Invalid request: more than {MOST_STREAMS} streams"}, "id": identity}
         if method == "SUBSCRIBE":
             self.hub.subscribe(connection, names)
         elif method == "UNSUBSCRIBE":

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from nexus_engine.sim.bars import Bar
+from nexus_engine.sim.limits import ORDER_LIMIT_1M, ORDER_LIMIT_10S, WEIGHT_LIMIT_1M
 from nexus_engine.sim.rules import PRICE_BAND_DOWN, PRICE_BAND_UP
 from nexus_engine.sim.specs import SymbolSpec
 
@@ -18,9 +19,6 @@ Json = dict[str, Any]
 Levels = Sequence[tuple[int, int]]
 Day = Mapping[str, float]  # the last 24 hours, as `Market.ticker` describes them
 MS = 1_000_000
-WEIGHT_LIMIT_1M = 2400
-ORDER_LIMIT_10S = 300
-ORDER_LIMIT_1M = 1200
 
 
 class Diff(msgspec.Struct, frozen=True, gc=False):

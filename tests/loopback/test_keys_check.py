@@ -79,12 +79,12 @@ async def test_a_wrong_secret_a_silent_venue_and_half_an_answer_are_told_apart()
 async def test_ed25519_signs_what_the_venue_verifies_and_another_key_does_not() -> None:
     ours = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"ours").digest())
     other = Ed25519PrivateKey.from_private_bytes(hashlib.sha256(b"other").digest())
-    async with host() as venue:
+    async with host(public_key=ours.public_key()) as venue:
         for signer, grade in ((ours, Grade.OK), (other, Grade.BAD)):
-            venue.server.public_key = ours.public_key()
             pem, public = ed25519_pem(_pem(signer))
             assert public == public_pem(signer)
-            key = ApiKey(name="ed", kind=AccountKind.LIVE, scheme=Scheme.ED25519, api_key=Secret(KEY), secret=pem)
+            api_key = Secret(venue.server.keys.ed25519_key)
+            key = ApiKey(name="ed", kind=AccountKind.LIVE, scheme=Scheme.ED25519, api_key=api_key, secret=pem)
             found = await check(key, config(venue))
             assert grades(found)["key"] is grade
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from venue_host import host
+from venue_host import Hands, host
 
 from nexus_engine.sim.fault_kinds import KINDS
 from nexus_engine.sim.faults import Fault, FaultFileError, Faults, load, manual
@@ -141,18 +141,8 @@ def test_a_file_that_is_no_fault_file_is_refused(tmp_path: Path, text: str) -> N
         load(tmp_path / "missing.toml")
 
 
-class Hands:
-    """A clock that the test winds."""
-
-    def __init__(self) -> None:
-        self.now_s = 50.0
-
-    def __call__(self) -> float:
-        return self.now_s
-
-
 def test_a_window_opens_at_its_first_hit_and_is_the_last() -> None:
-    clock = Hands()
+    clock = Hands(50)
     faults = Faults([Fault(on="user", kind="mute", at_s=10, for_s=5, after=1)], clock)
     struck = []
     for clock.now_s in (51, 60, 61, 62, 65.5, 66, 90):
@@ -161,7 +151,7 @@ def test_a_window_opens_at_its_first_hit_and_is_the_last() -> None:
 
 
 def test_retry_after_is_what_is_left_of_the_window_in_whole_seconds() -> None:
-    clock = Hands()
+    clock = Hands(50)
     faults = Faults([Fault(on="* /fapi/*", kind="too_many", for_s=5)], clock)
     waits = []
     for clock.now_s in (50, 51.2, 54.9):

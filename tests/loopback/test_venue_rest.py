@@ -5,7 +5,10 @@ import time
 from urllib.parse import urlencode
 
 import pytest
-from venue_host import KEY, SECRET, Host, host
+from venue_host import KEY, SECRET, Hands, Host, host
+
+from nexus_engine.sim.limits import Limits
+from nexus_engine.sim.rules import VenueError
 
 LIMIT = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.01", "price": 95_000}
 
@@ -94,18 +97,44 @@ async def used(venue: Host, path: str) -> dict[str, str]:
         return {name.lower(): value for name, value in reply.headers.items()}
 
 
-async def test_weight_and_orders_are_counted_and_too_many_are_turned_away() -> None:
-    async with host(speed=0) as venue:
+async def test_weight_and_orders_are_counted_in_their_windows() -> None:
+    clock = Hands(6_001.0)
+    async with host(speed=0, clock=clock) as venue:
         assert (await used(venue, "/fapi/v1/depth?symbol=BTCUSDT&limit=1000"))["x-mbx-used-weight-1m"] == "20"
         await venue.ok("POST", "/fapi/v1/order", **LIMIT)
-        headers = await used(venue, "/fapi/v1/ping")
-        assert (headers["x-mbx-order-count-10s"], headers["x-mbx-order-count-1m"]) == ("1", "1")
-        for _ in range(59):
-            await used(venue, "/fapi/v1/ticker/24hr")
-        async with venue.http.get(venue.rest + "/fapi/v1/ticker/24hr") as reply:
-            assert reply.status == 429
-            assert (await reply.json())["code"] == -1003
-            assert 0 < int(reply.headers["Retry-After"]) <= 60
+        counts = []
+        for clock.now_s in (6_001.0, 6_010.0, 6_060.0):
+            headers = await used(venue, "/fapi/v1/ping")
+            counts.append(tuple(headers[f"x-mbx-{name}"] for name in (
+                "used-weight-1m", "order-count-10s", "order-count-1m"
+            )))  # fmt: skip
+        assert counts == [("21", "1", "1"), ("22", "0", "1"), ("1", "0", "0")]
+
+
+async def test_who_is_over_the_limit_waits_and_who_goes_on_is_banned() -> None:
+    clock = Hands(6_030.0)
+    async with host(speed=0, clock=clock) as venue:
+
+        async def ask() -> tuple[int, str | None]:
+            async with venue.http.get(venue.rest + "/fapi/v1/ticker/24hr") as reply:
+                return reply.status, reply.headers.get("Retry-After")
+
+        assert [await ask() for _ in range(61)][-2:] == [(200, None), (429, "30")]
+        assert [await ask() for _ in range(20)][-2:] == [(429, "30"), (418, "120")]
+        clock.now_s = 6_149.5
+        assert await ask() == (418, "1")
+        clock.now_s = 6_150.0
+        assert await ask() == (200, None)
+        assert [await ask() for _ in range(80)][-1] == (418, "240")
+
+
+async def test_too_many_orders_are_turned_away_until_the_window_ends() -> None:
+    limits = Limits(Hands(6_003.0))
+    for _ in range(300):
+        limits.count(0, 1)
+    with pytest.raises(VenueError) as error:
+        limits.count(0, 1)
+    assert (error.value.code, error.value.http_status, error.value.retry_after_s) == (-1015, 429, 7)
 
 
 async def test_the_account_is_stored_before_its_reply_leaves() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from venue_host import Ears, Host, host
+from venue_host import Ears, Hands, Host, host
 
 from nexus_engine.sim import hub
 
@@ -279,3 +279,39 @@ async def test_a_frame_of_every_size_is_a_websocket_frame() -> None:
             message = await ears.socket.receive()
             assert message.type is aiohttp.WSMsgType.TEXT
             assert len(message.data) == size + 2
+
+
+async def test_a_socket_is_pinged_every_three_minutes_and_ends_after_a_day() -> None:
+    clock = Hands()
+    async with (
+        host(speed=0, clock=clock) as venue,
+        venue.http.ws_connect(venue.ws + "/public/stream", autoping=False) as socket,
+    ):
+        clock.now_s += 180.0
+        pings = 0
+        while (message := await asyncio.wait_for(socket.receive(), 5)).type is aiohttp.WSMsgType.PING:
+            pings += 1
+            await socket.pong(message.data)
+            await socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": pings})
+            await socket.receive()  # so the pong before it was heard
+            clock.now_s = 6_000.0 + (180.0 * (pings + 1) if pings < 5 else 86_400.0)
+        assert (message.data, pings) == (1001, 5)
+
+
+async def test_who_does_not_answer_pings_for_ten_minutes_is_closed() -> None:
+    clock = Hands()
+    async with (
+        host(speed=0, clock=clock) as venue,
+        venue.http.ws_connect(venue.ws + "/public/stream", autoping=False) as socket,
+    ):
+        clock.now_s += 180.0
+        assert (await asyncio.wait_for(socket.receive(), 5)).type is aiohttp.WSMsgType.PING
+        clock.now_s += 420.0
+        assert (await asyncio.wait_for(socket.receive(), 5)).data == 1008
+
+
+async def test_a_client_that_talks_too_much_is_closed() -> None:
+    async with host(speed=0, clock=Hands()) as venue, venue.stream("/public/stream") as ears:
+        for _ in range(11):
+            await ears.socket.send_json({"method": "LIST_SUBSCRIPTIONS", "id": 1})
+        assert await ears.closed() == 1008

@@ -12,6 +12,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 from binance import AsyncClient, BinanceSocketManager
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from nexus_engine.sim.faults import Fault, Faults
 from nexus_engine.sim.market import Market
@@ -26,10 +27,28 @@ DEADLINE_S = 10.0
 decode = msgspec.json.decode
 
 
+class Hands:
+    """A clock that the test winds."""
+
+    def __init__(self, now_s: float = 6_000.0) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
 class Host:
     """`speed` 0 stands still until the test calls `advance`."""
 
-    def __init__(self, venue: Venue, speed: float, faults: Faults, recorded: frozenset[str]) -> None:
+    def __init__(
+        self,
+        venue: Venue,
+        speed: float,
+        faults: Faults,
+        recorded: frozenset[str],
+        public_key: Ed25519PublicKey | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.venue = venue
         self.stored = 0
         self._speed = speed
@@ -41,6 +60,8 @@ class Host:
             store=self._store,
             faults=faults,
             recorded=recorded,
+            clock=clock,
+            public_key=public_key,
         )
         self.port = 0
         self.http: aiohttp.ClientSession
@@ -142,10 +163,12 @@ async def host(
     faults: list[Fault] | None = None,
     replay: ReplayMarket | None = None,
     replay_speed: float = float("inf"),
+    clock: Callable[[], float] = time.monotonic,
+    public_key: Ed25519PublicKey | None = None,
 ) -> AsyncIterator[Host]:
     venue = ReplayVenue(replay) if replay else Venue(Market(seed=7, scenario=scenario, start_ns=START_NS))
     recorded = RECORDED_KINDS if replay else frozenset()
-    running = Host(venue, 0 if replay else speed, Faults(faults or ()), recorded)
+    running = Host(venue, 0 if replay else speed, Faults(faults or (), clock), recorded, public_key, clock)
     runner = web.AppRunner(running.server.app(), access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
