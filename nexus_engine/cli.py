@@ -12,6 +12,10 @@ COMMANDS: Final = {
     "config": ("nexus_engine.explain:main", "--explain: every key of the directive; --default: a file to start from"),
     "keys": ("nexus_engine.keys:main", "add, list, check, remove: the vault of API keys"),
     "exchange": ("nexus_engine.sim.exchange:main", "the practice venue alone, for any client"),
+    "download": (
+        "nexus_engine.lab.download:main",
+        "candles, trades and funding of the past as parquet; goes on where it stopped",
+    ),
     "journal": ("nexus_engine.store.commands:main", "verify or export the journal; why a decision was made"),
     "replay": ("nexus_engine.runtime.replay:main", "run a recording through the core again: the same decisions?"),
 }

@@ -132,7 +132,8 @@ class Rest:
             for row in self.venue.funding_paid
             if symbol in (None, row.symbol) and within(row.at_ns // MS, start, end)
         ]
-        return [wire.funding_rate(row) for row in rows[-p.limit(100, 1000) :]]
+        limit = p.limit(100, 1000)
+        return [wire.funding_rate(row) for row in (rows[-limit:] if start is None else rows[:limit])]
 
     def funding_info(self, p: Params) -> list[Json]:
         return [wire.funding_info(symbol) for symbol in self.venue.scales]
