@@ -77,7 +77,7 @@ class Account:
         """The venue has been asked for the account once: from here on one leaves in order."""
         self._say = say
         self._after = after
-        self._connect = connect or connect_binance
+        self._connect = connect
         self._clock = SystemClock()
         self._early: list[tuple[AnyCommand, str, str]] = []
         self._leave = asyncio.Event()
@@ -138,7 +138,7 @@ class Account:
         found = await where
         self._tell("connecting to the venue")
         need = Need(intervals=engine.intervals, warmup_bars=engine.warmup_bars)
-        self._uplink = uplink = await self._connect(directive, found, need, self._clock)
+        self._uplink = uplink = await self._connector()(directive, found, need, self._clock)
         broker = uplink.broker
         brokers = {broker.venue: broker}
         carrier = Carrier(
@@ -179,6 +179,15 @@ class Account:
         # What lives by now mostly lives on; leaving it out of collections keeps their pauses under 4 ms.
         gc.collect()
         gc.freeze()
+
+    def _connector(self) -> Connect:
+        if self._connect is not None:
+            return self._connect
+        if self.options.kind is AccountKind.PAPER:
+            from nexus_engine.runtime.paper import connect_paper
+
+            return connect_paper(self.folder)
+        return connect_binance
 
     async def _introduced(self, uplink: Uplink, carrier: Carrier) -> tuple[str, ...]:
         """A venue that does not answer is waited for: until then nothing is traded, and HALT and stop work."""

@@ -12,7 +12,7 @@ from nexus_engine.model.ports import Broker, Clock, Feed, Sink
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.words import AccountKind
 from nexus_engine.runtime.options import StartError
-from nexus_engine.uplink.binance.settings import urls
+from nexus_engine.uplink.binance.settings import BinanceSettings, urls
 
 if TYPE_CHECKING:
     from nexus_engine.vault import ApiKey
@@ -83,22 +83,9 @@ async def warm() -> None:
     await asyncio.to_thread(rest.import_binance)
 
 
-async def connect_binance(directive: Directive, where: Address, need: Need, clock: Clock) -> Uplink:
-    """Open Binance USD-M futures. Needs no network yet."""
-    from nexus_engine.uplink.binance.broker import BinanceBroker
-    from nexus_engine.uplink.binance.feed import BinanceFeed
-    from nexus_engine.uplink.binance.rest import BinanceRest
-    from nexus_engine.uplink.binance.settings import BinanceSettings
-
-    class Binance:
-        def __init__(self, rest: BinanceRest) -> None:
-            self.broker = broker = BinanceBroker(rest)
-            self.feed = BinanceFeed(rest, random.Random())
-            self.introduce = broker.introduce
-            self.prepare = broker.prepare
-            self.close = rest.close
-
-    settings = BinanceSettings(
+def settings_for(directive: Directive, where: Address, need: Need) -> BinanceSettings:
+    """What the adapter is told."""
+    return BinanceSettings(
         rest_url=where.rest_url,
         ws_url=where.ws_url,
         api_key=where.api_key,
@@ -111,6 +98,22 @@ async def connect_binance(directive: Directive, where: Address, need: Need, cloc
         leverage=directive.risk.leverage,
         swan_symbol=directive.shield.swan_symbol,
     )
-    rest = BinanceRest(settings, clock)
+
+
+async def connect_binance(directive: Directive, where: Address, need: Need, clock: Clock) -> Uplink:
+    """Open Binance USD-M futures. Needs no network yet."""
+    from nexus_engine.uplink.binance.broker import BinanceBroker
+    from nexus_engine.uplink.binance.feed import BinanceFeed
+    from nexus_engine.uplink.binance.rest import BinanceRest
+
+    class Binance:
+        def __init__(self, rest: BinanceRest) -> None:
+            self.broker = broker = BinanceBroker(rest)
+            self.feed = BinanceFeed(rest, random.Random())
+            self.introduce = broker.introduce
+            self.prepare = broker.prepare
+            self.close = rest.close
+
+    rest = BinanceRest(settings_for(directive, where, need), clock)
     await rest.open()
     return Binance(rest)

@@ -1,0 +1,177 @@
+"""Paper and live on a venue that speaks the real protocol, found by its address in the directive."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from venue_host import KEY, SECRET, Host, host
+
+from nexus_engine.model.config import Directive
+from nexus_engine.model.events import AnyEvent, BookSnapshot, FeedStatus, Mark, OrderUpdate
+from nexus_engine.model.orders import Order
+from nexus_engine.model.secret import Secret
+from nexus_engine.model.view import View, ViewRequest
+from nexus_engine.model.words import AccountKind, Leg, OrderKind, OrderStatus, Outcome, Side
+from nexus_engine.runtime import Options, Runtime
+from nexus_engine.runtime.clock import SystemClock
+from nexus_engine.runtime.paper import connect_paper
+from nexus_engine.runtime.uplinks import Need, Uplink, address
+from nexus_engine.sim.paper import open_account
+from nexus_engine.vault import ApiKey
+
+SYMBOL = "BTCUSDT"
+READY_S = 30.0
+
+
+def directive(venue: Host, kind: AccountKind, **sections: Any) -> Directive:
+    return Directive.model_validate(
+        {
+            "account": {"kind": kind.value} | sections.pop("account", {}),
+            "binance": {"rest_url": venue.rest, "ws_url": venue.ws, "sapi_url": venue.rest},
+            "paper": {"latency_ms": 5},
+            **sections,
+        }
+    )
+
+
+async def until(true: Callable[[], object], within_s: float = 10.0) -> None:
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline, f"not within {within_s} s"
+        await asyncio.sleep(0.01)
+
+
+# ---- paper -----------------------------------------------------------------------------------------------------------
+
+
+class Paper:
+    """The ports of a paper account on a venue, without an engine."""
+
+    def __init__(self) -> None:
+        self.events: list[AnyEvent] = []
+        self.uplink: Uplink
+
+    def reports(self, client_id: str) -> list[OrderStatus]:
+        return [
+            event.report.status
+            for event in self.events
+            if isinstance(event, OrderUpdate) and event.report.client_id == client_id
+        ]
+
+    def seen(self, kind: type[AnyEvent]) -> list[Any]:
+        return [event for event in self.events if type(event) is kind and getattr(event, "symbol", SYMBOL) == SYMBOL]
+
+
+@contextlib.asynccontextmanager
+async def paper(venue: Host, folder: Path) -> AsyncIterator[Paper]:
+    told = directive(venue, AccountKind.PAPER)
+    made = Paper()
+    need = Need(intervals=("5m",), warmup_bars=10)
+    made.uplink = await connect_paper(folder)(told, address(told, None), need, SystemClock())
+    await made.uplink.introduce(made.events.append)
+    feed = asyncio.create_task(made.uplink.feed.run(made.events.append))
+    try:
+        await until(lambda: made.seen(BookSnapshot) and made.seen(Mark))
+        yield made
+    finally:
+        feed.cancel()
+        await asyncio.gather(feed, return_exceptions=True)
+        await made.uplink.close()
+
+
+def order(client_id: str, side: Side, qty: str, **more: Any) -> Order:
+    return Order(
+        client_id=client_id, symbol=SYMBOL, side=side, qty=Decimal(qty), intent=1, created_ns=1, changed_ns=1,
+        **({"kind": OrderKind.MARKET, "leg": Leg.ENTRY} | more),
+    )  # fmt: skip
+
+
+async def test_paper_fills_from_the_live_book_without_a_key_and_keeps_its_account(tmp_path: Path) -> None:
+    async with host() as venue:
+        async with paper(venue, tmp_path) as made:
+            broker = made.uplink.broker
+            ups = {event.feed for event in made.events if isinstance(event, FeedStatus) and event.up}
+            assert ups == {"public", "market", "user"}
+            done = await broker.submit(order("e1", Side.BUY, "0.050"))
+            assert done.outcome is Outcome.DONE and done.report is not None
+            await until(lambda: OrderStatus.FILLED in made.reports("e1"))
+            (fill,) = [event.fill for event in made.events if isinstance(event, OrderUpdate) and event.fill][-1:]
+            assert fill.price == Decimal(str(fill.price)).quantize(Decimal("0.1")) and fill.fee > 0
+            assert abs(float(fill.price) / made.seen(Mark)[-1].mark - 1) < 0.01
+            below = (fill.price * Decimal("0.98")).quantize(Decimal("0.1"))
+            stop = order(
+                "s1", Side.SELL, "0.050", kind=OrderKind.STOP_MARKET, leg=Leg.STOP, trigger=below, reduce_only=True
+            )
+            assert (await broker.submit(stop)).outcome is Outcome.DONE
+            snapshot = await broker.snapshot()
+            assert snapshot.ok and [each.qty for each in snapshot.positions] == [Decimal("0.050")]
+            assert [each.client_id for each in snapshot.orders] == ["s1"]
+        kept = open_account(tmp_path, Decimal(1)).ledger
+        assert kept.positions[SYMBOL].lots == 50 and kept.start == Decimal(10_000)
+        # the venue itself never heard of it
+        assert not venue.venue.account.ledger.orders and not venue.venue.account.ledger.algos
+        async with paper(venue, tmp_path) as again:
+            snapshot = await again.uplink.broker.snapshot()
+            assert [each.qty for each in snapshot.positions] == [Decimal("0.050")]
+            assert [each.client_id for each in snapshot.orders] == ["s1"] and len(snapshot.fills) >= 1
+            exit_order = order("x1", Side.SELL, "0.050", leg=Leg.EXIT, reduce_only=True)
+            assert (await again.uplink.broker.submit(exit_order)).outcome is Outcome.DONE
+            await until(lambda: OrderStatus.FILLED in again.reports("x1"))
+            assert not (await again.uplink.broker.snapshot()).positions
+
+
+@contextlib.asynccontextmanager
+async def running(options: Options) -> AsyncIterator[Runtime]:
+    runtime = Runtime(options)
+    runtime.start()
+    try:
+        await until(lambda: runtime.ready.is_set() or runtime.failed, READY_S)
+        yield runtime
+    finally:
+        runtime.stop()
+        assert await asyncio.to_thread(runtime.join, 15.0)
+
+
+async def seen(runtime: Runtime, holds: Callable[[View], object], within_s: float = 15.0) -> View:
+    """The first View of which it is true."""
+    found: list[View] = []
+
+    def look() -> bool:
+        view = runtime.pull(ViewRequest(events=200))
+        if view is not None and holds(view):
+            found.append(view)
+        return bool(found)
+
+    await until(look, within_s)
+    return found[0]
+
+
+async def test_a_paper_account_runs_on_the_venues_public_streams_and_is_found_again(tmp_path: Path) -> None:
+    async with host() as venue:
+        told = directive(venue, AccountKind.PAPER, paper={"wallet": 12_345.0})
+        for _ in range(2):
+            async with running(Options(kind=AccountKind.PAPER, state=tmp_path, directive=told)) as runtime:
+                view = await seen(runtime, lambda view: not view.account.blocked and view.account.wallet)
+                assert (view.account.kind, view.account.wallet) == (AccountKind.PAPER, 12_345.0)
+                assert all(feed.up for feed in view.feeds) and not view.problem
+            told = directive(venue, AccountKind.PAPER, paper={"wallet": 99.0})
+        assert not venue.server.hub.listen_key
+
+
+async def test_a_damaged_paper_account_ends_the_start_in_one_line(tmp_path: Path) -> None:
+    async with host() as venue:
+        told = directive(venue, AccountKind.PAPER)
+        (tmp_path / "main-paper").mkdir()
+        (tmp_path / "main-paper" / "paper.json").write_text("{")
+        async with running(Options(kind=AccountKind.PAPER, state=tmp_path, directive=told)) as runtime:
+            assert "paper.json: is damaged" in runtime.failed and "\n" not in runtime.failed
+
+
+KEYED = ApiKey(name="real", kind=AccountKind.LIVE, api_key=Secret(KEY), secret=Secret(SECRET))
+assert KEYED
+_ = pytest
