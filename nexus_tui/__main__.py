@@ -183,8 +183,9 @@ def _open(given: "argparse.Namespace") -> int:
         return _refuse(error)
     from nexus_engine.runtime.logs import log_to
 
+    unlocked = _phrase(runtime.options)
     log_to(runtime.folder)
-    code = _headless(runtime) if leash is None else _cockpit(runtime, leash, comfort)
+    code = _headless(runtime, unlocked) if leash is None else _cockpit(runtime, leash, comfort, unlocked)
     if given.stats:
         import json
 
@@ -192,11 +193,38 @@ def _open(given: "argparse.Namespace") -> int:
     return code
 
 
-def _headless(runtime: "Runtime") -> int:
+def _phrase(options: "Options") -> str:
+    """What a person types to let a live account enter; empty: it reconciles and protects, no more."""
+    from nexus_engine.model.words import AccountKind
+
+    if options.kind is not AccountKind.LIVE or options.read_only or not sys.stdin.isatty():
+        return ""
+    from nexus_engine.model.commands import live_phrase
+
+    phrase = live_phrase(options.account)
+    sys.stderr.write(f"LIVE {options.account}: real money. Entries stay locked unless you type: {phrase}\n")
+    try:
+        typed = input("(Enter: reconcile and protect only) ").strip().lower()
+    except EOFError:
+        typed = ""
+    if typed and typed != phrase:
+        sys.stderr.write("that is not the phrase: entries stay locked; the menu's `unlock` asks again\n")
+    return typed if typed == phrase else ""
+
+
+def _unlock(runtime: "Runtime", phrase: str) -> None:
+    if phrase:
+        from nexus_engine.model.commands import Unlock
+
+        runtime.send(Unlock(word=phrase), surface="start")
+
+
+def _headless(runtime: "Runtime", unlocked: str) -> int:
     from nexus_tui.guardian import Signals
 
     Signals(runtime).install()
     runtime.start()
+    _unlock(runtime, unlocked)
     print(
         f"nexus: {_name(runtime.options)} runs headless, process {os.getpid()}; see it with `nexus attach`", flush=True
     )
@@ -204,7 +232,7 @@ def _headless(runtime: "Runtime") -> int:
     return _end(runtime)
 
 
-def _cockpit(runtime: "Runtime", leash: "Leash", comfort: "Comfort | None") -> int:
+def _cockpit(runtime: "Runtime", leash: "Leash", comfort: "Comfort | None", unlocked: str) -> int:
     from nexus_engine.runtime.logs import log_path
     from nexus_tui.guardian import Signals
 
@@ -215,6 +243,7 @@ def _cockpit(runtime: "Runtime", leash: "Leash", comfort: "Comfort | None") -> i
 
     framed = threading.Event()
     runtime.start(after=framed)
+    _unlock(runtime, unlocked)
     read_only = runtime.options.read_only
     app = NexusApp(LocalLink(runtime), comfort=comfort, log_path=log_path(runtime.folder), read_only=read_only)
 

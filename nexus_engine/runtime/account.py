@@ -18,7 +18,7 @@ from nexus_engine.carrier import Carrier
 from nexus_engine.model.commands import AnyCommand, Flatten, Halt
 from nexus_engine.model.config import Directive
 from nexus_engine.model.effects import Notify
-from nexus_engine.model.events import FeedStatus, Started, Stopping, TimerFired
+from nexus_engine.model.events import Checked, FeedStatus, Started, Stopping, TimerFired
 from nexus_engine.model.facts import AnyFact
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.paths import journal_path, latch_path, socket_path, venue_state_dir
@@ -170,6 +170,8 @@ class Account:
         self._hold(self._keep("pulse", self._beat))
         self._hold(self._keep("kill latch", self._watch_latch))
         self._without(await self._introduced(uplink, carrier))
+        if account.kind is AccountKind.LIVE:
+            await self._check_live(found, carrier)
         self._hold(self._keep("feed", self._feed))
         self._tell("comparing with the venue")
         at_ns, mono_ns = self._now()
@@ -199,6 +201,19 @@ class Account:
             except UplinkError as error:
                 self._tell(f"the venue cannot be reached, trying again: {error}")
                 await asyncio.sleep(_AGAIN_S)
+
+    async def _check_live(self, where: Address, carrier: Carrier) -> None:
+        """Entries wait until account and key are found fit; a key that could withdraw ends the start."""
+        from nexus_engine.runtime.preflight import Preflight
+
+        def tell(problem: str) -> None:
+            at_ns, mono_ns = self._now()
+            carrier.post(Checked(at_ns=at_ns, mono_ns=mono_ns, problem=problem))
+
+        self._tell("checking account and key")
+        preflight = Preflight(where, self.folder, self._clock, tell)
+        await preflight.first()
+        self._hold(self._keep("live check", preflight.keep))
 
     def _without(self, unlisted: Sequence[str]) -> None:
         """A symbol that the venue does not list is a mistake, unless something of ours is left on it."""

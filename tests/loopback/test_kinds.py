@@ -11,17 +11,21 @@ from typing import Any
 import pytest
 from venue_host import KEY, SECRET, Host, host
 
+from nexus_engine.model.commands import Unlock
 from nexus_engine.model.config import Directive
 from nexus_engine.model.events import AnyEvent, BookSnapshot, FeedStatus, Mark, OrderUpdate
 from nexus_engine.model.orders import Order
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.model.words import AccountKind, Leg, OrderKind, OrderStatus, Outcome, Side
-from nexus_engine.runtime import Options, Runtime
+from nexus_engine.runtime import Options, Runtime, preflight
 from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.runtime.paper import connect_paper
 from nexus_engine.runtime.uplinks import Need, Uplink, address
+from nexus_engine.sim.faults import Fault
 from nexus_engine.sim.paper import open_account
+from nexus_engine.store.rows import reading, rows
+from nexus_engine.store.verify import verify
 from nexus_engine.vault import ApiKey
 
 SYMBOL = "BTCUSDT"
@@ -172,6 +176,113 @@ async def test_a_damaged_paper_account_ends_the_start_in_one_line(tmp_path: Path
             assert "paper.json: is damaged" in runtime.failed and "\n" not in runtime.failed
 
 
-KEYED = ApiKey(name="real", kind=AccountKind.LIVE, api_key=Secret(KEY), secret=Secret(SECRET))
-assert KEYED
-_ = pytest
+# ---- live ------------------------------------------------------------------------------------------------------------
+
+
+def live(tmp_path: Path, venue: Host, **account: Any) -> Options:
+    key = ApiKey(name="real", kind=AccountKind.LIVE, api_key=Secret(KEY), secret=Secret(SECRET))
+    tmp_path.chmod(0o700)
+    told = directive(venue, AccountKind.LIVE, account=account)
+    return Options(kind=AccountKind.LIVE, state=tmp_path, directive=told, key=key)
+
+
+def permissions(venue: Host) -> dict[str, bool]:
+    return venue.server._rest.restrictions
+
+
+async def test_a_live_start_reconciles_and_its_entries_stay_locked_until_the_phrase_is_typed(tmp_path: Path) -> None:
+    async with host() as venue:
+        async with running(live(tmp_path, venue)) as runtime:
+            view = await seen(runtime, lambda view: "unlock" in view.account.blocked)
+            assert view.account.lease_ms == 0 and view.account.kind is AccountKind.LIVE
+            assert any(row.text.startswith("reconciled") for row in view.events)
+            runtime.send(Unlock(word="live"))
+            view = await seen(runtime, lambda view: view.outcome)
+            assert view.outcome and view.outcome.text == "entries stay locked: type live main"
+            runtime.send(Unlock(word="live main"))
+            view = await seen(runtime, lambda view: view.account.lease_ms and not view.account.blocked)
+            assert 7.99 < (view.account.lease_ms or 0) / 3_600_000 <= 8.0
+            assert any("unlocked for 8 h" in row.text and row.by == "you" for row in view.events)
+        async with running(live(tmp_path, venue)) as runtime:  # a start ends what an earlier one was given
+            view = await seen(runtime, lambda view: "unlock" in view.account.blocked)
+            assert view.account.lease_ms == 0
+    report = verify(tmp_path / "main-live" / "journal.db")
+    assert report.ok, report.problems
+    with reading(tmp_path / "main-live" / "journal.db") as conn:
+        kinds = [row.kind for row in rows(conn)]
+    assert kinds.count("Leased") == 1 and kinds.count("RunStarted") == 2
+
+
+async def test_a_phrase_typed_before_the_start_counts_once_the_account_is_found_fit(tmp_path: Path) -> None:
+    async with host() as venue:
+        runtime = Runtime(live(tmp_path, venue))
+        runtime.start()
+        runtime.send(Unlock(word="live main"), surface="start")
+        await seen(runtime, lambda view: view.account.lease_ms and not view.account.blocked, READY_S)
+        runtime.stop()
+        assert await asyncio.to_thread(runtime.join, 15.0)
+
+
+@pytest.mark.parametrize("permission", ["enableWithdrawals", "permitsUniversalTransfer", "enableInternalTransfer"])
+async def test_a_key_that_can_take_money_out_is_not_used_at_all(tmp_path: Path, permission: str) -> None:
+    async with host() as venue:
+        permissions(venue)[permission] = True
+        async with running(live(tmp_path, venue)) as runtime:
+            assert runtime.failed.startswith("live: the key permits ")
+            assert "may trade futures and nothing else" in runtime.failed and "\n" not in runtime.failed
+
+
+async def test_a_sick_account_stays_locked_with_its_reason_and_opens_when_it_is_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "AGAIN_S", 0.1)
+    async with host() as venue:
+        permissions(venue)["enableFutures"] = False
+        async with running(live(tmp_path, venue)) as runtime:
+            await seen(runtime, lambda view: "the key may not trade futures" in view.account.blocked)
+            runtime.send(Unlock(word="live main"))
+            view = await seen(runtime, lambda view: view.account.lease_ms)
+            assert "the key may not trade futures" in view.account.blocked
+            permissions(venue)["enableFutures"] = True
+            await seen(runtime, lambda view: not view.account.blocked)
+
+
+async def test_a_permission_service_that_is_away_locks_entries_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "AGAIN_S", 0.1)
+    away = Fault(on="GET /sapi/v1/account/apiRestrictions", kind="unavailable", count=30)
+    async with host(faults=[away]) as venue, running(live(tmp_path, venue)) as runtime:
+        view = await seen(runtime, lambda view: "could not be checked" in view.account.blocked)
+        assert any(row.text.startswith("reconciled") for row in view.events)
+        await seen(runtime, lambda view: "unlock" in view.account.blocked)
+
+
+async def test_the_lease_runs_out_and_says_so(tmp_path: Path) -> None:
+    async with host() as venue, running(live(tmp_path, venue, lease_h=0.0005)) as runtime:
+        await seen(runtime, lambda view: "unlock" in view.account.blocked)
+        runtime.send(Unlock(word="live main"))
+        await seen(runtime, lambda view: not view.account.blocked)
+        view = await seen(runtime, lambda view: any("lease has ended" in row.text for row in view.events))
+        assert "unlock" in view.account.blocked and view.account.lease_ms == 0
+
+
+def everything_in(folder: Path) -> str:
+    return "".join(path.read_bytes().decode("latin-1") for path in folder.rglob("*") if path.is_file())
+
+
+async def test_no_secret_of_a_live_account_is_in_its_folder_its_log_or_what_it_says(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    faults = [
+        Fault(on="POST /fapi/v1/listenKey", kind="drop_before", count=2),
+        Fault(on="GET /fapi/v1/positionSide/dual", kind="html", count=2),
+        Fault(on="GET /fapi/v3/balance", kind="truncate", count=2),
+        Fault(on="GET /sapi/v1/account/apiRestrictions", kind="garbage", body="?", count=2),
+    ]
+    async with host(faults=faults) as venue, running(live(tmp_path, venue)) as runtime:
+        view = await seen(runtime, lambda view: view.events)
+    said = caplog.text + repr(view) + repr(runtime.options) + runtime.failed
+    said += everything_in(tmp_path)
+    assert KEY not in said and SECRET not in said
