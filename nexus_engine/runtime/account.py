@@ -426,6 +426,7 @@ class Account:
             unknown=view.unknown_orders,
             foreign=len(view.foreign),
             proposals=len(view.proposals),
+            blocked=account.blocked,
         )
 
     def stats(self) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """What an account is started with, and what can be said of it before anything is started."""
 
+import resource
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,6 +69,8 @@ def with_key(options: Options, passphrase_fd: int | None = None, *, ask: bool = 
         return options
     from nexus_engine.vault import VaultError, ask_terminal, find_key, nobody
 
+    # a core dump would hold the key
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         name, prompt = options.resolve().binance.key, ask_terminal if ask else nobody
         key = find_key(state_root(options.state), options.kind, name, fd=passphrase_fd, prompt=prompt)
