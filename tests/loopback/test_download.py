@@ -262,6 +262,46 @@ async def test_what_the_venue_does_not_have_is_reported(tmp_path: Path) -> None:
     assert gaps[1] == Gap(first_ms + 99 * MINUTE, first_ms + 101 * MINUTE, 1)
 
 
+async def test_rows_that_come_twice_are_stored_once(tmp_path: Path) -> None:
+    start = START_MS - 6 * 3_600_000
+
+    async def twice(series: Series, start_ms: int, end_ms: int) -> AsyncIterator[download.Rows]:
+        async for page in real(series, start_ms, end_ms):
+            yield page
+            yield page[-10:]
+
+    async with host(speed=0) as venue, Client(venue, (100, 100, 100)) as client:
+        real = client.pages.of
+        client.pages.of = twice  # type: ignore[assignment,method-assign]
+        done = await client.get(Series(tmp_path, KLINES, SYMBOL, "1m"), start, START_MS)
+    frame = stored(tmp_path, KLINES, "1m")
+    assert frame["open_time"].is_unique().all() and frame["open_time"].is_sorted()
+    assert (done.rows, done.gaps) == (frame.height, 0)
+
+
+@pytest.mark.parametrize("harm", ["torn", "gone", "shorter", "index"])
+async def test_what_was_damaged_on_the_disk_is_fetched_again(tmp_path: Path, harm: str) -> None:
+    start = START_MS - 6 * 3_600_000
+    async with host(speed=0) as venue, Client(venue, (500, 100, 100)) as client:
+        first = await client.get(Series(tmp_path, KLINES, SYMBOL, "1m"), start, START_MS)
+        whole = stored(tmp_path, KLINES, "1m")
+        damage(tmp_path / "klines" / SYMBOL / "1m", harm)
+        again = await client.get(Series(tmp_path, KLINES, SYMBOL, "1m"), start, START_MS)
+    assert again.fetched == first.rows and stored(tmp_path, KLINES, "1m").equals(whole)
+
+
+def damage(folder: Path, harm: str) -> None:
+    (file,) = folder.glob("*.parquet")
+    if harm == "torn":
+        file.write_bytes(file.read_bytes()[:-100])
+    elif harm == "gone":
+        file.unlink()
+    elif harm == "shorter":
+        pl.read_parquet(file).head(10).write_parquet(file)
+    else:
+        (folder / "index.json").write_text("{")
+
+
 # ---- the command -----------------------------------------------------------------------------------------------------
 
 
