@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
@@ -18,7 +19,7 @@ from nexus_engine.model.orders import Order
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.model.words import AccountKind, Leg, OrderKind, OrderStatus, Outcome, Side
-from nexus_engine.runtime import Options, Runtime, preflight
+from nexus_engine.runtime import Options, Runtime, preflight, with_key
 from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.runtime.paper import connect_paper
 from nexus_engine.runtime.uplinks import Need, Uplink, address
@@ -26,7 +27,7 @@ from nexus_engine.sim.faults import Fault
 from nexus_engine.sim.paper import open_account
 from nexus_engine.store.rows import reading, rows
 from nexus_engine.store.verify import verify
-from nexus_engine.vault import ApiKey
+from nexus_engine.vault import ApiKey, Vault
 
 SYMBOL = "BTCUSDT"
 READY_S = 30.0
@@ -174,6 +175,32 @@ async def test_a_damaged_paper_account_ends_the_start_in_one_line(tmp_path: Path
         (tmp_path / "main-paper" / "paper.json").write_text("{")
         async with running(Options(kind=AccountKind.PAPER, state=tmp_path, directive=told)) as runtime:
             assert "paper.json: is damaged" in runtime.failed and "\n" not in runtime.failed
+
+
+# ---- testnet ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_testnet_account_takes_its_key_from_the_vault_and_from_no_other_kind(tmp_path: Path) -> None:
+    phrase = Secret("correct horse battery")
+    vault = Vault.create(tmp_path / "vault", phrase, work=2)
+    for name, kind, api_key in (("real", AccountKind.LIVE, "other"), ("test", AccountKind.TESTNET, KEY)):
+        vault.add(ApiKey(name=name, kind=kind, api_key=Secret(api_key), secret=Secret(SECRET)))
+    async with host() as venue:
+        told = directive(venue, AccountKind.TESTNET)
+        read_fd, write_fd = os.pipe()
+        os.write(write_fd, phrase.reveal().encode())
+        os.close(write_fd)
+        options = with_key(Options(kind=AccountKind.TESTNET, state=tmp_path, directive=told), read_fd)
+        async with running(options) as runtime:
+            view = await seen(runtime, lambda view: not view.account.blocked and view.account.wallet)
+            assert view.account.kind is AccountKind.TESTNET and view.account.lease_ms is None
+
+
+async def test_an_engine_that_was_given_no_passphrase_asks_nobody_and_says_so(tmp_path: Path) -> None:
+    key = ApiKey(name="test", kind=AccountKind.TESTNET, api_key=Secret(KEY), secret=Secret(SECRET))
+    Vault.create(tmp_path / "vault", Secret("correct horse battery"), work=2).add(key)
+    async with running(Options(kind=AccountKind.TESTNET, state=tmp_path)) as runtime:
+        assert runtime.failed == "the passphrase of the vault was not given at the start"
 
 
 # ---- live ------------------------------------------------------------------------------------------------------------
