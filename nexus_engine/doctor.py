@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final, NoReturn
 
+from nexus_engine.credentials import ask_terminal, find_key, nobody
 from nexus_engine.model.config import ConfigError, Directive, load
 from nexus_engine.model.findings import Finding, bad, good, lines, warn, worst
 from nexus_engine.model.paths import StateError, account_path, state_root
@@ -27,7 +28,7 @@ from nexus_engine.uplink.binance.checks import (
     stream_findings,
 )
 from nexus_engine.uplink.binance.settings import Urls, urls
-from nexus_engine.vault import ApiKey, VaultError, ask_terminal, find_key, nobody
+from nexus_engine.vault import ApiKey, VaultError
 
 _LOCK: Final = Path(__file__).resolve().parents[1] / "requirements.lock"
 _PYTHONS: Final = ((3, 11), (3, 13))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from nexus_engine.credentials import ask_terminal, ed25519_pem, passphrase
 from nexus_engine.model.config import BinanceConfig, ConfigError, load
 from nexus_engine.model.findings import Finding, bad, lines, warn, worst
 from nexus_engine.model.paths import ACCOUNT_NAME, StateError, state_root
@@ -23,17 +24,7 @@ from nexus_engine.uplink.binance.checks import (
     reachable,
 )
 from nexus_engine.uplink.binance.settings import urls
-from nexus_engine.vault import (
-    ApiKey,
-    Scheme,
-    Vault,
-    VaultError,
-    ask_terminal,
-    ed25519_pem,
-    locked,
-    passphrase,
-    vault_path,
-)
+from nexus_engine.vault import ApiKey, Scheme, Vault, VaultError, locked, vault_path
 
 _SHOWN: Final = re.compile(r"^[\x21-\x7e]{8,256}$")
 _MOST_BYTES: Final = 16_384

@@ -67,7 +67,8 @@ def with_key(options: Options, passphrase_fd: int | None = None, *, ask: bool = 
     """
     if options.kind not in _KEYED or options.key is not None:
         return options
-    from nexus_engine.vault import VaultError, ask_terminal, find_key, nobody
+    from nexus_engine.credentials import ask_terminal, find_key, nobody
+    from nexus_engine.vault import VaultError
 
     # a core dump would hold the key
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

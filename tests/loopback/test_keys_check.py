@@ -8,13 +8,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from venue_host import KEY, SECRET, Host, host
 
+from nexus_engine.credentials import ed25519_pem, public_pem
 from nexus_engine.keys import check
 from nexus_engine.model.config import BinanceConfig
 from nexus_engine.model.findings import Finding, Grade
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.words import AccountKind
 from nexus_engine.sim.faults import Fault
-from nexus_engine.vault import ApiKey, Scheme, ed25519_pem, public_pem
+from nexus_engine.vault import ApiKey, Scheme
 
 
 def config(venue: Host) -> BinanceConfig:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nexus_engine import keys, vault
+from nexus_engine import credentials, keys, vault
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.words import AccountKind
 from nexus_engine.vault import ApiKey, Scheme, Vault, VaultError
@@ -137,41 +137,41 @@ def test_a_passphrase_comes_from_the_descriptor_else_the_credential_else_a_perso
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    assert vault.passphrase(None, lambda question: "typed").reveal() == "typed"
-    (tmp_path / vault.CREDENTIAL).write_text("from systemd\n")
+    assert credentials.passphrase(None, lambda question: "typed").reveal() == "typed"
+    (tmp_path / credentials.CREDENTIAL).write_text("from systemd\n")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    assert vault.passphrase(None, lambda question: "typed").reveal() == "from systemd"
-    assert vault.passphrase(piped("by descriptor\n")).reveal() == "by descriptor"
+    assert credentials.passphrase(None, lambda question: "typed").reveal() == "from systemd"
+    assert credentials.passphrase(piped("by descriptor\n")).reveal() == "by descriptor"
     with pytest.raises(VaultError, match="holds no passphrase"):
-        vault.passphrase(piped(""))
+        credentials.passphrase(piped(""))
     with pytest.raises(VaultError, match="--passphrase-fd 987: cannot be read"):
-        vault.passphrase(987)
+        credentials.passphrase(987)
 
 
 def test_the_environment_is_a_fallback_and_loses_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def environment() -> None:
-        monkeypatch.setenv(vault.KEY_ENV, "key-of-env")
-        monkeypatch.setenv(vault.SECRET_ENV, "secret-of-env")
+        monkeypatch.setenv(credentials.KEY_ENV, "key-of-env")
+        monkeypatch.setenv(credentials.SECRET_ENV, "secret-of-env")
 
     environment()
-    assert vault.find_key(tmp_path, AccountKind.TESTNET).api_key.reveal() == "key-of-env"
-    assert vault.KEY_ENV not in os.environ and vault.SECRET_ENV not in os.environ
+    assert credentials.find_key(tmp_path, AccountKind.TESTNET).api_key.reveal() == "key-of-env"
+    assert credentials.KEY_ENV not in os.environ and credentials.SECRET_ENV not in os.environ
     Vault.create(vault.vault_path(tmp_path), PHRASE, work=QUICK).add(key())
     environment()
-    found = vault.find_key(tmp_path, AccountKind.TESTNET, prompt=lambda question: PHRASE.reveal())
-    assert found.name == "main" and vault.KEY_ENV not in os.environ
+    found = credentials.find_key(tmp_path, AccountKind.TESTNET, prompt=lambda question: PHRASE.reveal())
+    assert found.name == "main" and credentials.KEY_ENV not in os.environ
     with pytest.raises(VaultError, match="live needs a key: `nexus keys add NAME --live`"):
-        vault.find_key(tmp_path, AccountKind.LIVE, prompt=lambda question: PHRASE.reveal())
+        credentials.find_key(tmp_path, AccountKind.LIVE, prompt=lambda question: PHRASE.reveal())
     with pytest.raises(VaultError, match="is a TESTNET key, this is a LIVE account"):
-        vault.find_key(tmp_path, AccountKind.LIVE, "main", prompt=lambda question: PHRASE.reveal())
+        credentials.find_key(tmp_path, AccountKind.LIVE, "main", prompt=lambda question: PHRASE.reveal())
 
 
 def test_of_several_keys_one_is_named() -> None:
     held = (key("a"), key("b"), key("c", AccountKind.LIVE))
     with pytest.raises(VaultError, match=r"several TESTNET keys: a, b; choose one with binance\.key"):
-        vault.choose(held, AccountKind.TESTNET)
-    assert vault.choose(held, AccountKind.TESTNET, "b") is held[1]
-    assert vault.choose(held, AccountKind.LIVE) is held[2]
+        credentials.choose(held, AccountKind.TESTNET)
+    assert credentials.choose(held, AccountKind.TESTNET, "b") is held[1]
+    assert credentials.choose(held, AccountKind.LIVE) is held[2]
 
 
 # ---- the command -----------------------------------------------------------------------------------------------------
