@@ -17,7 +17,7 @@ setup:
 	@./nexus --setup dev
 
 test: setup
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: setup
 	$(VENV)/bin/ruff check .

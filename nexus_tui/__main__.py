@@ -330,6 +330,7 @@ def _show_running(options: "Options", comfort: "Comfort | None", patience_s: flo
     import time
 
     from nexus_engine.model.paths import account_path, state_root
+    from nexus_engine.runtime.logs import log_path
     from nexus_tui.app import FLATTEN, QUIT, NexusApp
     from nexus_tui.link import SocketLink
 
@@ -344,7 +345,7 @@ def _show_running(options: "Options", comfort: "Comfort | None", patience_s: flo
                 print(f"nexus: {_name(options)} does not run, or does not answer", file=sys.stderr)
                 return 1
             time.sleep(0.1)
-    left = _run(NexusApp(link, comfort=comfort, read_only=options.read_only), note=note)
+    left = _run(NexusApp(link, comfort=comfort, log_path=log_path(folder), read_only=options.read_only), note=note)
     link.close()
     if left in (QUIT, FLATTEN) and not options.read_only:
         from nexus_engine.runtime.client import NoAnswer, ask

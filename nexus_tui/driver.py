@@ -270,9 +270,10 @@ class CockpitDriver(LinuxDriver):
                         self._tell(self._die)
                         return
                     messages = list(parser.feed(decode(data)))
-                    if sum(isinstance(message, events.Key) for message in messages) > 1:
+                    keys = sum(isinstance(message, events.Key) for message in messages)
+                    if keys > 1:
                         # No hand does that: pasted where paste is not marked, or held back by the link.
-                        self._tell(cast("NexusApp", self._app).gate.crowd, monotonic_ns())
+                        self._tell(cast("NexusApp", self._app).gate.crowd, monotonic_ns(), keys)
                     for message in messages:
                         self.process_message(message)
                 for message in parser.tick():

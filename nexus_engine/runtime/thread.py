@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _VIEW_S: Final = 0.1
+_LOOK_S: Final = 0.5
 _SWITCH_S: Final = 0.0001
 """The cockpit gives the interpreter back within this, so a tick is decided in under a millisecond beside it."""
 
@@ -81,7 +82,12 @@ class Runtime:
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait for the end; True when it has come."""
-        self._thread.join(timeout)
+        if timeout is not None:
+            self._thread.join(timeout)
+        else:
+            # Python runs signal handlers in the main thread, which only wakes for signals that the kernel gave to it.
+            while self._thread.is_alive():
+                self._thread.join(_LOOK_S)
         return not self._thread.is_alive()
 
     # ---- on the engine's thread --------------------------------------------------------------------------------------

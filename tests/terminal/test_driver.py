@@ -1,11 +1,9 @@
 """The cockpit's driver in a real pty: a link that stalls, a terminal that is mute, one that goes away."""
 
-import contextlib
 import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import termios
 import time
@@ -51,6 +49,17 @@ def shown_clock(text: str) -> int:
 
 def is_now(text: str) -> bool:
     return 0 <= int(time.time()) % 86_400 - shown_clock(text) <= 1
+
+
+def press_until(terminal: Terminal, key: str, done: Callable[[], bool]) -> None:
+    """Press a key again and again, as a person does whose key was dropped."""
+    deadline_s = time.monotonic() + 20.0
+    while not done():
+        assert time.monotonic() < deadline_s, terminal.text
+        terminal.press(key)
+        looked_s = time.monotonic() + 1.0
+        while not done() and time.monotonic() < looked_s:
+            time.sleep(0.02)
 
 
 def test_a_stalled_terminal_never_stops_the_loop_and_is_repainted_whole(start: Start, report: Path) -> None:
@@ -172,19 +181,19 @@ def test_the_terminal_keeps_its_mouse_and_gets_its_cursor_back(start: Start) -> 
     assert not terminal.screen.cursor.hidden
 
 
-def test_a_key_is_on_the_screen_within_a_quarter_second_at_64_kilobytes(start: Start) -> None:
+def test_what_a_slow_link_carries_before_a_keys_answer_is_a_quarter_second_of_64_kilobytes(start: Start) -> None:
     terminal = start(columns=120, lines=40, bytes_per_s=64_000)
     terminal.wait_for("READY", 20)
-    waits = []
+    carried = []
     for key, what in (("?", "Keys, esc closes"), ("m", "down at once"), ("q", "Leave Nexus")) * 2:
-        began = time.monotonic()
+        before = terminal.received
         terminal.press(key)
-        terminal.wait_for(what, 5)
-        waits.append(time.monotonic() - began)
+        terminal.wait_for(what, 10)
+        carried.append(terminal.received - before)
         terminal.press("\x1b")
         terminal.wait_for(lambda text, what=what: what not in text, 5)
         time.sleep(0.3)
-    assert sorted(waits)[len(waits) // 2] < 0.25, waits
+    assert sorted(carried)[len(carried) // 2] < 16_000, carried  # frames that were queued before it would come first
 
 
 def test_a_book_that_moves_everywhere_stays_within_the_byte_budget(start: Start) -> None:
@@ -232,21 +241,16 @@ def test_opening_and_leaving_dialogs_logs_nothing(start: Start, report: Path) ->
     assert report.with_name(f"{report.name}.log").read_text() == ""
 
 
-def test_a_paste_without_brackets_into_a_typed_dialog_leaves_it_once(start: Start, report: Path) -> None:
+def test_a_paste_without_brackets_fills_a_typed_dialog_and_sends_nothing(start: Start, report: Path) -> None:
     terminal = start()
     terminal.wait_for("READY")
     terminal.press("F")
     terminal.wait_for("and Enter; Esc")
-    terminal.press("flap\r" * 1_000)
-    terminal.wait_for(lambda text: "and Enter; Esc" not in text)
-    time.sleep(1.0)  # what is left of the paste
-    terminal.press("\x1b")
-    assert terminal.process.poll() is None
-    terminal.wait_for(is_now)
-    for _ in range(10):  # right after such a burst a key is dropped, which is said
-        terminal.press("\x1a")
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            terminal.process.wait(1)
-            break
-    assert terminal.process.wait(1) == 0
-    assert json.loads(report.read_text())["result"] == "detach"
+    terminal.press("flat\r" * 1_000)
+    terminal.wait_for("a burst of keys: dropped")
+    assert "and Enter; Esc" in terminal.text
+    # right after such a burst a key may be dropped, which is said
+    press_until(terminal, "\x1b", lambda: "and Enter; Esc" not in terminal.text)
+    press_until(terminal, "\x1a", lambda: terminal.process.poll() is not None)
+    told = json.loads(report.read_text())
+    assert (told["result"], told["sent"]) == ("detach", [])

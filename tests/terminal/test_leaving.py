@@ -107,6 +107,18 @@ def test_a_detached_engine_outlives_being_stopped_and_continued(cockpit: Cockpit
     again.close()
 
 
+def test_an_engine_that_is_asked_to_end_while_it_is_stopped_ends_when_it_goes_on(cockpit: Cockpit) -> None:
+    terminal = cockpit.open()
+    pid = cockpit.status()["pid"]
+    terminal.press("\x1a")
+    assert terminal.process.wait(10) == 0
+    terminal.close()
+    # a signal that waits for a stopped process is taken by any of its threads
+    for number in (signal.SIGSTOP, signal.SIGTERM, signal.SIGCONT):
+        os.kill(pid, number)
+    wait_until(lambda: not alive(pid))
+
+
 def test_a_suspend_from_outside_detaches_and_stops_no_engine(cockpit: Cockpit) -> None:
     terminal = cockpit.open()
     pid = cockpit.status()["pid"]

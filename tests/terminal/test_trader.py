@@ -16,7 +16,7 @@ import pytest
 from demo_house import _ENV, House, wait_until
 from tmux_terminal import Tmux
 
-pytestmark = [pytest.mark.terminal, pytest.mark.long]
+pytestmark = pytest.mark.terminal
 WORDS = ("--scenario", "range", "--seed", "7", "--speed", "20")
 PROPOSAL_S = 60.0
 _TRIES = 5
@@ -196,21 +196,24 @@ def house(tmp_path: Path) -> Iterator[House]:
         yield made
 
 
-@pytest.mark.parametrize(
-    ("columns", "lines", "menu"), [(80, 24, False), (200, 50, False), (80, 24, True)], ids=["80x24", "200x50", "menu"]
-)
-def test_a_day_at_the_keys(house: House, columns: int, lines: int, menu: bool) -> None:
-    terminal = house.cockpit(columns=columns, lines=lines)
-    Trader(house, terminal, menu=menu).trade()
+def test_a_day_at_the_keys(house: House) -> None:
+    terminal = house.cockpit(columns=80, lines=24)
+    Trader(house, terminal, menu=False).trade()
     assert terminal.process.wait(15) == 0
 
 
 @pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
-def test_a_day_in_tmux(house: House, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("columns", "lines", "menu"),
+    [(80, 24, False), (120, 40, False), (200, 50, False), (120, 40, True)],
+    ids=["80x24", "120x40", "200x50", "menu"],
+)
+def test_a_day_in_tmux(house: House, tmp_path: Path, columns: int, lines: int, menu: bool) -> None:
     command = [sys.executable, "-m", "nexus_tui", *house.words]
-    terminal = Tmux(tmp_path / "tmux", command, columns=120, lines=40, env=_ENV | {"TERM": "xterm-256color"})
+    environment = _ENV | {"TERM": "xterm-256color"}
+    terminal = Tmux(tmp_path / "tmux", command, columns=columns, lines=lines, env=environment)
     try:
-        Trader(house, terminal, menu=False).trade()
+        Trader(house, terminal, menu=menu).trade()
         assert terminal.wait(15) == 0
     finally:
         terminal.close()

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 from test_hostile_text import CORPUS, check, everywhere
 from textual import events
+from textual.widgets import Input
 from tui_driving import Driven, cockpit
 from tui_views import BOOKS, EVENTS, MARKS, NOW, POSITIONS, SHOCK, account, card, event, halted, view
 
@@ -16,6 +17,7 @@ from nexus_engine.model.verdicts import Reading, Verdict
 from nexus_engine.model.view import BookMark, Difference, Line, Moment, Target, View, Why
 from nexus_engine.model.words import Leg, OrderKind, OrderStatus, Ruling, Side
 from nexus_tui.comfort import heading
+from nexus_tui.gate import CROWD
 
 D = Decimal
 
@@ -185,12 +187,29 @@ async def test_pasted_text_decides_nothing(text: str, dialog: str) -> None:
 async def test_keys_that_came_in_one_read_decide_nothing_not_even_the_first() -> None:
     async with cockpit() as driven:
         await driven.arm()
-        driven.app.gate.crowd(driven.app.now_ns + 400_000_000)
+        driven.app.gate.crowd(driven.app.now_ns + 400_000_000, 4)
         await driven.press("a")
         await driven.press("x", "y", "a", apart_ms=2)
         assert driven.sent == []
         await driven.press("a")
         assert len(driven.sent) == 1
+
+
+async def test_a_crowd_of_keys_fills_a_line_at_most_and_never_sends_it() -> None:
+    async with cockpit() as driven:
+        await driven.arm()
+        driven.app.gate.crowd(driven.app.now_ns, CROWD + 1)
+        await driven.press(*"jFqapxmcs1", "enter", *"Fqpj", "enter", "x", apart_ms=2)
+        assert len(driven.app.screen_stack) == 1
+        assert driven.sent == []
+        await driven.press("F")
+        driven.app.gate.crowd(driven.app.now_ns, CROWD + 4)
+        await driven.press(*"flat", "enter", *"flat", "enter", *"flat", "enter", *"flat", "enter", apart_ms=2)
+        assert len(driven.app.screen_stack) == 2
+        assert driven.app.screen.query_one(Input).value == "flat"
+        assert driven.sent == []
+        await driven.press("enter")
+        assert [type(each).__name__ for each in driven.sent] == ["Flatten"]
 
 
 async def test_a_burst_of_a_stalled_link_and_a_held_key_approve_nothing() -> None:
