@@ -2,13 +2,19 @@
 # make test           every test of the suite, from a clean clone to the last line
 # make check          the suite plus lint, types and import contracts
 # make trader         a scripted person at the keys, on every size and in tmux; a minute of the monkey
+# make faults         every fault of the venue against the running engine, and the long outages
+# make conformance    independent clients against the practice venue; each is installed on the first run
+# make fuzz           COUNT=10000000 spoiled messages through the uplink's decoders, from SEED if given
 # make monkey         random keys on the demo for MINUTES=60, from SEED if given
 VENV ?= .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 MINUTES ?= 60
+COUNT ?= 10000000
+SEED ?=
+SHAPES ?= ../shared/data/messages/binance_futures_message_shapes.jsonl
 
-.PHONY: run setup test check lint lock bench monkey trader clean
+.PHONY: run setup test check lint lock bench faults monkey trader conformance fuzz clean
 
 run:
 	@./nexus $(or $(ARGS),--demo)
@@ -38,11 +44,21 @@ lock: setup
 bench: setup
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
 
+faults: setup
+	PYTHONPATH=.:tests $(PY) tests/drills.py $(ARGS)
+	$(PY) -m pytest -m long tests/uplink
+
 monkey: setup
 	PYTHONPATH=. $(PY) tests/terminal/monkey.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
 trader: setup
 	$(PY) -m pytest -m long tests/terminal
 
+conformance: setup
+	PYTHONPATH=. $(PY) -W ignore tests/conformance/run.py $(ARGS)
+
+fuzz: setup
+	PYTHONPATH=. $(PY) -W ignore tests/uplink/fuzz.py --count $(COUNT) --shapes $(SHAPES) $(if $(SEED),--seed $(SEED))
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) .conformance build dist *.egg-info

@@ -20,8 +20,9 @@ LEEWAY = Decimal("1.05")
 class Checker:
     """Looks at a world twenty times a second. `found` is what broke, `naked_s` every stretch without a stop."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, naked_s: float = NAKED_S) -> None:
         self._world = world
+        self._limit_s = naked_s
         self._bare: dict[str, float] = {}
         self._fills = 0
         self._intents: dict[str, str] = {}
@@ -54,8 +55,8 @@ class Checker:
                 self.naked_s.append(world.s - since_s)
         else:
             since_s = self._bare.setdefault(symbol, world.s)
-            if NAKED_S < world.s - since_s < NAKED_S + LOOK_S:
-                self._report(f"{symbol} naked for {NAKED_S} s")
+            if self._limit_s < world.s - since_s < self._limit_s + LOOK_S:
+                self._report(f"{symbol} naked for {self._limit_s} s")
 
     def _one_entry(self, symbol: str) -> None:
         entries = [order.client_id for order in self._world.resting(symbol) if not order.reduce_only]

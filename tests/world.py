@@ -348,7 +348,8 @@ class World:
         """The venue holds a stop of the right side and at least the size, or nothing needs one."""
         held = self.held(symbol)
         return not held or any(
-            algo.side_buy == (held < 0)
+            algo.status != "TRIGGERING"
+            and algo.side_buy == (held < 0)
             and algo.reduce_only
             and algo.qty_lots * self.tape.specs[symbol].step >= abs(held)
             for algo in self.stops(symbol)

@@ -225,7 +225,8 @@ class Engine:
 
     def _snapshot(self, turn: Turn, event: e.VenueSnapshot) -> None:
         marks = self.market.marks()
-        self._counting(turn, lambda: self.reconciler.snapshot(turn, event, marks))
+        heard = self.feeds.get("user", False)
+        self._counting(turn, lambda: self.reconciler.snapshot(turn, event, marks, heard=heard))
         accounting.open_day(turn, marks)
 
     def _submitted(self, turn: Turn, event: e.SubmitResult) -> None:

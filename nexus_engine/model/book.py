@@ -8,34 +8,31 @@ BookLevel = tuple[int, float]
 
 
 class _Half:
-    """One side. Keys are ticks, negated for bids, so that the best key is always the smallest."""
+    """One side, by price in ticks; `keys` ascend, so the best ask is the first and the best bid the last."""
 
-    __slots__ = ("keys", "qty", "sign")
+    __slots__ = ("keys", "qty")
 
-    def __init__(self, sign: int) -> None:
-        self.sign = sign
+    def __init__(self) -> None:
         self.keys: list[int] = []
         self.qty: dict[int, float] = {}
 
     def replace(self, levels: Iterable[BookLevel]) -> None:
-        sign = self.sign
-        self.qty = {ticks * sign: qty for ticks, qty in levels if qty}
+        self.qty = {ticks: qty for ticks, qty in levels if qty}
         self.keys = sorted(self.qty)
 
     def apply(self, levels: Iterable[BookLevel]) -> None:
-        sign, held, keys = self.sign, self.qty, self.keys
+        held, keys = self.qty, self.keys
         for ticks, qty in levels:
-            key = ticks * sign
             if qty:
-                if key not in held:
-                    insort(keys, key)
-                held[key] = qty
-            elif held.pop(key, None) is not None:
-                del keys[bisect_left(keys, key)]
+                if ticks not in held:
+                    insort(keys, ticks)
+                held[ticks] = qty
+            elif held.pop(ticks, None) is not None:
+                del keys[bisect_left(keys, ticks)]
 
-    def top(self, depth: int) -> list[BookLevel]:
-        sign, held = self.sign, self.qty
-        return [(key * sign, held[key]) for key in self.keys[:depth]]
+    def at(self, ticks: Sequence[int]) -> list[BookLevel]:
+        held = self.qty
+        return [(price, held[price]) for price in ticks]
 
 
 class OrderBook:
@@ -44,8 +41,8 @@ class OrderBook:
     __slots__ = ("_asks", "_bids", "update_id", "valid")
 
     def __init__(self) -> None:
-        self._bids = _Half(-1)
-        self._asks = _Half(1)
+        self._bids = _Half()
+        self._asks = _Half()
         self.update_id = 0
         self.valid = False
         """False before the first snapshot and between a gap and the next one: nothing may be decided on it."""
@@ -72,7 +69,7 @@ class OrderBook:
     @property
     def best_bid(self) -> BookLevel | None:
         half = self._bids
-        return (-half.keys[0], half.qty[half.keys[0]]) if half.keys else None
+        return (half.keys[-1], half.qty[half.keys[-1]]) if half.keys else None
 
     @property
     def best_ask(self) -> BookLevel | None:
@@ -81,17 +78,17 @@ class OrderBook:
 
     def bids(self, depth: int) -> list[BookLevel]:
         """The best `depth` bids, best first."""
-        return self._bids.top(depth)
+        return self._bids.at(self._bids.keys[: -depth - 1 : -1])
 
     def asks(self, depth: int) -> list[BookLevel]:
         """The best `depth` asks, best first."""
-        return self._asks.top(depth)
+        return self._asks.at(self._asks.keys[:depth])
 
     @property
     def crossed(self) -> bool:
         """True when the best bid is not below the best ask, which only a broken feed shows."""
         bids, asks = self._bids.keys, self._asks.keys
-        return bool(bids and asks and -bids[0] >= asks[0])
+        return bool(bids and asks and bids[-1] >= asks[0])
 
     def sweep(self, buy: bool, qty: float) -> tuple[float, float]:
         """Walk the book with a taker order.
@@ -100,9 +97,9 @@ class OrderBook:
         """
         left, cost = qty, 0.0
         half = self._asks if buy else self._bids
-        for key in half.keys:
-            take = min(left, half.qty[key])
-            cost += take * key * half.sign
+        for ticks in half.keys if buy else reversed(half.keys):
+            take = min(left, half.qty[ticks])
+            cost += take * ticks
             left -= take
             if left <= 0:
                 break

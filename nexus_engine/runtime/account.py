@@ -427,12 +427,14 @@ class Account:
             foreign=len(view.foreign),
             proposals=len(view.proposals),
             blocked=account.blocked,
+            health={reading.name: round(reading.value, 1) for reading in view.health},
         )
 
     def stats(self) -> dict[str, float]:
         """What `--stats` prints at the end."""
         seconds = time.monotonic() - self.pulse.started_s
         events = 0 if self._carrier is None else self._carrier.posted
+        told = () if self._uplink is None else self._uplink.feed.readings()
         return {
             "seconds": round(seconds, 1),
             "events": events,
@@ -440,6 +442,7 @@ class Account:
             "views": 0 if self._engine is None else self._engine.views,
             "loop_lag_max_ms": round(self.pulse.worst_ms, 1),
             "memory_mb": round(memory_mb(), 1),
+            **{reading.name.replace(" ", "_"): reading.value for reading in told},
         }
 
     def _heard(self, note: Notify) -> None:

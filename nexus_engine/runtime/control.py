@@ -50,6 +50,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     proposals: int = 0
     blocked: str = ""
     """Why no entry may leave now; empty when one may."""
+    health: dict[str, float] = {}
+    """What the machine and its venue count, by name."""
 
 
 class _Status(msgspec.Struct, frozen=True, tag_field="op", tag="status"):

@@ -65,9 +65,12 @@ class Reconciler:
         self._open_since = None
         self.ask(turn)
 
-    def snapshot(self, turn: Turn, event: VenueSnapshot, marks: Mapping[str, Decimal]) -> None:
-        """The venue's account arrived. `marks` value what someone else has closed."""
+    def snapshot(self, turn: Turn, event: VenueSnapshot, marks: Mapping[str, Decimal], *, heard: bool) -> None:
+        """The venue's account arrived. `marks` value what someone else has closed. `heard`: the account's stream is up,
+        so that the venue is there; without it an unreadable account is an outage, and patience begins when it ends."""
         self._awaited = False
+        if not heard:
+            self._open_since = None
         # before anything may break; what the comparison finds shortens it
         turn.timer(TIMER, REGULAR_MS)
         self._compare(turn, event, marks)
@@ -146,7 +149,8 @@ class Reconciler:
         with orders that are `asked` for wait."""
         ledger, differences = turn.ledger, self._differences
         doubts, self._doubts = self._doubts, {}
-        for symbol in sorted({*venue, *ledger.positions, *ledger.foreign}):
+        # what was heard of before and is in no list now is flat at the venue: that is news too
+        for symbol in sorted({*venue, *ledger.positions, *ledger.foreign, *self._manager.venue_qty}):
             report = venue.get(symbol)
             held = ZERO if report is None else report.qty
             self._manager.venue_qty[symbol] = held

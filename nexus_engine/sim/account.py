@@ -1,7 +1,8 @@
-"""One practice account of a USD-M futures venue: one-way mode, USDT margin, cross or isolated. Pure and deterministic.
+"""One practice account of a USD-M futures venue: one-way or hedged, USDT margin, cross or isolated.
 
-Times are passed in (milliseconds of the account's clock), liquidity is a port, ids are counted. What happens is
-appended to `events`; whoever steps the account drains them. Rules and codes are the venue's (`orders.MESSAGES`).
+Pure and deterministic: times are passed in (milliseconds of the account's clock), liquidity is a port, ids are
+counted. What happens is appended to `events`; whoever steps the account drains them. Rules and codes are the venue's
+(`rules.MESSAGES`).
 """
 
 import copy
@@ -10,25 +11,30 @@ from decimal import Decimal
 
 from nexus_engine.sim.contract import Print
 from nexus_engine.sim.ledger import DEFAULT_LEVERAGE, Ledger, Margins, Position, decimal_price, margins, money
+from nexus_engine.sim.liquidation import Liquidation
 from nexus_engine.sim.orders import (
     CONDITIONAL_TYPES,
     PLAIN_TYPES,
+    POSITION_SIDES,
     ZERO,
     AccountEvent,
     ConfigEvent,
     Fill,
     Income,
     Liquidity,
+    MarginMove,
     NewOrder,
     Order,
     OrderEvent,
     PositionState,
     UserEvent,
+    held,
 )
 from nexus_engine.sim.rules import (
     MAX_OPEN_ORDERS,
     PRICE_BAND_DOWN,
     PRICE_BAND_UP,
+    TAKE_BOUND,
     VenueError,
     check_words,
     lots_of,
@@ -48,6 +54,10 @@ class Account:
         self.events: list[UserEvent] = []
         self.resting: dict[int, Order] = {i: order for i, order in self.ledger.orders.items() if order.is_open}
         self.conditionals = Conditionals(self)
+        self.liquidation = Liquidation(self)
+        self.halted: set[str] = set()
+        """Symbols whose positions can only be made smaller."""
+        self._countdowns: dict[str, int] = {}  # symbol -> when its orders are cancelled unless somebody says again
 
     # -- what the account has -----------------------------------------------------------------------------------------
 
@@ -57,8 +67,9 @@ class Account:
             raise VenueError(-1121)
         return spec
 
-    def position(self, symbol: str) -> Position:
-        return self.ledger.positions.get(symbol) or Position()
+    def position(self, name: str) -> Position:
+        """The position of that name (`orders.held`): in one-way mode the symbol."""
+        return self.ledger.positions.get(name) or Position()
 
     def leverage(self, symbol: str) -> int:
         return self.ledger.leverage.get(symbol, DEFAULT_LEVERAGE)
@@ -94,7 +105,10 @@ class Account:
     def draft(self, request: NewOrder, now_ms: int, market: Liquidity) -> Order:
         """The order a request describes, when the venue would accept it now."""
         spec = self.spec(request.symbol)
-        check_words(request.side, request.position_side, request.tif, request.client_id)
+        check_words(
+            request.side, request.position_side, request.tif, request.client_id,
+            hedge=self.ledger.hedge, reduce_only=request.reduce_only,
+        )  # fmt: skip
         if request.type not in PLAIN_TYPES:
             raise VenueError(-1116)
         if any(order.client_id == request.client_id for order in self.resting.values()):
@@ -113,11 +127,14 @@ class Account:
         order = Order(
             order_id=0, client_id=request.client_id, symbol=spec.symbol, side_buy=request.side == "BUY",
             type=request.type, tif=request.tif if limit else "GTC", qty_lots=qty_lots, price_ticks=price_ticks,
-            reduce_only=request.reduce_only, created_ms=now_ms, updated_ms=now_ms,
+            reduce_only=request.reduce_only, position_side=request.position_side, created_ms=now_ms, updated_ms=now_ms,
         )  # fmt: skip
         self._check_room(order, spec, price_ticks * spec.tick if limit else mark, market)
         bid, ask = market.touch(spec.symbol)
         crosses = limit and (price_ticks >= ask if order.side_buy else price_ticks <= bid)
+        best = decimal_price((ask if order.side_buy else bid) * float(spec.tick))
+        if not limit and not mark * PRICE_BAND_DOWN <= best <= mark * PRICE_BAND_UP:
+            raise VenueError(-4131)
         if order.tif == "GTX" and crosses:
             raise VenueError(-5022)
         if order.tif == "FOK" and market.available(spec.symbol, order.side_buy, price_ticks) < qty_lots:
@@ -125,21 +142,28 @@ class Account:
         return order
 
     def _check_room(self, order: Order, spec: SymbolSpec, price: Decimal, market: Liquidity) -> None:
-        position = self.position(order.symbol)
-        if order.reduce_only:
+        position = self.position(order.held)
+        if order.reduces:
             if position.lots == 0 or (position.lots > 0) == order.side_buy:
                 raise VenueError(-2022)
+            if self.ledger.hedge and order.qty_lots > abs(position.lots):
+                raise VenueError(-2022)
             return
+        if order.symbol in self.halted:
+            raise VenueError(-4140)
         if order.qty_lots * spec.step * price < spec.min_notional:
             raise VenueError(-4164, format(spec.min_notional, "f"))
         if sum(resting.symbol == order.symbol for resting in self.resting.values()) >= MAX_OPEN_ORDERS:
             raise VenueError(-2025)
         now = self.margins(market)
-        row = now.symbols[order.symbol]
+        row = now.symbols[order.held]
         added = order.qty_lots * spec.step * price
         bid = row.bid_notional + (added if order.side_buy else ZERO)
         ask = row.ask_notional + (ZERO if order.side_buy else added)
-        needed = max(abs(row.notional + bid), abs(row.notional - ask)) / row.leverage
+        largest = max(abs(row.notional + bid), abs(row.notional - ask))
+        if largest > row.max_notional and largest > abs(row.notional):
+            raise VenueError(-2027)
+        needed = largest / row.leverage
         if needed - row.initial - row.order_initial > now.available:
             raise VenueError(-2019)
 
@@ -185,11 +209,27 @@ class Account:
             self._finish(order, "CANCELED", now_ms)
         return gone
 
+    def count_down(self, symbol: str, span_ms: int, now_ms: int) -> None:
+        """Cancel the symbol's plain orders in `span_ms`, unless called again before; 0 calls it off."""
+        self.spec(symbol)
+        self._countdowns.pop(symbol, None)
+        if span_ms:
+            self._countdowns[symbol] = now_ms + span_ms
+
+    def expire(self, now_ms: int) -> None:
+        """Cancel what was left to a countdown that has run out."""
+        for symbol in [symbol for symbol, due_ms in self._countdowns.items() if now_ms >= due_ms]:
+            del self._countdowns[symbol]
+            self.cancel_all(symbol, now_ms)
+
     def set_leverage(self, symbol: str, leverage: int, now_ms: int) -> None:
         spec = self.spec(symbol)
         if not 1 <= leverage <= spec.max_leverage:
             raise VenueError(-4028, str(leverage))
-        if symbol in self.ledger.isolated and self.position(symbol).lots and leverage < self.leverage(symbol):
+        held_now = [self.position(held(symbol, side)) for side in POSITION_SIDES[self.ledger.hedge]]
+        if any(abs(position.cost) > spec.max_notional(leverage) for position in held_now):
+            raise VenueError(-2027)
+        if symbol in self.ledger.isolated and any(p.lots for p in held_now) and leverage < self.leverage(symbol):
             raise VenueError(-4161)
         self.ledger.leverage[symbol] = leverage
         self.events.append(ConfigEvent(symbol, leverage, now_ms))
@@ -200,9 +240,38 @@ class Account:
             raise VenueError(-4046)
         if any(order.symbol == symbol for order in self.resting.values()):
             raise VenueError(-4047)
-        if self.position(symbol).lots:
+        if any(self.position(held(symbol, side)).lots for side in POSITION_SIDES[self.ledger.hedge]):
             raise VenueError(-4048)
         (self.ledger.isolated.add if isolated else self.ledger.isolated.discard)(symbol)
+
+    def set_hedge(self, hedge: bool) -> None:
+        """Change the position mode, which only an empty account may."""
+        if hedge == self.ledger.hedge:
+            raise VenueError(-4059)
+        if self.resting or self.conditionals.open:
+            raise VenueError(-4067)
+        if any(position.lots for position in self.ledger.positions.values()):
+            raise VenueError(-4068)
+        self.ledger.hedge = hedge
+
+    def move_margin(self, symbol: str, side: str, amount: Decimal, now_ms: int, market: Liquidity) -> None:
+        """Add margin to an isolated position, or with a negative amount take what is more than its initial margin."""
+        self.spec(symbol)
+        if side not in POSITION_SIDES[self.ledger.hedge]:
+            raise VenueError(-4061)
+        if symbol not in self.ledger.isolated:
+            raise VenueError(-4049)
+        state = self.margins(market)
+        row, position = state.symbols[held(symbol, side)], self.position(held(symbol, side))
+        if not position.lots:
+            raise VenueError(-4054)
+        if amount > state.available:
+            raise VenueError(-4050)
+        if row.isolated_wallet + min(row.unrealised, ZERO) + amount < row.initial and amount < 0:
+            raise VenueError(-4051)
+        position.isolated_wallet += amount
+        self.ledger.margin_moves.append(MarginMove(symbol, side, amount, now_ms))
+        self.tell_account("MARGIN_TRANSFER", symbol, now_ms, market, side=side)
 
     # -- the market moves ---------------------------------------------------------------------------------------------
 
@@ -221,81 +290,50 @@ class Account:
                 if left and order.is_open and reached and order.side_buy == public.buyer_is_maker:
                     lots = min(left, order.left_lots, self._room(order))
                     left -= lots
-                    self._fill(order, order.price_ticks, lots, now_ms, market, maker=True)
+                    self.fill(order, order.price_ticks, lots, now_ms, market, maker=True)
         for order in mine:
             if order.is_open:
                 self._take(order, now_ms, market, maker=True)
 
     def fund(self, symbol: str, rate: float, now_ms: int, market: Liquidity) -> None:
         """Pay or receive funding: position value on the mark times the rate; longs pay a positive one."""
-        spec, position = self.spec(symbol), self.position(symbol)
-        if not position.lots:
-            return
+        for side in POSITION_SIDES[self.ledger.hedge]:
+            position = self.position(held(symbol, side))
+            if position.lots:
+                self._fund(symbol, side, position, rate, now_ms, market)
+
+    def _fund(self, symbol: str, side: str, position: Position, rate: float, now_ms: int, market: Liquidity) -> None:
+        spec = self.spec(symbol)
         paid = money(position.lots * spec.step * decimal_price(market.mark(symbol)) * decimal_price(rate))
         self.ledger.funding -= paid
         if symbol in self.ledger.isolated:
             position.isolated_wallet -= paid
-        self._book(symbol, "FUNDING_FEE", -paid, now_ms)
-        self._tell_account("FUNDING_FEE", symbol, now_ms, market, change=-paid)
-
-    def liquidate(self, now_ms: int, market: Liquidity) -> None:
-        """Close what no longer carries its maintenance margin: an isolated position alone, all cross ones together."""
-        if not any(position.lots for position in self.ledger.positions.values()):
-            return
-        state = self.margins(market)
-        for symbol, row in state.symbols.items():
-            if row.isolated and row.lots and row.isolated_wallet + row.unrealised < row.maintenance:
-                self._close_out(symbol, now_ms, market, backing=row.isolated_wallet)
-        cross = [symbol for symbol, row in state.symbols.items() if row.lots and not row.isolated]
-        if cross and state.cross_wallet + state.cross_unrealised < state.cross_maintenance:
-            for symbol in cross:
-                self._close_out(symbol, now_ms, market, backing=None)
-            if self.ledger.wallet < 0:
-                self._insure(cross[0], -self.ledger.wallet, now_ms, market)
-
-    def _close_out(self, symbol: str, now_ms: int, market: Liquidity, backing: Decimal | None) -> None:
-        """The venue's own closing order. What the book cannot take, the insurance fund takes at the mark; an isolated
-        position never loses more than its `backing`."""
-        self.cancel_all(symbol, now_ms)
-        spec, position, before = self.spec(symbol), self.position(symbol), self.ledger.wallet
-        order = Order(
-            order_id=self.ledger.next_id(), client_id=f"autoclose-{now_ms}{self.ledger.last_id}", symbol=symbol,
-            side_buy=position.lots < 0, type="LIMIT", tif="IOC", qty_lots=abs(position.lots),
-            price_ticks=round(decimal_price(market.mark(symbol)) / spec.tick), reduce_only=True,
-            created_ms=now_ms, updated_ms=now_ms,
-        )  # fmt: skip
-        self.ledger.orders[order.order_id] = order
-        for price_ticks, lots in market.consume(symbol, order.side_buy, order.qty_lots, None):
-            self._fill(order, price_ticks, lots, now_ms, market, maker=False, execution="CALCULATED")
-        if order.left_lots:
-            self._fill(order, order.price_ticks, order.left_lots, now_ms, market, maker=False, execution="CALCULATED")
-        lost = before - self.ledger.wallet
-        if backing is not None and lost > backing:
-            self._insure(symbol, lost - backing, now_ms, market)
-
-    def _insure(self, symbol: str, amount: Decimal, now_ms: int, market: Liquidity) -> None:
-        self.ledger.insurance += amount
-        self._book(symbol, "INSURANCE_CLEAR", amount, now_ms)
-        self._tell_account("INSURANCE_CLEAR", symbol, now_ms, market, change=amount)
+        self.book(symbol, "FUNDING_FEE", -paid, now_ms)
+        self.tell_account("FUNDING_FEE", symbol, now_ms, market, change=-paid, side=side)
 
     # -- fills --------------------------------------------------------------------------------------------------------
 
     def _room(self, order: Order) -> int:
         """Lots an order may still trade: a reduce-only one never more than the position it reduces."""
-        if not order.reduce_only:
+        if not order.reduces:
             return order.left_lots
-        lots = self.position(order.symbol).lots
+        lots = self.position(order.held).lots
         return min(order.left_lots, max(0, -lots if order.side_buy else lots))
 
     def _take(self, order: Order, now_ms: int, market: Liquidity, *, maker: bool) -> None:
-        limit = order.price_ticks or None
+        limit = order.price_ticks or self._bound(order, market)
         room = self._room(order)
         if room <= 0:
             return
         for price_ticks, lots in market.consume(order.symbol, order.side_buy, room, limit):
-            self._fill(order, order.price_ticks if maker else price_ticks, lots, now_ms, market, maker=maker)
+            self.fill(order, order.price_ticks if maker else price_ticks, lots, now_ms, market, maker=maker)
 
-    def _fill(
+    def _bound(self, order: Order, market: Liquidity) -> int:
+        """The price at which a market order gives up."""
+        mark, tick = decimal_price(market.mark(order.symbol)), self.spec(order.symbol).tick
+        return int(mark * (1 + TAKE_BOUND if order.side_buy else 1 - TAKE_BOUND) / tick)
+
+    def fill(
         self,
         order: Order,
         price_ticks: int,
@@ -312,7 +350,7 @@ class Account:
         price = price_ticks * spec.tick
         notional = lots * spec.step * price
         fee = money(notional * (MAKER_FEE if maker else TAKER_FEE))
-        position = self.ledger.positions.setdefault(order.symbol, Position())
+        position = self.ledger.positions.setdefault(order.held, Position())
         before = position.lots
         realised = position.apply(lots if order.side_buy else -lots, price, spec.step, fee)
         position.updated_ms = now_ms
@@ -325,20 +363,20 @@ class Account:
         fill = Fill(
             trade_id=self.ledger.next_id(), order_id=order.order_id, symbol=order.symbol, side_buy=order.side_buy,
             price_ticks=price_ticks, lots=lots, notional=notional, fee=fee, realised=realised, maker=maker,
-            at_ms=now_ms,
+            at_ms=now_ms, position_side=order.position_side,
         )  # fmt: skip
         self.ledger.fills.append(fill)
         self.ledger.realised += realised
         self.ledger.fees += fee
         if realised:
-            self._book(order.symbol, "REALIZED_PNL", realised, now_ms, fill.trade_id)
-        self._book(order.symbol, "COMMISSION", -fee, now_ms, fill.trade_id)
-        self._tell_account("ORDER", order.symbol, now_ms, market)
+            self.book(order.symbol, "REALIZED_PNL", realised, now_ms, fill.trade_id)
+        self.book(order.symbol, "COMMISSION", -fee, now_ms, fill.trade_id)
+        self.tell_account("ORDER", order.symbol, now_ms, market, side=order.position_side)
         self._tell(order, execution, now_ms, fill)
         if not order.is_open:
             self._close(order, now_ms)
         if position.lots == 0 or before * position.lots < 0:
-            self._shed(order.symbol, now_ms)
+            self._shed(order.held, now_ms)
 
     @staticmethod
     def _move_isolated_margin(position: Position, before: int, lot_value: Decimal, leverage: int) -> None:
@@ -348,13 +386,13 @@ class Account:
         added = abs(position.lots) - kept
         position.isolated_wallet = money(locked + added * lot_value / leverage)
 
-    def _shed(self, symbol: str, now_ms: int) -> None:
+    def _shed(self, name: str, now_ms: int) -> None:
         """The position is gone or turned: orders that could only have reduced it expire with it."""
-        lots = self.position(symbol).lots
+        lots = self.position(name).lots
         for order in list(self.resting.values()):
-            if order.symbol == symbol and order.reduce_only and (lots == 0 or (lots > 0) == order.side_buy):
+            if order.held == name and order.reduces and (lots == 0 or (lots > 0) == order.side_buy):
                 self._finish(order, "EXPIRED", now_ms)
-        self.conditionals.shed(symbol, lots, now_ms)
+        self.conditionals.shed(name, lots, now_ms)
 
     def _finish(self, order: Order, status: str, now_ms: int) -> None:
         order.status, order.updated_ms = status, now_ms
@@ -368,7 +406,7 @@ class Account:
 
     # -- telling ------------------------------------------------------------------------------------------------------
 
-    def _book(self, symbol: str, kind: str, amount: Decimal, now_ms: int, trade_id: int = 0) -> None:
+    def book(self, symbol: str, kind: str, amount: Decimal, now_ms: int, trade_id: int = 0) -> None:
         self.ledger.wallet += amount
         self.ledger.incomes.append(
             Income(
@@ -379,18 +417,21 @@ class Account:
     def _tell(self, order: Order, execution: str, now_ms: int, fill: Fill | None = None) -> None:
         self.events.append(OrderEvent(copy.copy(order), execution, now_ms, fill))
 
-    def _tell_account(self, reason: str, symbol: str, now_ms: int, market: Liquidity, change: Decimal = ZERO) -> None:
+    def tell_account(
+        self, reason: str, symbol: str, now_ms: int, market: Liquidity, change: Decimal = ZERO, side: str = "BOTH"
+    ) -> None:
         ledger = self.ledger
         cross_wallet = ledger.wallet - sum((p.isolated_wallet for p in ledger.positions.values()), ZERO)
-        state = self.position_state(symbol, market)
+        state = self.position_state(symbol, market, side)
         self.events.append(AccountEvent(reason, ledger.wallet, cross_wallet, change, state, now_ms))
 
-    def position_state(self, symbol: str, market: Liquidity) -> PositionState:
-        spec, position = self.spec(symbol), self.position(symbol)
+    def position_state(self, symbol: str, market: Liquidity, side: str = "BOTH") -> PositionState:
+        spec, position = self.spec(symbol), self.position(held(symbol, side))
         amount = position.lots * spec.step
         return PositionState(
             symbol=symbol, lots=position.lots, amount=amount, entry=position.entry(spec.step),
             break_even=position.break_even(spec.step), realised=position.realised,
             unrealised=money(amount * decimal_price(market.mark(symbol)) - position.cost),
             isolated=symbol in self.ledger.isolated, isolated_wallet=position.isolated_wallet,
+            position_side=side,
         )  # fmt: skip

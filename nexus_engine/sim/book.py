@@ -65,7 +65,7 @@ class Ladder:
     `front` and at round prices. Keys in `thin` were taken by a client and stay as they are until their time.
     """
 
-    __slots__ = ("_back", "_before", "_front", "_levels", "_rng", "_shape", "_thin", "sign")
+    __slots__ = ("_back", "_before", "_formed_depth", "_front", "_levels", "_rng", "_shape", "_thin", "depth", "sign")
 
     def __init__(self, sign: int, touch_ticks: int, form: Shape, rng: Random) -> None:
         self.sign = sign
@@ -74,6 +74,7 @@ class Ladder:
         self._levels: dict[int, int] = {}
         self._before: dict[int, int] = {}  # quantity at the last drain, of every key touched since
         self._thin: dict[int, int] = {}
+        self.depth = self._formed_depth = 1.0  # factor on what rests here, as wanted and as it is
         self._front = self._back = sign * touch_ticks
         self._reach_to(self._front)
         self._before.clear()
@@ -81,6 +82,9 @@ class Ladder:
     def reform(self, touch_ticks: int, now_ns: int, dt_ns: int) -> None:
         """Move the touch, refill what is due, and re-draw some levels, `dt_ns` after the last time."""
         front = self.sign * touch_ticks
+        if self.depth != self._formed_depth:
+            self._scale(self.depth / self._formed_depth)
+            self._formed_depth = self.depth
         for key in [key for key, ready_ns in self._thin.items() if ready_ns <= now_ns or key < front]:
             del self._thin[key]
             if front <= key < self._back:
@@ -161,7 +165,12 @@ class Ladder:
         lots = form.growth[min(key - front, form.span)] * form.noise[self._rng.getrandbits(10)]
         if key % form.round_ticks == 0:
             lots *= 4.0
-        return max(1, int(lots))
+        return max(1, int(lots * self._formed_depth))
+
+    def _scale(self, factor: float) -> None:
+        for key, lots in list(self._levels.items()):
+            if key not in self._thin:
+                self._put(key, max(1, int(lots * factor)))
 
     def _put(self, key: int, lots: int) -> None:
         old = self._levels.get(key, 0)

@@ -53,6 +53,8 @@ class Contract:
         "basis",
         "bids",
         "candles",
+        "carried",
+        "change",
         "character",
         "fair",
         "formed_ns",
@@ -68,21 +70,26 @@ class Contract:
         "rng",
         "sizes",
         "spread",
+        "spread_factor",
         "touch",
     )
 
-    def __init__(self, index: int, symbol: str, opening: float, past: Past, start_ns: int, seed: int) -> None:
+    def __init__(
+        self, index: int, symbol: str, opening: float, past: Past, start_ns: int, seed: int, *, drifts: bool = False
+    ) -> None:
+        """`drifts`: a course carries the market, so no price has a home to go back to."""
         spec, self.character = SPECS[symbol], CHARACTERS[symbol]
         self.rng = Random(f"{seed}:{symbol}")
         self.opening_ticks = self.fair = opening * 10.0**spec.tick_digits
         self.path = 0.0
         self.mean = past.means[index]
         astray = math.log(self.character.opening / opening)
-        self.home = self.mean + max(-_HOME_REACH, min(_HOME_REACH, astray))
+        self.home = self.mean + (0.0 if drifts else max(-_HOME_REACH, min(_HOME_REACH, astray)))
+        self.carried = self.change = 0.0  # how far the course has brought it, and in this step
         self.legs: deque[Leg] = deque()
         self.premium = self.rng.gauss(_PREMIUM_MEAN, _PREMIUM_SPREAD)
         self.basis = 0.0
-        self.spread = 1
+        self.spread = self.spread_factor = 1
         self.touch = math.floor(self.fair)  # the best bid, in ticks
         self.last_ticks, self.last_lots = round(self.fair), 1
         self.prints: deque[Print] = deque(maxlen=_PRINTS_KEPT)
@@ -109,20 +116,32 @@ class Contract:
         self.last_ticks = ticks
         self.last_lots = lots
 
+    def carry(self, level: float, depth: float, spread_factor: int) -> None:
+        """Go where the course is now, with books so deep and a spread so wide."""
+        self.change = change = level - self.carried
+        self.carried = level
+        self.path += change
+        self.mean += change
+        self.home += change
+        if spread_factor != self.spread_factor:
+            self.spread = self.spread // self.spread_factor * spread_factor
+            self.spread_factor = spread_factor
+        self.bids.depth = self.asks.depth = depth
+
     def advance(self, step: Step) -> None:
         """Move the price over one step, within a minute, and let the trades of that time happen."""
         character, rng = self.character, self.rng
         shock = character.beta * step.factor + math.sqrt(1.0 - character.beta * character.beta) * rng.gauss(0.0, 1.0)
         noise = character.vol_5m * step.scale
-        path, fair, busy = self.path, self.fair, step.heat
+        path, fair, busy = self.path - self.change, self.fair, step.heat
         if self.legs:
             busy *= self.legs[0].activity
             self._follow(step, noise * step.heat * shock)
         else:
-            self.path = self.mean + (path - self.mean) * step.decay + character.vol_5m * step.swing * shock
+            self.path = self.mean + (self.path - self.mean) * step.decay + character.vol_5m * step.swing * shock
         self.fair = self.opening_ticks * math.exp(self.path)
         if rng.random() * SECOND_NS < step.dt_ns:
-            self.spread = rng.choice(character.spreads)
+            self.spread = rng.choice(character.spreads) * self.spread_factor
         self.touch = self._bid(self.fair)
         basis = self.touch + self.spread / 2.0 - self.index_ticks
         self.basis += (basis - self.basis) * min(1.0, step.dt_ns / _BASIS_NS)

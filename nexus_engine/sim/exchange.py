@@ -28,7 +28,7 @@ from nexus_engine.sim.ledger import Ledger
 from nexus_engine.sim.market import Market
 from nexus_engine.sim.replay import Player, RecordingError, ReplayMarket, ReplayVenue
 from nexus_engine.sim.replay import load as load_recording
-from nexus_engine.sim.scenarios import aligned_start
+from nexus_engine.sim.scenarios import SCENARIOS, aligned_start
 from nexus_engine.sim.server import Server
 from nexus_engine.sim.streams import RECORDED_KINDS, TICK_MS
 from nexus_engine.sim.venue import Venue
@@ -270,7 +270,7 @@ def parse(argv: Sequence[str]) -> Options:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     parser.add_argument("--port", type=int, default=0, help="TCP port on 127.0.0.1; 0 takes a free one")
-    parser.add_argument("--scenario", help="what the generated market plays (default: calm)")
+    parser.add_argument("--scenario", help=f"what the generated market plays (calm): {', '.join(SCENARIOS)}")
     parser.add_argument("--replay", type=Path, help="play this recording instead of a generated market")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--speed", type=_speed, default=1.0, help="of market time; 'max' for a recording")

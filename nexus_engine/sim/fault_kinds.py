@@ -110,7 +110,10 @@ _ON_ALGOS = {
     "expire": _kind({ALGO}, "ends EXPIRED"),
 }
 _ON_SERVER = {
+    "adl": _kind({USER, SERVER}, "the position in symbol is deleveraged (all of it, at the mark)", "symbol"),
+    "liquidate": _kind({USER, SERVER}, "the position in symbol is liquidated into the book", "symbol"),
     "down": _kind({SERVER}, "every connection is cut and none is served, for for_s"),
+    "halt": _kind({SERVER}, "symbol is SETTLING for for_s: what would open a position gets -4140", "symbol"),
     "skew": _kind({SERVER}, "the venue's clock is skew_ms ahead, for for_s", "skew_ms"),
 }
 # fmt: on
@@ -122,7 +125,7 @@ KINDS: dict[str, Kind] = {
     **_ON_ALGOS,
     **_ON_SERVER,
 }  # fmt: skip
-LASTING = frozenset({"down", "skew"})  # make no sense for an instant
+LASTING = frozenset({"down", "skew", "halt"})  # make no sense for an instant
 
 
 def table() -> str:

@@ -85,6 +85,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
     copies: int = 1
     size: int = 1 << 21
     skew_ms: int = 0
+    symbol: str = "BTCUSDT"
     reason: str = "Margin is insufficient."
 
     def place(self) -> str:

@@ -76,13 +76,13 @@ class Connection:
 
 
 class Hub:
-    """Fan-out. `home` tells the category a stream lives on, None for a name the venue does not know; `expire_key` ends
-    the listen key, for the fault that does it in the middle of things."""
+    """Fan-out. `home` tells the category a stream lives on, None for a name the venue does not know; `commit` does
+    what a fault does to the venue itself when an event of the user's is the occasion."""
 
-    def __init__(self, faults: Faults, home: Callable[[str], str | None], expire_key: Callable[[], None]) -> None:
+    def __init__(self, faults: Faults, home: Callable[[str], str | None], commit: Callable[[Struck], None]) -> None:
         self._faults = faults
         self._home = home
-        self._expire_key = expire_key
+        self._commit = commit
         self._held: dict[str, list[bytes]] = {}  # by stream: what goes out after its next message
         self.muted = False
         """Nothing is sent; the sockets stay and answer pings."""
@@ -175,7 +175,10 @@ class Hub:
             case "disconnect":
                 self.close_all(fault.close_code, self.category(stream))
             case "expire_key":
-                self._expire_key()
+                self._commit(struck)
+            case "adl" | "liquidate":
+                self._push(stream, raw)
+                self._commit(struck)
             case "delay":
                 asyncio.get_running_loop().call_later(fault.delay_ms / 1000, self._send_late, stream, raw)
             case "reorder":

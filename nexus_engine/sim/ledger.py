@@ -1,12 +1,26 @@
 """The books of one practice account: wallet, positions, every order, fill and income; and the margin they need."""
 
+import itertools
 from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
 
-from nexus_engine.sim.orders import CENT, OPEN_ALGO, OPEN_ORDER, ZERO, Algo, Fill, Income, Liquidity, Order
-from nexus_engine.sim.specs import SymbolSpec
+from nexus_engine.sim.orders import (
+    CENT,
+    OPEN_ALGO,
+    OPEN_ORDER,
+    POSITION_SIDES,
+    ZERO,
+    Algo,
+    Fill,
+    Income,
+    Liquidity,
+    MarginMove,
+    Order,
+    held,
+)
+from nexus_engine.sim.specs import Bracket, SymbolSpec
 
 START_WALLET = Decimal(25_000)
 DEFAULT_LEVERAGE = 20
@@ -21,8 +35,8 @@ def decimal_price(value: float) -> Decimal:
 
 
 class Position(msgspec.Struct):
-    """A one-way position. `cost` is the signed money the open part was bought (or sold) for; `break_cost` adds fees
-    and takes off what was realised since the position was last flat."""
+    """A position; a SHORT's lots are negative. `cost` is the signed money the open part was bought (or sold) for;
+    `break_cost` adds fees and takes off what was realised since the position was last flat."""
 
     lots: int = 0
     cost: Decimal = ZERO
@@ -75,13 +89,15 @@ class Ledger(msgspec.Struct, kw_only=True):
     fees: Decimal = ZERO
     funding: Decimal = ZERO
     insurance: Decimal = ZERO
-    positions: dict[str, Position] = {}
+    positions: dict[str, Position] = {}  # by `orders.held`
+    hedge: bool = False
     leverage: dict[str, int] = {}
     isolated: set[str] = set()
     orders: dict[int, Order] = {}
     algos: dict[int, Algo] = {}
     fills: list[Fill] = []
     incomes: list[Income] = []
+    margin_moves: list[MarginMove] = []
     last_id: int = 8_000_000_000
 
     def next_id(self) -> int:
@@ -98,13 +114,16 @@ class Ledger(msgspec.Struct, kw_only=True):
             algos={i: algo for i, algo in self.algos.items() if i not in set(ended)},
             fills=self.fills[-keep:],
             incomes=self.incomes[-keep:],
+            margin_moves=self.margin_moves[-keep:],
         )
 
 
 class SymbolMargin(msgspec.Struct, frozen=True, kw_only=True):
-    """Margin of one symbol in USDT, on the mark price. `notional` is signed."""
+    """Margin of one position in USDT, on the mark price. `notional` is signed."""
 
     symbol: str
+    position_side: str
+    spec: SymbolSpec
     lots: int
     amount: Decimal
     entry: Decimal
@@ -123,6 +142,11 @@ class SymbolMargin(msgspec.Struct, frozen=True, kw_only=True):
     liquidation: Decimal
     updated_ms: int
 
+    @property
+    def max_notional(self) -> int:
+        """The most it may be worth at this leverage."""
+        return self.spec.max_notional(self.leverage)
+
 
 class Margins(msgspec.Struct, frozen=True, kw_only=True):
     wallet: Decimal
@@ -134,14 +158,14 @@ class Margins(msgspec.Struct, frozen=True, kw_only=True):
     order_initial: Decimal
     maintenance: Decimal
     available: Decimal
-    symbols: dict[str, SymbolMargin]
+    symbols: dict[str, SymbolMargin]  # by `orders.held`
 
 
-def order_notionals(resting: Iterable[Order], spec: SymbolSpec) -> tuple[Decimal, Decimal]:
-    """Money bid and asked by resting orders that may open a position."""
+def order_notionals(resting: Iterable[Order], spec: SymbolSpec, position_side: str) -> tuple[Decimal, Decimal]:
+    """Money bid and asked by resting orders that may open this position."""
     sides = {True: ZERO, False: ZERO}
     for order in resting:
-        if order.symbol == spec.symbol and not order.reduce_only:
+        if order.symbol == spec.symbol and order.position_side == position_side and not order.reduces:
             sides[order.side_buy] += order.left_lots * spec.step * order.price_ticks * spec.tick
     return sides[True], sides[False]
 
@@ -152,51 +176,53 @@ def initial_margin(notional: Decimal, bid: Decimal, ask: Decimal, leverage: int)
 
 
 def liquidation_price(
-    lots: int, step: Decimal, cost: Decimal, mmr: Decimal, balance: Decimal, other_maintenance: Decimal
+    lots: int, step: Decimal, cost: Decimal, bracket: Bracket, balance: Decimal, other_maintenance: Decimal
 ) -> Decimal:
-    """Mark price at which `balance` plus this position's profit falls to its maintenance margin (Binance USD-M, one
-    bracket): balance - other_maintenance + q*p - cost = mmr*|q|*p, solved for p. Zero when there is none."""
+    """Mark price at which `balance` plus this position's profit falls to its maintenance margin (Binance USD-M, in the
+    bracket it is in now): balance - other_maintenance + q*p - cost = mmr*|q|*p - cum, for p. Zero when there is none.
+    """
     quantity = lots * step
-    divisor = mmr * abs(quantity) - quantity
+    divisor = bracket.mmr * abs(quantity) - quantity
     if not quantity or not divisor:
         return ZERO
-    return max(ZERO, money((balance - other_maintenance - cost) / divisor))
+    return max(ZERO, money((balance - other_maintenance + bracket.cum - cost) / divisor))
 
 
 def margins(ledger: Ledger, specs: Mapping[str, SymbolSpec], market: Liquidity, resting: Collection[Order]) -> Margins:
     """The account on the current marks; `resting` are its open plain orders."""
     rows: dict[str, SymbolMargin] = {}
-    bases: dict[str, tuple[Decimal, Decimal]] = {}  # symbol -> (maintenance rate, cost)
-    for symbol, spec in specs.items():
-        position = ledger.positions.get(symbol) or Position()
-        bid, ask = order_notionals(resting, spec)
+    bases: dict[str, tuple[Bracket, Decimal]] = {}  # position -> (bracket, cost)
+    for symbol, side in itertools.product(specs, POSITION_SIDES[ledger.hedge]):
+        spec, name = specs[symbol], held(symbol, side)
+        position = ledger.positions.get(name) or Position()
+        bid, ask = order_notionals(resting, spec, side)
         leverage = ledger.leverage.get(symbol, DEFAULT_LEVERAGE)
         mark = decimal_price(market.mark(symbol))
         amount = position.lots * spec.step
         notional = amount * mark
-        rate = Decimal(str(spec.mmr))
-        bases[symbol] = (rate, position.cost)
+        bracket = spec.bracket(notional)
+        bases[name] = (bracket, position.cost)
         initial = abs(notional) / leverage
-        rows[symbol] = SymbolMargin(
-            symbol=symbol, lots=position.lots, amount=amount, entry=position.entry(spec.step),
+        rows[name] = SymbolMargin(
+            symbol=symbol, position_side=side, lots=position.lots, amount=amount, entry=position.entry(spec.step),
             break_even=position.break_even(spec.step), mark=mark, notional=money(notional),
             unrealised=money(notional - position.cost), initial=money(initial),
             order_initial=money(initial_margin(notional, bid, ask, leverage) - initial),
-            maintenance=money(abs(notional) * rate), bid_notional=bid, ask_notional=ask, leverage=leverage,
-            isolated=symbol in ledger.isolated, isolated_wallet=position.isolated_wallet, liquidation=ZERO,
-            updated_ms=position.updated_ms,
+            maintenance=money(abs(notional) * bracket.mmr - bracket.cum), bid_notional=bid, ask_notional=ask,
+            leverage=leverage, spec=spec, isolated=symbol in ledger.isolated,
+            isolated_wallet=position.isolated_wallet, liquidation=ZERO, updated_ms=position.updated_ms,
         )  # fmt: skip
     cross = [row for row in rows.values() if not row.isolated]
     cross_wallet = ledger.wallet - sum((row.isolated_wallet for row in rows.values()), ZERO)
     cross_unrealised = sum((row.unrealised for row in cross), ZERO)
     cross_maintenance = sum((row.maintenance for row in cross), ZERO)
-    for symbol, row in rows.items():
+    for name, row in rows.items():
         if row.lots:
-            rate, cost = bases[symbol]
+            bracket, cost = bases[name]
             others = ZERO if row.isolated else cross_maintenance - row.maintenance
             balance = row.isolated_wallet if row.isolated else cross_wallet + cross_unrealised - row.unrealised
-            price = liquidation_price(row.lots, specs[symbol].step, cost, rate, balance, others)
-            rows[symbol] = msgspec.structs.replace(row, liquidation=price)
+            price = liquidation_price(row.lots, specs[row.symbol].step, cost, bracket, balance, others)
+            rows[name] = msgspec.structs.replace(row, liquidation=price)
     used = sum((row.initial for row in cross), ZERO) + sum((row.order_initial for row in rows.values()), ZERO)
     return Margins(
         wallet=ledger.wallet, cross_wallet=cross_wallet, cross_unrealised=cross_unrealised,

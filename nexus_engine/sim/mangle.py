@@ -53,7 +53,7 @@ def renumbered(body: Any, value: str) -> Any:
     """A copy whose every number written as text is `value`."""
     if isinstance(body, dict):
         return {key: renumbered(item, value) for key, item in body.items()}
-    if isinstance(body, list):
+    if isinstance(body, list | tuple):  # a level of a book is a tuple
         return [renumbered(item, value) for item in body]
     return value if isinstance(body, str) and _NUMBER.match(body) else body
 

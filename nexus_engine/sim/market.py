@@ -14,9 +14,10 @@ import numpy as np
 from nexus_engine.sim.bars import CLOSE, COUNT, HIGH, INTERVALS, LOTS, LOW, MINUTE_NS, OPEN, QUOTE, Bar
 from nexus_engine.sim.book import Book, Levels
 from nexus_engine.sim.contract import Contract, Print, Step
-from nexus_engine.sim.past import MACRO_NS, MACRO_SAMPLES, REVERSION_NS, Macro, build, macro_sample
+from nexus_engine.sim.past import MACRO_NS, MACRO_SAMPLES, REVERSION_NS, Macro, build, macro_sample, response
 from nexus_engine.sim.scenarios import BAR_NS, Director, aftermath, draw_plan, scenario_named
 from nexus_engine.sim.specs import CHARACTERS, SPECS, SymbolSpec
+from nexus_engine.sim.tide import Tide
 
 __all__ = ["INTERVALS", "SPECS", "Bar", "Book", "Market", "Print", "SymbolSpec"]
 
@@ -42,6 +43,7 @@ class Market:
         self._rng = Random(f"{seed}:factor")
         self._script = Random(f"{seed}:script")
         self._director = Director(chosen, start_ns)
+        self._tide = None if chosen.course is None else Tide(chosen.course, start_ns, seed)
         first, plan = self._director.first, draw_plan(self._script)
         past = build(
             self.symbols,
@@ -49,9 +51,10 @@ class Market:
             start_ns,
             np.random.Generator(np.random.PCG64(seed)),
             None if first is None else (self.symbols.index(first), plan),
+            self._tide,
         )
         self._of = {
-            symbol: Contract(index, symbol, prices[symbol], past, start_ns, seed)
+            symbol: Contract(index, symbol, prices[symbol], past, start_ns, seed, drifts=self._tide is not None)
             for index, symbol in enumerate(self.symbols)
         }
         self._heat = 0.0  # log of the common factor on volatility
@@ -193,6 +196,8 @@ class Market:
         cooled = math.exp(-dt_ns / _CALMING_NS)
         self._heat = self._heat * cooled + _HEAT_SPREAD * math.sqrt(1.0 - cooled * cooled) * gauss(0.0, 1.0)
         heat = math.exp(max(-0.7, min(0.7, self._heat)) - _HEAT_SPREAD**2) * _time_of_day(end_ns)
+        if self._tide is not None:
+            heat *= self._tide.phase(end_ns).heat
         decay = math.exp(-dt_ns / REVERSION_NS)
         step = Step(
             start_ns=self.now_ns,
@@ -204,9 +209,19 @@ class Market:
             swing=math.sqrt(REVERSION_NS / BAR_NS / 2.0 * (1.0 - decay * decay)) * heat,
             scale=math.sqrt(dt_ns / BAR_NS),
         )
+        if self._tide is not None:
+            self._carry(self._tide, end_ns)
         for state in self._of.values():
             state.advance(step)
         self.now_ns = end_ns
+
+    def _carry(self, tide: Tide, end_ns: int) -> None:
+        """Move every contract's level along the course, and let its books follow."""
+        count = len(self._of)
+        for index, (symbol, state) in enumerate(self._of.items()):
+            at_ns = end_ns - tide.lag_ns(index, count)
+            phase = tide.phase(at_ns)
+            state.carry(tide.level(at_ns, response(symbol)), phase.depth, phase.spread)
 
     def _close_minute(self) -> None:
         now_ns = self.now_ns

@@ -20,8 +20,18 @@ CONDITIONAL_TYPES: dict[str, tuple[bool, str]] = {
     "TAKE_PROFIT": (False, "LIMIT"),
     "TRAILING_STOP_MARKET": (True, "MARKET"),
 }
+POSITION_SIDES = {False: ("BOTH",), True: ("LONG", "SHORT")}  # of a one-way and of a hedged account
 OPEN_ORDER = frozenset({"NEW", "PARTIALLY_FILLED"})
 OPEN_ALGO = frozenset({"NEW", "TRIGGERING", "TRIGGERED"})
+
+
+def held(symbol: str, position_side: str) -> str:
+    """The name of a position: the symbol, and in a hedged account its side."""
+    return symbol if position_side == "BOTH" else f"{symbol}:{position_side}"
+
+
+def closes(position_side: str, side_buy: bool) -> bool:
+    return position_side == ("SHORT" if side_buy else "LONG")
 
 
 class Liquidity(Protocol):
@@ -81,6 +91,7 @@ class Order(msgspec.Struct, kw_only=True):
     type: str
     tif: str
     qty_lots: int
+    position_side: str = "BOTH"
     price_ticks: int = 0
     reduce_only: bool = False
     close_position: bool = False
@@ -90,6 +101,16 @@ class Order(msgspec.Struct, kw_only=True):
     algo_id: int = 0
     created_ms: int = 0
     updated_ms: int = 0
+
+    @property
+    def held(self) -> str:
+        """The position it trades."""
+        return held(self.symbol, self.position_side)
+
+    @property
+    def reduces(self) -> bool:
+        """It can only make its position smaller: said so, or sells a LONG or buys a SHORT of a hedged account."""
+        return self.reduce_only or closes(self.position_side, self.side_buy)
 
     @property
     def left_lots(self) -> int:
@@ -115,6 +136,7 @@ class Algo(msgspec.Struct, kw_only=True):
     working_type: str
     reduce_only: bool
     close_position: bool
+    position_side: str = "BOTH"
     activate_ticks: int = 0
     callback_pct: Decimal = ZERO
     best_ticks: float = 0.0
@@ -130,6 +152,14 @@ class Algo(msgspec.Struct, kw_only=True):
     @property
     def is_open(self) -> bool:
         return self.status in OPEN_ALGO
+
+    @property
+    def held(self) -> str:
+        return held(self.symbol, self.position_side)
+
+    @property
+    def reduces(self) -> bool:
+        return self.reduce_only or closes(self.position_side, self.side_buy)
 
     @property
     def is_stop(self) -> bool:
@@ -153,6 +183,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     realised: Decimal
     maker: bool
     at_ms: int
+    position_side: str = "BOTH"
 
 
 class Income(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +195,15 @@ class Income(msgspec.Struct, frozen=True, kw_only=True):
     amount: Decimal
     at_ms: int
     trade_id: int = 0
+
+
+class MarginMove(msgspec.Struct, frozen=True):
+    """Isolated margin added by hand; a negative amount was taken back."""
+
+    symbol: str
+    position_side: str
+    amount: Decimal
+    at_ms: int
 
 
 class OrderEvent(msgspec.Struct, frozen=True):
@@ -185,10 +225,11 @@ class PositionState(msgspec.Struct, frozen=True, kw_only=True):
     unrealised: Decimal
     isolated: bool
     isolated_wallet: Decimal
+    position_side: str = "BOTH"
 
 
 class AccountEvent(msgspec.Struct, frozen=True):
-    """`reason`: ORDER, FUNDING_FEE, INSURANCE_CLEAR. `change` is what is neither PnL nor commission."""
+    """`reason`: ORDER, FUNDING_FEE, INSURANCE_CLEAR, MARGIN_TRANSFER; `change`: what is neither PnL nor commission."""
 
     reason: str
     wallet: Decimal
@@ -209,4 +250,12 @@ class ConfigEvent(msgspec.Struct, frozen=True):
     at_ms: int
 
 
-UserEvent = OrderEvent | AccountEvent | AlgoEvent | ConfigEvent
+class MarginCallEvent(msgspec.Struct, frozen=True):
+    """Positions whose margin is nearly used up: (state, mark, maintenance margin) each."""
+
+    cross_wallet: Decimal
+    positions: list[tuple[PositionState, Decimal, Decimal]]
+    at_ms: int
+
+
+UserEvent = MarginCallEvent | OrderEvent | AccountEvent | AlgoEvent | ConfigEvent

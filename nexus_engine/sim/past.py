@@ -31,6 +31,7 @@ from nexus_engine.sim.bars import (
 )
 from nexus_engine.sim.scenarios import BAND_BARS, BAR_NS, Plan, fall
 from nexus_engine.sim.specs import CHARACTERS, SPECS
+from nexus_engine.sim.tide import Tide
 
 REVERSION_NS = 90 * MINUTE_NS  # time constant of the way back to the mean
 DAY_NS = INTERVALS["1d"]
@@ -43,6 +44,7 @@ _STILL_NS = 10 * DAY_NS
 _WANDER_DAY = 0.025  # daily volatility of the mean before that, of a symbol as volatile as BTC
 _WANDER_NS = 150 * DAY_NS
 _BLOCK = 256
+_USUAL_VOL = 0.0019  # 5-minute volatility of an alt that follows the tide one to one
 
 MACRO_NS = 10 * MINUTE_NS
 MACRO_SAMPLES = 96 * 6 + 1
@@ -69,6 +71,11 @@ class Past(msgspec.Struct, frozen=True):
     macro: list[Macro]
 
 
+def response(symbol: str) -> float | None:
+    """How much larger than the usual alt's a symbol's moves are; None for Bitcoin."""
+    return None if symbol == "BTCUSDT" else CHARACTERS[symbol].vol_5m / _USUAL_VOL
+
+
 def macro_sample(at_ns: int, btc_price: float, alt_change: float) -> Macro:
     """(time, BTC dominance in %, total cap in USD); `alt_change` is the mean log change of the alts."""
     btc_cap = btc_price * _BTC_SUPPLY
@@ -82,8 +89,10 @@ def build(
     start_ns: int,
     rng: np.random.Generator,
     first: tuple[int, Plan] | None,
+    tide: Tide | None = None,
 ) -> Past:
-    """The past up to the minute of `start_ns`; `first` puts a fall of that symbol into its last whole bar."""
+    """The past up to the minute of `start_ns`; `first` puts a fall of that symbol into its last whole bar, `tide` has
+    carried the market to where it is."""
     minute_ns = start_ns // MINUTE_NS * MINUTE_NS
     spans, ends = _timeline(minute_ns)
     characters = [CHARACTERS[symbol] for symbol in symbols]
@@ -95,6 +104,10 @@ def build(
     means = -around[:, -1]
     wander = np.where(ends < minute_ns - _STILL_NS, _WANDER_DAY * np.sqrt(spans / DAY_NS), 0.0) * vol / vol[0]
     closes = around + means[:, None] + _walk_back(wander * _shocks(rng, beta, len(ends)), spans / _WANDER_NS)
+    if tide is not None:
+        closes = closes + np.array([tide.levels(ends.tolist(), response(symbol)) for symbol in symbols])
+        means = means - closes[:, -1]  # the level of the last whole minute: the path still ends at 0
+        closes = closes - closes[:, -1:]
     low = 0.0
     if first is not None:
         index, plan = first

@@ -21,7 +21,7 @@ from nexus_engine.sim.book import Book
 from nexus_engine.sim.contract import Print
 from nexus_engine.sim.hub import Hub
 from nexus_engine.sim.ledger import Ledger
-from nexus_engine.sim.specs import SPECS, SymbolSpec
+from nexus_engine.sim.specs import SPECS, SymbolSpec, ladder
 from nexus_engine.sim.streams import parse
 from nexus_engine.sim.venue import Venue
 from nexus_engine.sim.wire import MS, Levels
@@ -146,7 +146,9 @@ def _spec(symbol: str, snapshot: _Snapshot) -> SymbolSpec:
     tick, step = Decimal(1).scaleb(-price_digits), Decimal(1).scaleb(-qty_digits)
     most = Decimal(10_000_000)
     base = symbol.removesuffix("USDT")
-    return SymbolSpec(symbol, base, tick, step, price_digits, qty_digits, step, most, most, Decimal(5), 50, 0.01)
+    return SymbolSpec(
+        symbol, base, tick, step, price_digits, qty_digits, step, most, most, Decimal(5), ladder(50, Decimal("0.05"))
+    )
 
 
 class ReplayMarket:

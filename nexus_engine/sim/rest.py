@@ -6,7 +6,7 @@ from decimal import Decimal
 from secrets import token_hex
 from typing import Any
 
-from nexus_engine.sim import wire, wire_account
+from nexus_engine.sim import rest_batch, rest_margin, wire, wire_account
 from nexus_engine.sim.account import MAKER_FEE, TAKER_FEE
 from nexus_engine.sim.bars import INTERVALS
 from nexus_engine.sim.ledger import SymbolMargin
@@ -66,7 +66,7 @@ class Rest:
         return {"serverTime": self.now_ms()}
 
     def exchange_info(self, p: Params) -> Json:
-        return wire.exchange_info(self.venue.scales.values(), self.now_ms())
+        return wire.exchange_info(self.venue.scales.values(), self.now_ms(), self.account.halted)
 
     def depth(self, p: Params) -> Json:
         scale, limit = self.scale(p), p.integer("limit") or 500
@@ -112,6 +112,18 @@ class Rest:
         scale = self.scale(p)
         rows = list(self.venue.trades(scale.spec.symbol))
         return [wire.trade_row(scale, row) for row in rows[-p.limit(500, 1000) :]]
+
+    def historical_trades(self, p: Params) -> list[Json]:
+        """As far back as the venue remembers, which is not far."""
+        scale, first = self.scale(p), p.integer("fromId")
+        rows = [row for row in self.venue.trades(scale.spec.symbol) if first is None or row.trade_id >= first]
+        limit = p.limit(500, 500)
+        return [wire.trade_row(scale, row) for row in (rows[-limit:] if first is None else rows[:limit])]
+
+    def price_klines(self, p: Params) -> list[list[int | str]]:
+        """Bars of mark or index: the contract's own prices, which they follow closely, without volumes."""
+        scale = self.scale(p, "symbol" if p.text("symbol") else "pair")
+        return [[*row[:5], "0", row[6], "0", row[8], "0", "0", "0"] for row in self._klines(scale, p)]
 
     def premium_index(self, p: Params) -> Json | list[Json]:
         market = self.venue.market
@@ -161,18 +173,25 @@ class Rest:
         volume = self.venue.market.ticker(scale.spec.symbol)["volume"]
         return wire.open_interest(scale, volume / 3, self.venue.market.now_ns)
 
+    def nothing(self, p: Params) -> list[Json]:
+        """A list of the spot venue that some clients read before they begin."""
+        return []
+
     # -- orders -------------------------------------------------------------------------------------------------------
 
-    def new_order(self, p: Params) -> Json:
+    def order_request(self, p: Params) -> NewOrder:
         scale = self.scale(p)
         kind = p.need("type")
         if kind == "LIMIT":
             p.need("timeInForce")
-        request = NewOrder(
+        return NewOrder(
             symbol=scale.spec.symbol, side=p.need("side"), type=kind, quantity=p.number("quantity"),
             price=p.number("price"), tif=p.text("timeInForce") or "GTC", reduce_only=p.flag("reduceOnly"),
             client_id=p.text("newClientOrderId") or token_hex(11), position_side=p.text("positionSide") or "BOTH",
         )  # fmt: skip
+
+    def new_order(self, p: Params) -> Json:
+        scale, request = self.scale(p), self.order_request(p)
         order = self.account.place(request, self.now_ms(), self.venue)
         if p.text("newOrderRespType") != "RESULT":
             # the usual reply is an acknowledgement, written before the order meets the book
@@ -287,7 +306,7 @@ class Rest:
         if leverage is None:
             raise VenueError(-1102, "leverage")
         self.account.set_leverage(symbol, leverage, self.now_ms())
-        return wire_account.leverage_changed(symbol, leverage)
+        return wire_account.leverage_changed(self.account.spec(symbol), leverage)
 
     def set_margin_type(self, p: Params) -> Json:
         kind = p.need("marginType")
@@ -297,11 +316,12 @@ class Rest:
         return DONE
 
     def position_mode(self, p: Params) -> Json:
-        return {"dualSidePosition": False}
+        return {"dualSidePosition": self.account.ledger.hedge}
 
     def set_position_mode(self, p: Params) -> Json:
-        """One-way mode is all this venue has: asking for it is the venue's usual "no need", for hedge mode a no."""
-        raise VenueError(-4084 if p.need("dualSidePosition").lower() == "true" else -4059)
+        p.need("dualSidePosition")
+        self.account.set_hedge(p.flag("dualSidePosition"))
+        return DONE
 
     def multi_assets(self, p: Params) -> Json:
         return {"multiAssetsMargin": False}
@@ -314,28 +334,31 @@ class Rest:
 
     def symbol_config(self, p: Params) -> list[Json]:
         ledger = self.account.ledger
-        symbols = [scale.spec.symbol for scale in self.scales(p)]
-        return [wire_account.symbol_config(s, s in ledger.isolated, self.account.leverage(s)) for s in symbols]
+        specs = [scale.spec for scale in self.scales(p)]
+        return [
+            wire_account.symbol_config(spec, spec.symbol in ledger.isolated, self.account.leverage(spec.symbol))
+            for spec in specs
+        ]
 
     def account_config(self, p: Params) -> Json:
-        return wire_account.account_config()
+        return wire_account.account_config(self.account.ledger.hedge)
 
     def order_limits(self, p: Params) -> list[Json]:
         info = wire.exchange_info((), 0)
         return [row for row in info["rateLimits"] if row["rateLimitType"] == "ORDERS"]
 
     def account_v2(self, p: Params) -> Json:
-        return wire_account.account(self.account.margins(self.venue), 2, self.now_ms())
+        return wire_account.account(self.account.margins(self.venue), 2, self.now_ms(), self.account.ledger.hedge)
 
     def account_v3(self, p: Params) -> Json:
-        return wire_account.account(self.account.margins(self.venue), 3, self.now_ms())
+        return wire_account.account(self.account.margins(self.venue), 3, self.now_ms(), self.account.ledger.hedge)
 
     def balance(self, p: Params) -> list[Json]:
         return wire_account.balance(self.account.margins(self.venue), self.now_ms())
 
     def _position_rows(self, p: Params) -> list[SymbolMargin]:
-        rows = self.account.margins(self.venue).symbols
-        return [rows[scale.spec.symbol] for scale in self.scales(p)]
+        symbols = {scale.spec.symbol for scale in self.scales(p)}
+        return [row for row in self.account.margins(self.venue).symbols.values() if row.symbol in symbols]
 
     def position_risk_v2(self, p: Params) -> list[Json]:
         return [wire_account.position_risk(row, 2) for row in self._position_rows(p)]
@@ -368,6 +391,11 @@ ROUTES: dict[tuple[str, str], tuple[Callable[[Rest, Params], Any], str, Weight, 
     ("GET", "/api/v3/ping"): (Rest.ping, OPEN, 1, 0),
     ("GET", "/api/v3/time"): (Rest.time, OPEN, 1, 0),
     ("GET", "/fapi/v1/ping"): (Rest.ping, OPEN, 1, 0),
+    ("GET", "/sapi/v1/capital/config/getall"): (Rest.nothing, SIGNED, 0, 0),
+    ("GET", "/sapi/v1/margin/allPairs"): (Rest.nothing, KEY, 0, 0),
+    ("GET", "/fapi/v1/historicalTrades"): (Rest.historical_trades, KEY, 20, 0),
+    ("GET", "/fapi/v1/markPriceKlines"): (Rest.price_klines, OPEN, kline_weight, 0),
+    ("GET", "/fapi/v1/indexPriceKlines"): (Rest.price_klines, OPEN, kline_weight, 0),
     ("GET", "/fapi/v1/time"): (Rest.time, OPEN, 1, 0),
     ("GET", "/fapi/v1/exchangeInfo"): (Rest.exchange_info, OPEN, 1, 0),
     ("GET", "/fapi/v1/depth"): (Rest.depth, OPEN, depth_weight, 0),
@@ -397,6 +425,16 @@ ROUTES: dict[tuple[str, str], tuple[Callable[[Rest, Params], Any], str, Weight, 
     ("GET", "/fapi/v1/openAlgoOrders"): (Rest.open_algos, SIGNED, single(1, 40), 0),
     ("GET", "/fapi/v1/allAlgoOrders"): (Rest.all_algos, SIGNED, 5, 0),
     ("DELETE", "/fapi/v1/algoOpenOrders"): (Rest.cancel_open_algos, SIGNED, 1, 0),
+    ("POST", "/fapi/v1/order/test"): (rest_batch.test, SIGNED, 0, 0),
+    ("POST", "/fapi/v1/batchOrders"): (rest_batch.place, SIGNED, 5, 5),
+    ("PUT", "/fapi/v1/batchOrders"): (rest_batch.amend, SIGNED, 5, 5),
+    ("DELETE", "/fapi/v1/batchOrders"): (rest_batch.cancel, SIGNED, 1, 0),
+    ("POST", "/fapi/v1/countdownCancelAll"): (rest_batch.count_down, SIGNED, 10, 0),
+    ("POST", "/fapi/v1/positionMargin"): (rest_margin.move, SIGNED, 1, 0),
+    ("GET", "/fapi/v1/positionMargin/history"): (rest_margin.history, SIGNED, 1, 0),
+    ("POST", "/fapi/v1/multiAssetsMargin"): (rest_margin.set_multi_assets, SIGNED, 1, 0),
+    ("GET", "/fapi/v1/forceOrders"): (rest_margin.force_orders, SIGNED, single(20, 50), 0),
+    ("GET", "/fapi/v1/adlQuantile"): (rest_margin.adl_quantile, SIGNED, 5, 0),
     ("GET", "/fapi/v1/userTrades"): (Rest.user_trades, SIGNED, 5, 0),
     ("GET", "/fapi/v1/income"): (Rest.income, SIGNED, 30, 0),
     ("POST", "/fapi/v1/leverage"): (Rest.set_leverage, SIGNED, 1, 0),

@@ -4,12 +4,14 @@ import math
 import re
 from decimal import Decimal
 
+from nexus_engine.sim.orders import POSITION_SIDES
 from nexus_engine.sim.specs import SymbolSpec
 
 CLIENT_ID = re.compile(r"^[.A-Z:/a-z0-9_-]{1,36}$")
 TIMES_IN_FORCE = frozenset({"GTC", "IOC", "FOK", "GTX"})
 MAX_OPEN_ORDERS = 200  # a symbol
 MAX_OPEN_ALGOS = 200  # an account
+TAKE_BOUND = Decimal("0.05")  # how far from the mark a market order trades; the rest expires
 PRICE_BAND_UP, PRICE_BAND_DOWN = Decimal("1.15"), Decimal("0.85")  # of the mark price
 
 # code -> the venue's own words; {} is filled by the caller
@@ -39,9 +41,12 @@ MESSAGES: dict[int, str] = {
     -2015: "Invalid API-key, IP, or permissions for action.",
     -2019: "Margin is insufficient.",
     -2021: "Order would immediately trigger.",
+    -2027: "Exceeded the maximum allowable position at current leverage.",
     -2022: "ReduceOnly Order is rejected.",
     -2025: "Reach max open order limit.",
+    -4002: "Price greater than max price.",
     -4003: "Quantity less than or equal to zero.",
+    -4004: "Quantity less than min quantity.",
     -4005: "Quantity greater than max quantity.",
     -4013: "Price less than min price.",
     -4014: "Price not increased by tick size.",
@@ -54,16 +59,27 @@ MESSAGES: dict[int, str] = {
     -4046: "No need to change margin type.",
     -4047: "Margin type cannot be changed if there exists open orders.",
     -4048: "Margin type cannot be changed if there exists position.",
+    -4049: "Add margin only support for isolated position.",
+    -4050: "Cross balance insufficient.",
+    -4051: "Isolated balance insufficient.",
+    -4054: "Cannot add position margin: position is 0.",
+    -4055: "Amount must be positive.",
     -4056: "HMAC_SHA256 API key is not supported.",
     -4059: "No need to change position side.",
     -4061: "Order's position side does not match user's setting.",
+    -4067: "Position side cannot be changed if there exists open orders.",
+    -4068: "Position side cannot be changed if there exists position.",
+    -4082: "Invalid number of batch place orders.",
     -4084: "Method is not allowed currently. Upcoming soon.",
     -4116: "ClientOrderId is duplicated.",
     -4120: "Order type not supported for this endpoint. Please use the Algo Order API endpoints instead.",
+    -4131: "The counterparty's best price does not meet the PERCENT_PRICE filter limit.",
     -4130: "An open stop or take profit order with GTE and closePosition in the direction is existing.",
     -4135: "Invalid activation price",
+    -4140: "Invalid symbol status for opening position.",
     -4137: "Quantity must be zero with closePosition equals true",
     -4161: "Leverage reduction is not supported in Isolated Margin Mode with open positions",
+    -4171: "No need to change Multi-Assets mode.",
     -4164: "Order's notional must be no smaller than {} (unless you choose reduce only).",
     -4509: "Time in Force (TIF) GTE can only be used with open positions. Please ensure that positions are available.",
     -5000: "Path {} is invalid",
@@ -84,11 +100,13 @@ class VenueError(Exception):
         super().__init__(f"{code}: {self.msg}")
 
 
-def check_words(side: str, position_side: str, tif: str, client_id: str) -> None:
+def check_words(side: str, position_side: str, tif: str, client_id: str, *, hedge: bool, reduce_only: bool) -> None:
     if side not in {"BUY", "SELL"}:
         raise VenueError(-1117)
-    if position_side != "BOTH":
+    if position_side not in POSITION_SIDES[hedge]:
         raise VenueError(-4061)
+    if hedge and reduce_only:
+        raise VenueError(-1106, "reduceonly")
     if tif not in TIMES_IN_FORCE:
         raise VenueError(-1115)
     if len(client_id) > 36:
@@ -108,7 +126,7 @@ def lots_of(spec: SymbolSpec, quantity: Decimal | None, *, market_order: bool) -
     if quantity % spec.step:
         raise VenueError(-4023)
     if quantity < spec.min_qty:
-        raise VenueError(-4003)
+        raise VenueError(-4004)
     if quantity > (spec.market_max_qty if market_order else spec.max_qty):
         raise VenueError(-4005)
     return int(quantity / spec.step)
@@ -120,6 +138,8 @@ def ticks_of(spec: SymbolSpec, price: Decimal | None, name: str) -> int:
         raise VenueError(-1102, name)
     if price <= 0:
         raise VenueError(-4013)
+    if price > spec.max_price:
+        raise VenueError(-4002)
     if price != round(price, spec.price_precision):
         raise VenueError(-1111)
     if price % spec.tick:

@@ -9,6 +9,7 @@ from types import MappingProxyType
 import msgspec
 
 from nexus_engine.sim.bars import INTERVALS, MINUTE_NS, SECOND_NS
+from nexus_engine.sim.tide import Course, Phase
 
 BAR_NS = INTERVALS["5m"]
 _LEAD_NS = 45 * SECOND_NS  # what is left of the bar in progress when an aligned market starts
@@ -21,14 +22,38 @@ _RECOVERS = 0.72  # share of dislocations that return to the mean, before those 
 
 
 class Scenario(msgspec.Struct, frozen=True):
-    """`dislocations`: (minute of the cycle at which the falling bar opens, symbol). Minute 0 of the first cycle is
-    the last whole bar before the market starts.
+    """`course`: where the whole market goes, None for nowhere. `dislocations`: (minute of the cycle at which the
+    falling bar opens, symbol). Minute 0 of the first cycle is the last whole bar before the market starts.
     """
 
     summary: str
     dislocations: tuple[tuple[int, str], ...] = ()
     cycle_min: int = 0
+    course: Course | None = None
 
+
+# Five hours of a trend: a straight way, with a pull-back that keeps the averages in order. The lead gives the regime
+# its 24 hourly bars, so that a market that starts is in its trend already.
+_TREND = ((240, 0.018, 0.024), (60, -0.0035, -0.005))
+_TREND_LEAD_MIN = 30 * 60
+
+_CRASH = Course(
+    (
+        Phase(10, 0.0, 0.0),
+        Phase(1, -0.006, -0.008, heat=1.8, depth=0.5, spread=2),
+        Phase(1.5, -0.025, -0.040, heat=2.5, depth=0.2, spread=4),
+        Phase(1, -0.030, -0.050, heat=3.0, depth=0.1, spread=6),
+        Phase(0.5, -0.004, -0.006, heat=3.0, depth=0.15, spread=4),
+        Phase(2, 0.012, 0.020, heat=2.5, depth=0.25, spread=3),
+        Phase(20, 0.026, 0.038, heat=1.6, depth=0.5, spread=2),
+        Phase(64, 0.017, 0.028, heat=1.2, depth=0.8),
+        Phase(80, 0.010, 0.018),
+    ),
+    sway=0.12,
+    lag_s=12.0,
+)
+# Ten hours in which the alts lose against a Bitcoin that holds, six in which they regain half of it.
+_SANGRIA = Course((Phase(600, -0.004, -0.060), Phase(360, 0.002, 0.030)), lead_min=240, sway=0.1)
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {
@@ -48,6 +73,24 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             ),
             cycle_min=110,
         ),
+        "trend-up": Scenario(
+            "a steady rise of everything with shallow pull-backs, under way for more than a day",
+            course=Course(tuple(Phase(*row) for row in _TREND), lead_min=_TREND_LEAD_MIN, sway=0.1),
+        ),
+        "trend-down": Scenario(
+            "a steady fall of everything with shallow rallies, under way for more than a day",
+            course=Course(
+                tuple(Phase(minutes, -btc, -alts) for minutes, btc, alts in _TREND),
+                lead_min=_TREND_LEAD_MIN,
+                sway=0.1,
+            ),
+        ),
+        "flash-crash": Scenario(
+            "every three hours, the first after ten minutes: BTC 6 % down in four minutes, alts more, books thin, then "
+            "a slow recovery",
+            course=_CRASH,
+        ),
+        "sangria": Scenario("BTC holds while the alts bleed for hours: dominance up, total cap down", course=_SANGRIA),
     }
 )
 

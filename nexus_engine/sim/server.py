@@ -13,11 +13,11 @@ from aiohttp import WSMsgType, web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from nexus_engine.sim import spoil, wire_account
-from nexus_engine.sim.faults import Faults
+from nexus_engine.sim.faults import Faults, Struck
 from nexus_engine.sim.hub import ABNORMAL, CATEGORIES, GOING_AWAY, PING, POLICY_VIOLATION, PONG, Connection, Hub, frame
 from nexus_engine.sim.keys import Keys, check_time
 from nexus_engine.sim.limits import Limits, Window
-from nexus_engine.sim.orders import Algo
+from nexus_engine.sim.orders import POSITION_SIDES, Algo, OrderEvent, held
 from nexus_engine.sim.params import Params
 from nexus_engine.sim.rest import KEY, OPEN, ROUTES, SIGNED, Rest
 from nexus_engine.sim.rules import VenueError
@@ -55,7 +55,7 @@ class Server:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.venue = venue
-        self.hub = Hub(faults, home, self._expire_key)
+        self.hub = Hub(faults, home, self._commit)
         self._publisher = Publisher(venue, self.hub, recorded)
         self._rest = Rest(venue, self._now_ms)
         self.keys = Keys(api_key, api_secret, public_key)
@@ -127,13 +127,30 @@ class Server:
         kinds = {one.kind for one in struck}
         self._down, self.hub.muted = "down" in kinds, "mute" in kinds
         self._skew_ms = sum(one.fault.skew_ms for one in struck if one.kind == "skew")
+        self._halt({one.fault.symbol for one in struck if one.kind == "halt"})
         if self._down:
             self.hub.close_all(ABNORMAL)
-        if "expire_key" in kinds:
-            self._expire_key()
         for one in struck:
-            if one.kind == "disconnect":
-                self.hub.close_all(one.fault.close_code)
+            self._commit(one)
+
+    def _halt(self, symbols: set[str]) -> None:
+        """Take these contracts out of trading, and the others back in."""
+        changed, self.venue.account.halted = symbols ^ self.venue.account.halted, symbols
+        for symbol in changed & self.venue.scales.keys():
+            self._publisher.contract_changed(symbol, self._now_ms())
+
+    def _commit(self, struck: Struck) -> None:
+        """Do what happens once."""
+        fault, force = struck.fault, self.venue.account.liquidation
+        if struck.kind == "expire_key":
+            self._expire_key()
+        elif struck.kind == "disconnect":
+            self.hub.close_all(fault.close_code)
+        elif struck.kind in {"adl", "liquidate"}:
+            act = force.deleverage if struck.kind == "adl" else force.close
+            for side in POSITION_SIDES[self.venue.account.ledger.hedge]:
+                if self.venue.account.position(held(fault.symbol, side)).lots:
+                    act(fault.symbol, side, self._now_ms(), self.venue)
 
     def _mishap(self, algo: Algo) -> tuple[str, str] | None:
         struck = self._faults.strike("algo", wire_account.algo_row(self.venue.scales[algo.symbol], algo))
@@ -148,6 +165,9 @@ class Server:
         if not events:
             return
         self._store()
+        for event in events:
+            if isinstance(event, OrderEvent) and event.execution == "CALCULATED" and event.fill is not None:
+                self._publisher.forced(event.order, event.fill)
         if self.hub.listen_key:
             for event in events:
                 for body in wire_account.user_events(self.venue.scales, event):

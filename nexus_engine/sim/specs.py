@@ -7,6 +7,37 @@ from types import MappingProxyType
 import msgspec
 
 
+class Bracket(msgspec.Struct, frozen=True):
+    """A step of a contract's leverage ladder. `cum` makes the maintenance margin continuous: notional * mmr - cum."""
+
+    floor: int  # notional in USDT, from
+    cap: int  # to
+    leverage: int  # the most that is allowed up to `cap`
+    mmr: Decimal
+    cum: Decimal
+
+
+# leverage, notional cap of a contract of the first size, maintenance rate; as Binance prints them for BTCUSDT
+_LADDER = (
+    (125, 300_000, "0.004"), (100, 800_000, "0.005"), (75, 3_000_000, "0.0065"), (50, 12_000_000, "0.01"),
+    (25, 70_000_000, "0.02"), (20, 100_000_000, "0.025"), (10, 230_000_000, "0.05"), (5, 480_000_000, "0.1"),
+    (4, 600_000_000, "0.125"), (3, 800_000_000, "0.15"), (2, 1_200_000_000, "0.25"), (1, 1_800_000_000, "0.5"),
+)  # fmt: skip
+
+
+def ladder(max_leverage: int, size: Decimal) -> tuple[Bracket, ...]:
+    """The brackets of a contract that allows this leverage; `size` is how much of BTC's notional it may carry."""
+    rows: list[Bracket] = []
+    floor, rate, cum = 0, Decimal(0), Decimal(0)
+    for leverage, cap, text in _LADDER:
+        if leverage <= max_leverage:
+            mmr = Decimal(text)
+            cum += floor * (mmr - rate) if rows else 0
+            rows.append(Bracket(floor, int(cap * size), leverage, mmr, cum))
+            floor, rate = rows[-1].cap, mmr
+    return tuple(rows)
+
+
 class SymbolSpec(msgspec.Struct, frozen=True):
     """A perpetual as exchangeInfo describes it. Prices and quantities are USDT and base units."""
 
@@ -20,8 +51,29 @@ class SymbolSpec(msgspec.Struct, frozen=True):
     max_qty: Decimal
     market_max_qty: Decimal
     min_notional: Decimal
-    max_leverage: int
-    mmr: float  # maintenance margin rate, a fraction of the notional
+    brackets: tuple[Bracket, ...]
+    max_price: Decimal = Decimal(10_000_000)
+
+    @property
+    def max_leverage(self) -> int:
+        return self.brackets[0].leverage
+
+    @property
+    def mmr(self) -> float:
+        """Maintenance margin rate of the smallest positions, a fraction of the notional."""
+        return float(self.brackets[0].mmr)
+
+    def bracket(self, notional: Decimal) -> Bracket:
+        """The bracket a position of this value lies in; the last one has no end for it."""
+        size = abs(notional)
+        for row in self.brackets:
+            if size <= row.cap:
+                return row
+        return self.brackets[-1]
+
+    def max_notional(self, leverage: int) -> int:
+        """The most a position may be worth at this leverage."""
+        return max(row.cap for row in self.brackets if row.leverage >= leverage)
 
     @property
     def tick_digits(self) -> int:
@@ -55,16 +107,16 @@ class Character(msgspec.Struct, frozen=True):
     spreads: tuple[int, ...]  # ticks, drawn uniformly
 
 
-# symbol, price digits, tick, step, max qty, max qty of a market order, min notional, leverage, maintenance rate
+# symbol, price digits, tick, step, max qty, max qty of a market order, min notional, leverage, size of its brackets
 _ROWS = (
-    ("BTCUSDT", 2, "0.1", "0.001", "1000", "120", "100", 125, 0.004),
-    ("ETHUSDT", 2, "0.01", "0.001", "10000", "2000", "20", 100, 0.005),
-    ("SOLUSDT", 4, "0.01", "0.01", "1000000", "50000", "5", 100, 0.005),
-    ("ADAUSDT", 5, "0.0001", "1", "20000000", "3000000", "5", 75, 0.0065),
-    ("DOGEUSDT", 6, "0.00001", "1", "50000000", "30000000", "5", 75, 0.0065),
-    ("XRPUSDT", 4, "0.0001", "0.1", "10000000", "2000000", "5", 75, 0.0065),
-    ("LINKUSDT", 3, "0.001", "0.01", "1000000", "200000", "5", 75, 0.0065),
-    ("AVAXUSDT", 4, "0.001", "0.1", "500000", "100000", "5", 75, 0.0065),
+    ("BTCUSDT", 2, "0.1", "0.001", "1000", "120", "100", 125, "1"),
+    ("ETHUSDT", 2, "0.01", "0.001", "10000", "2000", "20", 100, "0.6"),
+    ("SOLUSDT", 4, "0.01", "0.01", "1000000", "50000", "5", 100, "0.15"),
+    ("ADAUSDT", 5, "0.0001", "1", "20000000", "3000000", "5", 75, "0.05"),
+    ("DOGEUSDT", 6, "0.00001", "1", "50000000", "30000000", "5", 75, "0.05"),
+    ("XRPUSDT", 4, "0.0001", "0.1", "10000000", "2000000", "5", 75, "0.05"),
+    ("LINKUSDT", 3, "0.001", "0.01", "1000000", "200000", "5", 75, "0.05"),
+    ("AVAXUSDT", 4, "0.001", "0.1", "500000", "100000", "5", 75, "0.05"),
 )
 
 
@@ -77,7 +129,7 @@ def _spec(
     market_max: str,
     notional: str,
     leverage: int,
-    mmr: float,
+    size: str,
 ) -> SymbolSpec:
     lot = Decimal(step)
     return SymbolSpec(
@@ -91,8 +143,7 @@ def _spec(
         max_qty=Decimal(max_qty),
         market_max_qty=Decimal(market_max),
         min_notional=Decimal(notional),
-        max_leverage=leverage,
-        mmr=mmr,
+        brackets=ladder(leverage, Decimal(size)),
     )
 
 

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Callable
 
-from nexus_engine.sim import wire
+from nexus_engine.sim import wire, wire_notice
 from nexus_engine.sim.bars import INTERVALS
 from nexus_engine.sim.hub import Hub
+from nexus_engine.sim.orders import Fill, Order
 from nexus_engine.sim.venue import Update, Venue
 from nexus_engine.sim.wire import Diff, Json
 
@@ -23,6 +24,7 @@ _SYMBOL_STREAMS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         (r"depth(?:@(0|100|250|500)ms)?", "public", "depth"),
         (r"depth(5|10|20)(?:@(100|250|500)ms)?", "public", "partial"),
         (r"bookTicker", "public", "bookTicker"),
+        (r"rpiDepth@(500)ms", "public", "depth"),
         (r"trade", "public", "trade"),
         (r"aggTrade", "market", "aggTrade"),
         (r"kline_(\w+)", "market", "kline"),
@@ -30,6 +32,7 @@ _SYMBOL_STREAMS: tuple[tuple[re.Pattern[str], str, str], ...] = tuple(
         (r"markPrice(?:@(1|3)s)?", "market", "markPrice"),
         (r"ticker", "market", "ticker"),
         (r"miniTicker", "market", "miniTicker"),
+        (r"forceOrder", "market", "forceOrder"),
     )
 )
 _ALL_STREAMS = {
@@ -38,6 +41,8 @@ _ALL_STREAMS = {
     "!miniTicker@arr": ("market", _ARRAY_MS),
     "!markPrice@arr": ("market", _MARK_MS),
     "!markPrice@arr@1s": ("market", _ARRAY_MS),
+    "!forceOrder@arr": ("market", _ARRAY_MS),
+    "!contractInfo": ("market", _ARRAY_MS),
 }
 RECORDED_KINDS = frozenset({"depth", "bookTicker", "trade", "aggTrade"})
 
@@ -148,9 +153,19 @@ class Publisher:
                 if stream is None or (stream.key and stream.key not in self._updates):
                     continue
                 self._streams[name] = stream
-            if stream.kind not in self._recorded:
+            if stream.kind not in self._recorded and stream.kind in self._send:
                 self._send[stream.kind](stream)
         self.hub.flush()
+
+    def forced(self, order: Order, fill: Fill) -> None:
+        """A fill of an order that the venue placed by force. The tape of other people's is not generated."""
+        body = wire_notice.force_order(self.venue.scales[order.symbol], order, fill)
+        for name in (f"{order.symbol.lower()}@forceOrder", "!forceOrder@arr"):
+            self.hub.publish(name, body)
+
+    def contract_changed(self, symbol: str, at_ms: int) -> None:
+        status = wire_notice.SETTLING if symbol in self.venue.account.halted else wire_notice.TRADING
+        self.hub.publish("!contractInfo", wire_notice.contract_info(self.venue.scales[symbol].spec, status, at_ms))
 
     def _depth(self, stream: Stream) -> None:
         diff = self._updates[stream.key].diff

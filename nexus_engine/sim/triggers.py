@@ -24,7 +24,7 @@ from nexus_engine.sim.specs import SymbolSpec
 if TYPE_CHECKING:
     from nexus_engine.sim.account import Account
 
-CALLBACK_PCT = (Decimal("0.1"), Decimal(10))
+CALLBACK_PCT = (Decimal("0.1"), Decimal(20))
 WORKING_TYPES = frozenset({"MARK_PRICE", "CONTRACT_PRICE"})
 
 
@@ -59,7 +59,10 @@ class Conditionals:
 
     def _draft(self, request: NewAlgo, now_ms: int, market: Liquidity) -> Algo:
         spec = self.account.spec(request.symbol)
-        check_words(request.side, request.position_side, request.tif, request.client_id)
+        check_words(
+            request.side, request.position_side, request.tif, request.client_id,
+            hedge=self.account.ledger.hedge, reduce_only=request.reduce_only,
+        )  # fmt: skip
         if request.type not in CONDITIONAL_TYPES:
             raise VenueError(-1116)
         if request.working_type not in WORKING_TYPES:
@@ -81,8 +84,10 @@ class Conditionals:
             qty_lots=0 if request.close_position else lots_of(spec, request.quantity, market_order=not limit),
             trigger_ticks=0 if trailing else ticks_of(spec, request.trigger_price, "triggerPrice"),
             price_ticks=ticks_of(spec, request.price, "price") if limit else 0,
-            working_type=request.working_type, reduce_only=request.reduce_only or request.close_position,
-            close_position=request.close_position, created_ms=now_ms, updated_ms=now_ms,
+            working_type=request.working_type,
+            reduce_only=request.reduce_only or (request.close_position and request.position_side == "BOTH"),
+            close_position=request.close_position, position_side=request.position_side,
+            created_ms=now_ms, updated_ms=now_ms,
         )  # fmt: skip
         self._check_position(algo)
         reference = self._reference(algo, market)
@@ -99,19 +104,21 @@ class Conditionals:
                     raise VenueError(-4135)
         elif reference >= algo.trigger_ticks if algo.fires_upwards else reference <= algo.trigger_ticks:
             raise VenueError(-2021)
-        elif limit and not algo.reduce_only and _notional(algo, spec) < spec.min_notional:
+        elif limit and not algo.reduces and _notional(algo, spec) < spec.min_notional:
             raise VenueError(-4164, format(spec.min_notional, "f"))
         return algo
 
     def _check_position(self, algo: Algo) -> None:
-        if not algo.reduce_only:
+        if not algo.reduces:
+            if algo.close_position:
+                raise VenueError(-4509)
             return
-        lots = self.account.position(algo.symbol).lots
+        lots = self.account.position(algo.held).lots
         if lots == 0 or (lots > 0) == algo.side_buy:
             raise VenueError(-4509 if algo.close_position else -2022)
         if algo.close_position and any(
             other.close_position
-            and (other.symbol, other.side_buy, other.is_stop) == (algo.symbol, algo.side_buy, algo.is_stop)
+            and (other.held, other.side_buy, other.is_stop) == (algo.held, algo.side_buy, algo.is_stop)
             for other in self.open.values()
         ):
             raise VenueError(-4130)
@@ -130,11 +137,11 @@ class Conditionals:
             self._end(algo, "CANCELED", now_ms)
         return gone
 
-    def shed(self, symbol: str, lots: int, now_ms: int) -> None:
+    def shed(self, name: str, lots: int, now_ms: int) -> None:
         """A close-all order lives only as long as a position it would close."""
         for algo in list(self.open.values()):
             turned = lots == 0 or (lots > 0) == algo.side_buy
-            if algo.symbol == symbol and algo.close_position and algo.status == "NEW" and turned:
+            if algo.held == name and algo.close_position and algo.status == "NEW" and turned:
                 self._end(algo, "EXPIRED", now_ms)
 
     def trigger(self, symbol: str, low_ticks: float, high_ticks: float, now_ms: int, market: Liquidity) -> None:
@@ -146,7 +153,10 @@ class Conditionals:
             now = self._reference(algo, market)
             low, high = (now, now) if mark else (min(low_ticks, now), max(high_ticks, now))
             if algo.type == "TRAILING_STOP_MARKET":
+                sleeping = not algo.best_ticks
                 fired = self._trail(algo, low, high)
+                if sleeping and algo.best_ticks:
+                    self._tell(algo, now_ms)  # NEW a second time: now it is activated
             else:
                 fired = high >= algo.trigger_ticks if algo.fires_upwards else low <= algo.trigger_ticks
             if fired:
@@ -174,12 +184,12 @@ class Conditionals:
             if status != algo.status:
                 self._end(algo, status, now_ms)
             return
-        lots = abs(account.position(algo.symbol).lots) if algo.close_position else algo.qty_lots
+        lots = abs(account.position(algo.held).lots) if algo.close_position else algo.qty_lots
         kind = CONDITIONAL_TYPES[algo.type][1]
         request = NewOrder(
             symbol=algo.symbol, side="BUY" if algo.side_buy else "SELL", type=kind, quantity=lots * spec.step,
             price=algo.price_ticks * spec.tick if kind == "LIMIT" else None, tif=algo.tif,
-            reduce_only=algo.reduce_only, client_id=algo.client_id,
+            reduce_only=algo.reduce_only, client_id=algo.client_id, position_side=algo.position_side,
         )  # fmt: skip
         try:
             order = account.draft(request, now_ms, market)

@@ -113,6 +113,7 @@ class Venue:
     def settle(self, now_real_ns: int) -> None:
         """Let the account meet what the market did since the last call."""
         now_ms, account = now_real_ns // MS, self.account
+        account.expire(now_ms)
         for symbol in self.market.symbols:
             prints = self.market.prints(symbol)
             self._record(symbol, prints)
@@ -120,7 +121,7 @@ class Venue:
             ticks = [public.price_ticks for public in prints]
             last = self.last(symbol) * self.scales[symbol].ticks
             account.conditionals.trigger(symbol, min(ticks, default=last), max(ticks, default=last), now_ms, self)
-        account.liquidate(now_ms, self)
+        account.liquidation.check(now_ms, self)
 
     def take_events(self) -> list[UserEvent]:
         """The account's events since the last call."""

@@ -4,7 +4,7 @@ Numbers are strings, times milliseconds; market events carry market time. Shapes
 """
 
 # fmt: off  (a shape reads better in rows of keys than one key a line)
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -231,7 +231,7 @@ def mini_ticker(scale: Scale, day: Day) -> Json:
 # -- REST -------------------------------------------------------------------------------------------------------------
 
 
-def exchange_info(scales: Iterable[Scale], now_ms: int) -> Json:
+def exchange_info(scales: Iterable[Scale], now_ms: int, halted: Container[str] = ()) -> Json:
     limits = (
         ("REQUEST_WEIGHT", "MINUTE", 1, WEIGHT_LIMIT_1M),
         ("ORDERS", "MINUTE", 1, ORDER_LIMIT_1M),
@@ -247,11 +247,11 @@ def exchange_info(scales: Iterable[Scale], now_ms: int) -> Json:
         ],
         "exchangeFilters": [],
         "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
-        "symbols": [_symbol(scale.spec) for scale in scales],
+        "symbols": [_symbol(scale.spec, scale.spec.symbol in halted) for scale in scales],
     }
 
 
-def _symbol(spec: SymbolSpec) -> Json:
+def _symbol(spec: SymbolSpec, halted: bool) -> Json:
     tick, step = format(spec.tick, "f"), format(spec.step, "f")
     return {
         "symbol": spec.symbol,
@@ -259,7 +259,7 @@ def _symbol(spec: SymbolSpec) -> Json:
         "contractType": "PERPETUAL",
         "deliveryDate": 4133404800000,
         "onboardDate": 1569398400000,
-        "status": "TRADING",
+        "status": "SETTLING" if halted else "TRADING",
         "maintMarginPercent": f"{100 * spec.mmr:.4f}",
         "requiredMarginPercent": "5.0000",
         "baseAsset": spec.base,

@@ -4,6 +4,7 @@
 from decimal import Decimal
 
 from nexus_engine.sim.ledger import Margins, SymbolMargin
+from nexus_engine.sim.liquidation import is_forced
 from nexus_engine.sim.orders import (
     CONDITIONAL_TYPES,
     AccountEvent,
@@ -12,14 +13,13 @@ from nexus_engine.sim.orders import (
     ConfigEvent,
     Fill,
     Income,
+    MarginCallEvent,
     Order,
     OrderEvent,
     UserEvent,
 )
 from nexus_engine.sim.specs import SymbolSpec
 from nexus_engine.sim.wire import Json, Scale, plain
-
-MAX_NOTIONAL = "100000000"
 
 
 def side(buy: bool) -> str:
@@ -49,7 +49,7 @@ def order_row(scale: Scale, order: Order) -> Json:
         "reduceOnly": order.reduce_only,
         "closePosition": order.close_position,
         "side": side(order.side_buy),
-        "positionSide": "BOTH",
+        "positionSide": order.position_side,
         "stopPrice": "0",
         "workingType": "CONTRACT_PRICE",
         "priceProtect": False,
@@ -71,7 +71,7 @@ def algo_row(scale: Scale, algo: Algo) -> Json:
         "orderType": algo.type,
         "symbol": algo.symbol,
         "side": side(algo.side_buy),
-        "positionSide": "BOTH",
+        "positionSide": algo.position_side,
         "timeInForce": algo.tif,
         "quantity": scale.qty(algo.qty_lots),
         "algoStatus": algo.status,
@@ -123,7 +123,7 @@ def user_trade(scale: Scale, fill: Fill) -> Json:
         "commission": plain(fill.fee),
         "commissionAsset": "USDT",
         "time": fill.at_ms,
-        "positionSide": "BOTH",
+        "positionSide": fill.position_side,
         "buyer": fill.side_buy,
         "maker": fill.maker,
     }
@@ -189,10 +189,10 @@ def _account_position_v2(row: SymbolMargin) -> Json:
         "isolated": row.isolated,
         "entryPrice": plain(row.entry),
         "breakEvenPrice": plain(row.break_even),
-        "maxNotional": MAX_NOTIONAL,
+        "maxNotional": str(row.max_notional),
         "bidNotional": plain(row.bid_notional),
         "askNotional": plain(row.ask_notional),
-        "positionSide": "BOTH",
+        "positionSide": row.position_side,
         "positionAmt": format(row.amount, "f"),
         "notional": plain(row.notional),
         "isolatedWallet": plain(row.isolated_wallet),
@@ -203,7 +203,7 @@ def _account_position_v2(row: SymbolMargin) -> Json:
 def _account_position_v3(row: SymbolMargin) -> Json:
     return {
         "symbol": row.symbol,
-        "positionSide": "BOTH",
+        "positionSide": row.position_side,
         "positionAmt": format(row.amount, "f"),
         "unrealizedProfit": plain(row.unrealised),
         "isolatedMargin": plain(_isolated_margin(row)),
@@ -219,7 +219,7 @@ def _isolated_margin(row: SymbolMargin) -> Decimal:
     return row.isolated_wallet + row.unrealised if row.isolated else Decimal(0)
 
 
-def account(state: Margins, version: int, now_ms: int) -> Json:
+def account(state: Margins, version: int, now_ms: int, hedge: bool) -> Json:
     """v2 lists every symbol and its leverage; v3 only what has a position or an order, without them."""
     rows = list(state.symbols.values())
     totals = {
@@ -237,18 +237,18 @@ def account(state: Margins, version: int, now_ms: int) -> Json:
         "assets": [_asset(state, now_ms)],
     }
     if version == 2:
-        return account_config() | totals | {"positions": [_account_position_v2(row) for row in rows]}
+        return account_config(hedge) | totals | {"positions": [_account_position_v2(row) for row in rows]}
     return totals | {"positions": [_account_position_v3(row) for row in rows if row.lots or row.order_initial]}
 
 
-def account_config() -> Json:
+def account_config(hedge: bool) -> Json:
     return {
         "feeTier": 0,
         "feeBurn": False,
         "canTrade": True,
         "canDeposit": True,
         "canWithdraw": True,
-        "dualSidePosition": False,
+        "dualSidePosition": hedge,
         "updateTime": 0,
         "multiAssetsMargin": False,
         "tradeGroupId": -1,
@@ -258,7 +258,7 @@ def account_config() -> Json:
 def position_risk(row: SymbolMargin, version: int) -> Json:
     common = {
         "symbol": row.symbol,
-        "positionSide": "BOTH",
+        "positionSide": row.position_side,
         "positionAmt": format(row.amount, "f"),
         "entryPrice": plain(row.entry),
         "breakEvenPrice": plain(row.break_even),
@@ -273,7 +273,7 @@ def position_risk(row: SymbolMargin, version: int) -> Json:
     if version == 2:
         return common | {
             "leverage": str(row.leverage),
-            "maxNotionalValue": MAX_NOTIONAL,
+            "maxNotionalValue": str(row.max_notional),
             "marginType": "isolated" if row.isolated else "cross",
             "isAutoAddMargin": "false",
         }
@@ -289,30 +289,33 @@ def position_risk(row: SymbolMargin, version: int) -> Json:
     }
 
 
-def symbol_config(symbol: str, isolated: bool, leverage: int) -> Json:
+def symbol_config(spec: SymbolSpec, isolated: bool, leverage: int) -> Json:
     return {
-        "symbol": symbol,
+        "symbol": spec.symbol,
         "marginType": "ISOLATED" if isolated else "CROSSED",
         "isAutoAddMargin": False,
         "leverage": leverage,
-        "maxNotionalValue": MAX_NOTIONAL,
+        "maxNotionalValue": str(spec.max_notional(leverage)),
     }
 
 
-def leverage_changed(symbol: str, leverage: int) -> Json:
-    return {"symbol": symbol, "leverage": leverage, "maxNotionalValue": MAX_NOTIONAL}
+def leverage_changed(spec: SymbolSpec, leverage: int) -> Json:
+    return {"symbol": spec.symbol, "leverage": leverage, "maxNotionalValue": str(spec.max_notional(leverage))}
 
 
 def leverage_bracket(spec: SymbolSpec) -> Json:
-    bracket = {
-        "bracket": 1,
-        "initialLeverage": spec.max_leverage,
-        "notionalCap": int(MAX_NOTIONAL),
-        "notionalFloor": 0,
-        "maintMarginRatio": spec.mmr,
-        "cum": 0.0,
-    }
-    return {"symbol": spec.symbol, "notionalCoef": 1.0, "brackets": [bracket]}
+    brackets = [
+        {
+            "bracket": number,
+            "initialLeverage": row.leverage,
+            "notionalCap": row.cap,
+            "notionalFloor": row.floor,
+            "maintMarginRatio": float(row.mmr),
+            "cum": float(row.cum),
+        }
+        for number, row in enumerate(spec.brackets, 1)
+    ]
+    return {"symbol": spec.symbol, "notionalCoef": 1.0, "brackets": brackets}
 
 
 def commission_rate(symbol: str, maker: Decimal, taker: Decimal) -> Json:
@@ -337,7 +340,7 @@ def order_trade_update(scale: Scale, event: OrderEvent) -> Json:
             "s": order.symbol,
             "c": order.client_id,
             "S": side(order.side_buy),
-            "o": order.type,
+            "o": "LIQUIDATION" if is_forced(order) else order.type,
             "f": order.tif,
             "q": scale.qty(order.qty_lots),
             "p": scale.price(order.price_ticks),
@@ -359,7 +362,7 @@ def order_trade_update(scale: Scale, event: OrderEvent) -> Json:
             "R": order.reduce_only,
             "wt": "CONTRACT_PRICE",
             "ot": order.type,
-            "ps": "BOTH",
+            "ps": order.position_side,
             "cp": order.close_position,
             "pP": False,
             "si": 0,
@@ -410,7 +413,7 @@ def account_update(event: AccountEvent) -> Json:
                     "up": plain(state.unrealised),
                     "mt": "isolated" if state.isolated else "cross",
                     "iw": plain(state.isolated_wallet),
-                    "ps": "BOTH",
+                    "ps": state.position_side,
                 }
             ],
         },
@@ -426,7 +429,7 @@ def algo_update(scale: Scale, event: AlgoEvent) -> Json:
         "o": algo.type,
         "s": algo.symbol,
         "S": side(algo.side_buy),
-        "ps": "BOTH",
+        "ps": algo.position_side,
         "f": algo.tif,
         "q": scale.qty(algo.qty_lots),
         "X": algo.status,
@@ -464,6 +467,27 @@ def account_config_update(event: ConfigEvent) -> Json:
     }
 
 
+def margin_call(event: MarginCallEvent) -> Json:
+    return {
+        "e": "MARGIN_CALL",
+        "E": event.at_ms,
+        "cw": plain(event.cross_wallet),
+        "p": [
+            {
+                "s": state.symbol,
+                "ps": state.position_side,
+                "pa": format(state.amount, "f"),
+                "mt": "ISOLATED" if state.isolated else "CROSSED",
+                "iw": plain(state.isolated_wallet),
+                "mp": plain(mark),
+                "up": plain(state.unrealised),
+                "mm": plain(maintenance),
+            }
+            for state, mark, maintenance in event.positions
+        ],
+    }
+
+
 def listen_key_expired(listen_key: str, at_ms: int) -> Json:
     return {"e": "listenKeyExpired", "E": at_ms, "listenKey": listen_key}
 
@@ -478,5 +502,7 @@ def user_events(scales: dict[str, Scale], event: UserEvent) -> list[Json]:
             return [account_update(event)]
         case AlgoEvent(algo=algo):
             return [algo_update(scales[algo.symbol], event)]
+        case MarginCallEvent():
+            return [margin_call(event)]
         case ConfigEvent():
             return [account_config_update(event)]

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Final, Literal, NoReturn
 
 import aiohttp
-import msgspec
 
 from nexus_engine.model.ports import Clock
 from nexus_engine.uplink.counts import Counts
+from nexus_engine.uplink.unreadable import UNREADABLE
 
 CONNECT_S: Final = 5.0
 FIRST_S: Final = 0.2
@@ -29,7 +29,7 @@ LOOKS: Final = 10
 _DATA: Final = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
 
 Frame = Callable[[bytes, int, int], None]
-"""(message, UTC ns, monotonic ns of its receipt). Raises msgspec.MsgspecError for a message that it cannot use, and
+"""(message, UTC ns, monotonic ns of its receipt). Raises one of UNREADABLE for a message that it cannot use, and
 StreamDown to have the socket opened anew."""
 
 
@@ -192,7 +192,7 @@ class Stream:
                 self._run_bytes += len(message.data) + 1
                 try:
                     frame(message.data, utc_ns(), now)
-                except (msgspec.MsgspecError, UnicodeDecodeError):
+                except UNREADABLE:
                     self._counts.skipped += 1
                     continue
                 self.received += 1

@@ -8,7 +8,7 @@ from world import BTC, SOL, World, virtual
 
 from nexus_engine.core import accounting
 from nexus_engine.core.market import Market
-from nexus_engine.model.events import FeedStatus, JournalFailed, TimerFired, Trade
+from nexus_engine.model.events import BookDelta, BookSnapshot, FeedStatus, JournalFailed, TimerFired, Trade
 from nexus_engine.model.facts import Noted
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.view import ViewRequest
@@ -220,3 +220,30 @@ async def test_the_markets_clock_goes_on_from_the_journals_until_the_market_tell
             )
         )
     assert market.now_ns == known_ns
+
+
+@virtual
+async def test_a_book_whose_sides_cross_is_dropped_asked_for_anew_and_blocks_entries() -> None:
+    world = await World().start().ready()
+    book = world.engine.market.symbols[SOL].book
+    asked: list[tuple[str, str]] = []
+    world.carrier._resync_book = lambda symbol, reason: asked.append((symbol, reason))
+    bid, ask = book.best_bid, book.best_ask
+    assert bid is not None and ask is not None
+    at_ns, mono_ns = world.now()
+    for levels in (((ask[0] - 1, 1.0),), ((ask[0] + 5, 1.0),)):
+        delta = BookDelta(
+            at_ns=at_ns, mono_ns=mono_ns, symbol=SOL, update_id=1, bids=levels, asks=(), venue_ns=world.tape.now_ns
+        )
+        world.carrier.post(delta)
+        assert book.valid is (levels[0][0] < ask[0])
+    await world.run(0.01)
+    assert asked == [(SOL, "its bids reach its asks")]
+    world.wish()
+    await world.until(lambda: world.said("refused"), 3.0)
+    assert not world.sent()
+    snapshot = BookSnapshot(
+        at_ns=at_ns, mono_ns=mono_ns, symbol=SOL, update_id=2, bids=((9, 1.0),), asks=((8, 1.0),), venue_ns=1
+    )
+    world.carrier.post(snapshot)
+    assert not book.valid

@@ -14,6 +14,7 @@ from uplink_client import Client, connected
 
 from nexus_engine.model.events import AnyEvent, BookDelta, BookInvalid
 from nexus_engine.sim.market import Market
+from nexus_engine.uplink import stream
 
 TICK_NS = 100_000_000
 START_NS = 1_795_337_955_000_000_000
@@ -57,6 +58,12 @@ async def matches(start_venue: StartVenue, path: Path) -> tuple[int, int]:
         await client.until(lambda: "BTCUSDT" in client.books and client.books["BTCUSDT"].update_id >= last, within_s=60)
     assert not client.of(BookInvalid)
     return equal, expected
+
+
+@pytest.fixture(autouse=True)
+def never_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recording comes as fast as it can be sent, and here every single state of the book is compared."""
+    monkeypatch.setattr(stream, "BACKLOGS", 1 << 60)
 
 
 def generate(path: Path, ticks: int) -> None:

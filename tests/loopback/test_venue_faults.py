@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -187,6 +188,15 @@ def test_the_command_explains_every_kind_and_every_key() -> None:
     assert all(name in text for name in Fault.__struct_fields__)
 
 
+RECIPES = re.findall(r"```toml\n(.*?)```", (Path(__file__).parents[2] / "docs" / "faults.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=[recipe.partition("\n")[0] for recipe in RECIPES])
+def test_every_recipe_of_the_page_is_a_fault_file(tmp_path: Path, recipe: str) -> None:
+    (tmp_path / "faults.toml").write_text(recipe)
+    assert load(tmp_path / "faults.toml").seen()
+
+
 SALE = BUY | {"side": "SELL"}
 ANSWERED = [
     ("unknown_before", 503, -1000, "Unknown error", 0),
@@ -313,6 +323,23 @@ async def test_a_listen_key_can_die_in_the_middle_of_things() -> None:
         assert (await ears.next())["e"] == "listenKeyExpired"
         assert await ears.silent(0.2)
         assert (await venue.call("PUT", "/fapi/v1/listenKey"))[1]["code"] == -1125
+
+
+@pytest.mark.parametrize(
+    ("on", "match"), [("server", {}), ("user", {"e": "ORDER_TRADE_UPDATE", "o.X": "FILLED", "o.o": "MARKET"})]
+)
+@pytest.mark.parametrize(("kind", "prefix"), [("adl", "adl_autoclose"), ("liquidate", "autoclose-")])
+async def test_the_venue_closes_a_position_of_its_own_will(
+    on: str, match: dict[str, str | int | float | bool], kind: str, prefix: str
+) -> None:
+    fault = Fault(on=on, kind=kind, match=match, at_s=0.3 if on == "server" else 0)
+    async with host(speed=0, faults=[fault]) as venue, venue.user() as ears:
+        await venue.ok("POST", "/fapi/v1/order", **BUY)
+        forced = await ears.until(lambda event: event.get("o", {}).get("x") == "CALCULATED")
+        order = forced["o"]
+        assert (order["o"], order["X"], order["S"]) == ("LIQUIDATION", "FILLED", "SELL")
+        assert order["c"].startswith(prefix)
+        assert not await venue.ok("GET", "/fapi/v3/positionRisk")
 
 
 async def test_frames_can_be_binary_huge_or_no_json() -> None:

@@ -174,6 +174,8 @@ def test_bad_input_is_refused_in_one_line(tmp_path: Path) -> None:
         ("--port", "70000"),
         ("--seed", "x"),
         ("--wrong",),
+        ("--public-key", "no-such-file.pem"),
+        ("--public-key", __file__),
         ("--replay", "f", "--scenario", "calm"),
     ],
 )

@@ -1,6 +1,7 @@
 """REST of the practice venue on the wire: who may call, what is counted, how refusals look."""
 
 import hmac
+import json
 import time
 from urllib.parse import urlencode
 
@@ -145,6 +146,82 @@ async def test_the_account_is_stored_before_its_reply_leaves() -> None:
         assert venue.stored == 1
 
 
+async def test_a_batch_places_amends_and_cancels_each_for_itself() -> None:
+    async with host(speed=0) as venue:
+        bad = LIMIT | {"price": "95000.05"}
+        rows = json.dumps([LIMIT | {"newClientOrderId": "a", "price": "95000"}, bad, LIMIT | {"reduceOnly": True}])
+        first, second, third = await venue.ok("POST", "/fapi/v1/batchOrders", batchOrders=rows)
+        assert (first["clientOrderId"], second["code"], third["code"]) == ("a", -4014, -2022)
+        change = [{"symbol": "BTCUSDT", "side": "BUY", "origClientOrderId": "a", "quantity": 0.02, "price": 95_001}]
+        (moved,) = await venue.ok("PUT", "/fapi/v1/batchOrders", batchOrders=json.dumps(change))
+        assert (moved["price"], moved["origQty"]) == ("95001.00", "0.020")
+        gone = await venue.ok("DELETE", "/fapi/v1/batchOrders", symbol="BTCUSDT", origClientOrderIdList='["a","b"]')
+        assert (gone[0]["status"], gone[1]["code"]) == ("CANCELED", -2011)
+        for wrong, code in (("[]", -4082), (json.dumps([LIMIT] * 6), -4082), ("{", -1130), ("{}", -1130)):
+            assert (await venue.call("POST", "/fapi/v1/batchOrders", batchOrders=wrong))[1]["code"] == code
+
+
+async def test_an_order_that_is_only_tested_is_checked_and_not_placed() -> None:
+    async with host(speed=0) as venue:
+        assert (await venue.ok("POST", "/fapi/v1/order/test", **LIMIT))["status"] == "NEW"
+        assert (await venue.call("POST", "/fapi/v1/order/test", **LIMIT | {"quantity": "50"}))[1]["code"] == -2019
+        assert not venue.venue.account.ledger.orders
+
+
+async def test_a_dead_mans_switch_cancels_unless_it_hears_again() -> None:
+    async with host(speed=0) as venue, venue.user() as ears:
+        await venue.ok("POST", "/fapi/v1/order", **LIMIT)
+        await venue.ok("POST", "/fapi/v1/countdownCancelAll", symbol="BTCUSDT", countdownTime=60_000)
+        await venue.ok("POST", "/fapi/v1/countdownCancelAll", symbol="BTCUSDT", countdownTime=0)
+        venue.venue.settle(time.time_ns() + 61_000_000_000)
+        assert len(venue.venue.account.resting) == 1
+        await venue.ok("POST", "/fapi/v1/countdownCancelAll", symbol="BTCUSDT", countdownTime=200)
+        event = await ears.until(lambda event: event.get("o", {}).get("X") == "CANCELED")
+        assert event["o"]["x"] == "CANCELED" and not venue.venue.account.resting
+
+
+async def test_a_hedged_account_by_rest() -> None:
+    async with host(speed=0) as venue:
+        assert await venue.ok("GET", "/fapi/v1/positionSide/dual") == {"dualSidePosition": False}
+        await venue.ok("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true")
+        assert (await venue.call("POST", "/fapi/v1/positionSide/dual", dualSidePosition="true"))[1]["code"] == -4059
+        buy = {"symbol": "BTCUSDT", "type": "MARKET", "quantity": "0.01"}
+        await venue.ok("POST", "/fapi/v1/order", side="BUY", positionSide="LONG", **buy)
+        await venue.ok("POST", "/fapi/v1/order", side="SELL", positionSide="SHORT", **buy)
+        rows = await venue.ok("GET", "/fapi/v3/positionRisk")
+        assert [(row["positionSide"], row["positionAmt"]) for row in rows] == [("LONG", "0.010"), ("SHORT", "-0.010")]
+        rows = await venue.ok("GET", "/fapi/v2/positionRisk", symbol="BTCUSDT")
+        assert [row["positionSide"] for row in rows] == ["LONG", "SHORT"]
+        trades = await venue.ok("GET", "/fapi/v1/userTrades", symbol="BTCUSDT")
+        assert {row["positionSide"] for row in trades} == {"LONG", "SHORT"}
+        assert (await venue.ok("GET", "/fapi/v1/accountConfig"))["dualSidePosition"] is True
+
+
+async def test_margin_by_hand_and_forced_orders_by_rest() -> None:
+    async with host(speed=0) as venue:
+        await venue.ok("POST", "/fapi/v1/marginType", symbol="BTCUSDT", marginType="ISOLATED")
+        await venue.ok("POST", "/fapi/v1/order", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.01")
+        for kind, amount in ((1, 25), (2, 20)):
+            await venue.ok("POST", "/fapi/v1/positionMargin", symbol="BTCUSDT", amount=amount, type=kind)
+        rows = await venue.ok("GET", "/fapi/v1/positionMargin/history", symbol="BTCUSDT")
+        assert [(row["type"], row["amount"]) for row in rows] == [(1, "25.00000000"), (2, "-20.00000000")]
+        assert await venue.ok("GET", "/fapi/v1/forceOrders") == []
+        venue.venue.account.liquidation.close("BTCUSDT", "BOTH", 1, venue.venue)
+        (row,) = await venue.ok("GET", "/fapi/v1/forceOrders", autoCloseType="LIQUIDATION")
+        assert row["clientOrderId"].startswith("autoclose-") and row["type"] == "LIMIT"
+        assert await venue.ok("GET", "/fapi/v1/forceOrders", autoCloseType="ADL") == []
+
+
+async def test_the_brackets_say_what_the_leverage_allows() -> None:
+    async with host(speed=0) as venue:
+        (row,) = await venue.ok("GET", "/fapi/v1/leverageBracket", symbol="BTCUSDT")
+        assert len(row["brackets"]) == 12 and row["brackets"][0]["initialLeverage"] == 125
+        changed = await venue.ok("POST", "/fapi/v1/leverage", symbol="BTCUSDT", leverage=60)
+        assert changed["maxNotionalValue"] == str(row["brackets"][2]["notionalCap"])
+        (config,) = await venue.ok("GET", "/fapi/v1/symbolConfig", symbol="BTCUSDT")
+        assert config["maxNotionalValue"] == changed["maxNotionalValue"]
+
+
 async def test_trades_of_the_tape_can_be_read_back() -> None:
     async with host(speed=20) as venue:
         async with venue.stream("/market/ws/btcusdt@aggTrade") as ears:
@@ -153,3 +230,5 @@ async def test_trades_of_the_tape_can_be_read_back() -> None:
         assert [row["a"] for row in rows[:2]] == [first["a"], second["a"]]
         assert rows[0]["p"] == first["p"]
         assert await venue.ok("GET", "/fapi/v1/trades", signed=False, symbol="BTCUSDT", limit=5)
+        trades = await venue.ok("GET", "/fapi/v1/historicalTrades", symbol="BTCUSDT", fromId=first["f"], limit=3)
+        assert [row["id"] for row in trades] == [first["f"], first["f"] + 1, first["f"] + 2]

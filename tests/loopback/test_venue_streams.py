@@ -9,6 +9,7 @@ import pytest
 from venue_host import Ears, Hands, Host, host
 
 from nexus_engine.sim import hub
+from nexus_engine.sim.faults import Fault
 
 BTC = "BTCUSDT"
 
@@ -136,6 +137,7 @@ async def test_live_subscriptions_are_added_listed_and_removed() -> None:
 
 ALL = {
     "btcusdt@depth10@100ms": "depthUpdate",
+    "btcusdt@rpiDepth@500ms": "depthUpdate",
     "btcusdt@trade": "trade",
     "btcusdt@aggTrade": "aggTrade",
     "btcusdt@kline_1m": "kline",
@@ -279,6 +281,34 @@ async def test_a_frame_of_every_size_is_a_websocket_frame() -> None:
             message = await ears.socket.receive()
             assert message.type is aiohttp.WSMsgType.TEXT
             assert len(message.data) == size + 2
+
+
+@pytest.mark.parametrize("name", ["btcusdt@forceOrder", "!forceOrder@arr"])
+async def test_a_liquidation_is_public(name: str) -> None:
+    fault = Fault(on="user", kind="liquidate", match={"e": "ORDER_TRADE_UPDATE", "o.X": "FILLED"})
+    async with host(speed=0, faults=[fault]) as venue, venue.user(), venue.stream(f"/market/ws/{name}") as ears:
+        await venue.ok("POST", "/fapi/v1/order", symbol=BTC, side="BUY", type="MARKET", quantity="0.01")
+        event = await ears.next()
+        assert (event["e"], event["o"]["S"], event["o"]["X"]) == ("forceOrder", "SELL", "FILLED")
+        assert event["o"]["q"] == event["o"]["z"] == "0.010"
+
+
+async def test_a_contract_that_settles_says_so_and_lets_nobody_in_but_out() -> None:
+    clock = Hands()
+    fault = Fault(on="server", kind="halt", symbol=BTC, at_s=60, for_s=600)
+    buy: dict[str, Any] = {"symbol": BTC, "side": "BUY", "type": "MARKET", "quantity": "0.01"}
+    async with host(speed=0, faults=[fault], clock=clock) as venue, venue.stream("/market/ws/!contractInfo") as ears:
+        await venue.ok("POST", "/fapi/v1/order", **buy)
+        clock.now_s += 61
+        event = await ears.next()
+        assert (event["s"], event["cs"], len(event["bks"])) == (BTC, "SETTLING", 12)
+        info = await venue.ok("GET", "/fapi/v1/exchangeInfo", signed=False)
+        assert [row["status"] for row in info["symbols"][:2]] == ["SETTLING", "TRADING"]
+        assert (await venue.call("POST", "/fapi/v1/order", **buy))[1]["code"] == -4140
+        await venue.ok("POST", "/fapi/v1/order", **buy | {"side": "SELL", "reduceOnly": "true"})
+        clock.now_s += 600
+        assert (await ears.next())["cs"] == "TRADING"
+        await venue.ok("POST", "/fapi/v1/order", **buy)
 
 
 async def test_a_socket_is_pinged_every_three_minutes_and_ends_after_a_day() -> None:

@@ -13,6 +13,7 @@ import msgspec
 from aiohttp import web
 from binance import AsyncClient, BinanceSocketManager
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from yarl import URL
 
 from nexus_engine.sim.faults import Fault, Faults
 from nexus_engine.sim.market import Market
@@ -99,7 +100,7 @@ class Host:
         if signed:
             query += "&signature=" + hmac.new(SECRET.encode(), query.encode(), "sha256").hexdigest()
         async with self.http.request(
-            method, f"{self.rest}{path}?{query}", headers={"X-MBX-APIKEY": KEY} if signed else {}
+            method, URL(f"{self.rest}{path}?{query}", encoded=True), headers={"X-MBX-APIKEY": KEY} if signed else {}
         ) as reply:
             return reply.status, await reply.json()
 

@@ -3,6 +3,7 @@
 import re
 from decimal import Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,6 +49,10 @@ def test_a_sweep_pays_no_less_than_the_touch_and_finds_no_more_than_there_is(
     average, found = book.sweep(True, qty)
     assert found <= min(qty, sum(asks.values())) + 1e-9
     assert min(asks) - 1e-9 <= average <= max(asks) + 1e-9
+    turned = OrderBook()
+    turned.snapshot([(100 - ticks, held) for ticks, held in asks.items()], [(200, 1.0)], 1)
+    sold, also_found = turned.sweep(False, qty)
+    assert (100 - sold, also_found) == (pytest.approx(average), pytest.approx(found))
 
 
 def test_an_invalid_book_shows_nothing() -> None:

@@ -50,6 +50,8 @@ def test_status_is_one_lines_worth(folder: Path) -> None:
     assert (status["account"], status["kind"], status["pid"]) == ("main", "DEMO", os.getpid())
     assert (status["mode"], status["positions"], status["progress"]) == ("COPILOT", 0, "")
     assert status["equity"] > 0
+    counted = {"venue weight", "venue skipped", "venue unknown", "conflated", "loop lag"}
+    assert counted <= status["health"].keys() and status["health"]["venue unknown"] == 0
 
 
 def test_a_view_crosses_the_socket_whole(folder: Path) -> None:

@@ -112,6 +112,22 @@ async def test_a_second_look_emits_nothing() -> None:
 
 
 @virtual
+async def test_a_position_that_ended_while_nobody_told_is_not_held_against_its_symbol() -> None:
+    world = await World().start().ready()
+    await world.enter(target_pct=None)
+    await world.run(2.0)
+    world.wire.faults.append(Fault(call="user", kind="lost", count=0))
+    world.tape.move(SOL, 148.0)
+    await world.until(lambda: not world.ours(), 10.0)
+    assert world.engine.manager.venue_qty[SOL]
+    world.ask_account()
+    await world.run(1.0)
+    assert world.engine.manager.venue_qty[SOL] == 0
+    world.wire.faults.clear()
+    await world.enter(target_pct=None)
+
+
+@virtual
 async def test_a_liquidation_is_booked_and_the_rest_goes() -> None:
     world = await World().start().ready()
     position = await world.enter()

@@ -82,7 +82,7 @@ class Desk:
     def mark(self, price: float) -> None:
         self.shelf.move(price)
         self.account.conditionals.trigger(BTC, price * 10, price * 10, 2_000, self.shelf)
-        self.account.liquidate(2_000, self.shelf)
+        self.account.liquidation.check(2_000, self.shelf)
 
     @property
     def lots(self) -> int:

@@ -80,6 +80,8 @@ def test_a_trailing_stop_follows_from_its_activation_and_fires_on_the_callback(d
         assert trail.status == "NEW", price
     desk.mark(100_980)
     assert trail.status == "FINISHED"
+    told = [(e.algo.status, bool(e.algo.best_ticks)) for e in desk.account.events if isinstance(e, AlgoEvent)]
+    assert told[:3] == [("NEW", False), ("NEW", True), ("TRIGGERING", True)]
 
 
 def test_an_entry_stop_without_margin_is_rejected_at_its_trigger(desk: Desk) -> None:

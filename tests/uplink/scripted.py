@@ -27,7 +27,7 @@ class RealClock:
 
 
 class Answer(msgspec.Struct):
-    """`body` goes out as it is when it is text, as JSON otherwise. `hang` seconds before it; `cut` instead of it."""
+    """`body` goes out as JSON unless it is text or bytes. `hang` seconds before it; `cut` instead of it."""
 
     body: Any = msgspec.field(default_factory=dict)
     status: int = 200
@@ -85,8 +85,9 @@ class Scripted:
         if answer.cut:
             assert request.transport is not None
             request.transport.abort()
-        body = answer.body if isinstance(answer.body, str) else msgspec.json.encode(answer.body).decode()
-        return web.Response(text=body, status=answer.status, headers=answer.headers)
+        body = answer.body.encode() if isinstance(answer.body, str) else answer.body
+        body = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        return web.Response(body=body, status=answer.status, headers=answer.headers)
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()

@@ -52,3 +52,15 @@ def test_a_ban_silences_everyone() -> None:
     assert budget.admit(0, EXIT) == pytest.approx(120)
     clock.pass_s(120)
     assert budget.admit(0, EXIT) == 0
+
+
+def test_how_long_silence_is_wanted_yet_can_be_shown() -> None:
+    clock = HandClock()
+    budget = Budget(clock)
+    assert budget.silent_s == 0
+    budget.silence(7, banned=False)
+    budget.silence(3, banned=True)
+    clock.pass_s(2)
+    assert budget.silent_s == pytest.approx(5.0)
+    clock.pass_s(10)
+    assert budget.silent_s == 0

@@ -10,6 +10,7 @@ import pytest
 from scripted import Answer, Ear, Scripted, rest_of, scripted
 
 from nexus_engine.model.events import Bar, FeedStatus, History, Trade
+from nexus_engine.sim.hub import frame
 from nexus_engine.uplink.binance.market import MarketFeed
 
 MINUTE = 60_000
@@ -62,6 +63,28 @@ def candles(ear: Ear) -> list[int]:
             case Bar(closed=True):
                 found.append(event.open_ns // 1_000_000 // MINUTE)
     return found
+
+
+async def test_what_comes_faster_than_it_is_taken_is_joined_and_no_volume_is_lost(venue: Scripted) -> None:
+    ear, count = Ear(), 40_000
+    async with rest_of(venue) as rest:
+        feed = MarketFeed(rest, ear, random.Random(1))
+        task = asyncio.create_task(feed.run())
+        await venue.until(lambda: bool(venue.sockets))
+        (socket,) = venue.sockets
+        transport = socket._req.transport  # type: ignore[union-attr]
+        assert transport is not None
+        transport.write(b"".join(frame(trade(at_ms).encode()) for at_ms in range(1, count + 1)))
+        await ear.until(lambda: feed.stream.received == count)
+        await venue.say(trade(count + 1))
+        await ear.until(lambda: ear.of(Trade)[-1].venue_ns == (count + 1) * 1_000_000)
+        trades = ear.of(Trade)
+        assert sum(event.qty for event in trades) == count + 1
+        assert 0 < rest.counts.conflated == count + 1 - len(trades)
+        assert [event.venue_ns for event in trades] == sorted(event.venue_ns for event in trades)
+        assert not feed.stream.behind and trades[-1].qty == 1.0
+        task.cancel()
+        await asyncio.wait((task,))
 
 
 async def test_the_candle_that_is_still_open_is_not_history(venue: Scripted, ear: Ear) -> None:

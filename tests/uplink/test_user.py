@@ -9,7 +9,7 @@ from uplink_data import HandClock, algo_message, order_message, settings
 
 from nexus_engine.model.events import AnyEvent, OrderUpdate
 from nexus_engine.model.words import OrderStatus
-from nexus_engine.uplink.binance import user
+from nexus_engine.uplink.binance import user, wire
 from nexus_engine.uplink.binance.rest import BinanceRest
 from nexus_engine.uplink.binance.user import UserFeed
 from nexus_engine.uplink.stream import StreamDown
@@ -131,3 +131,43 @@ async def test_messages_that_say_nothing_new_are_no_events(heard: Heard) -> None
     for kind in ("TRADE_LITE", "ACCOUNT_CONFIG_UPDATE", "MARGIN_CALL"):
         heard.say(b'{"e":"%s","E":1}' % kind.encode())
     assert heard.events == []
+
+
+async def test_a_stop_that_triggers_and_makes_no_order_is_doubted_after_a_second(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "TRIGGERING_S", 0.01)
+    heard.say(algo_message(X="TRIGGERING"))
+    heard.more.clear()
+    await heard.more.wait()
+    assert [event.report.status for event in heard.orders] == [OrderStatus.OPEN, OrderStatus.UNKNOWN]
+    assert heard.orders[-1].report.reason == wire.STUCK
+
+
+@pytest.mark.parametrize("word", ["TRIGGERED", "REJECTED", "CANCELED"])
+async def test_a_stop_whose_trigger_comes_to_something_is_not_doubted(
+    heard: Heard, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setattr(wire, "TRIGGERING_S", 0.0)
+    heard.say(algo_message(X="TRIGGERING"))
+    heard.say(algo_message(X=word, ai="88" if word == "TRIGGERED" else ""))
+    await asyncio.sleep(0.01)
+    assert OrderStatus.UNKNOWN not in [event.report.status for event in heard.orders]
+
+
+async def test_a_change_of_the_accounts_settings_is_looked_into(heard: Heard) -> None:
+    assert not heard.look_again.is_set()
+    heard.say(b'{"e":"ACCOUNT_CONFIG_UPDATE","E":1,"T":1,"ac":{"s":"BTCUSDT","l":20}}')
+    assert heard.look_again.is_set() and heard.events == []
+
+
+async def test_an_event_of_a_kind_we_do_not_know_is_counted_by_its_name(
+    heard: Heard, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(3):
+        with pytest.raises(msgspec.MsgspecError):
+            heard.say(b'{"e":"STRATEGY_UPDATE","E":1}')
+    assert heard.counts.unknown == 3
+    assert [record.getMessage() for record in caplog.records] == [
+        "the venue says 'STRATEGY_UPDATE' of an account event, which is not known here"
+    ]

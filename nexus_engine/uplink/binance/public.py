@@ -19,9 +19,11 @@ from nexus_engine.uplink.binance.wire import PublicFrame
 from nexus_engine.uplink.conflate import Conflator
 from nexus_engine.uplink.status import Status
 from nexus_engine.uplink.stream import Backoff, Stream
+from nexus_engine.uplink.unreadable import UNREADABLE
 
 FEED: Final = "public"
-STALE_S: Final = 3.0
+STALE_S: Final = 2.7
+"""Noticed within three seconds: a stream is looked at every tenth of this."""
 LEVELS: Final = 1_000
 SPACING_S: Final = 0.05
 AGAIN_S: Final = 1.0
@@ -93,7 +95,7 @@ class PublicFeed:
     def _frame(self, data: bytes, at_ns: int, mono_ns: int) -> None:
         try:
             msg = self._decode(data).data
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             if is_answer(data):
                 return
             raise

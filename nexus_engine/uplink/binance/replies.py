@@ -10,6 +10,7 @@ from nexus_engine.model.orders import Fill, OrderReport, PositionReport
 from nexus_engine.model.words import Side
 from nexus_engine.uplink.binance.wire import (
     MS,
+    Amount,
     Id,
     Level,
     Ms,
@@ -62,19 +63,19 @@ class DepthReply(msgspec.Struct, frozen=True, rename="camel", gc=False):
 class RateLimit(msgspec.Struct, frozen=True, rename="camel"):
     rate_limit_type: str
     interval: str
-    interval_num: int
-    limit: int
+    interval_num: Id
+    limit: Id
 
 
 class Filter(msgspec.Struct, frozen=True, rename="camel"):
     """One rule of a symbol; which fields it has depends on its type."""
 
     filter_type: str
-    tick_size: Number = ""
-    step_size: Number = ""
-    min_qty: Number = ""
-    max_qty: Number = ""
-    notional: Number = ""
+    tick_size: Amount = ""
+    step_size: Amount = ""
+    min_qty: Amount = ""
+    max_qty: Amount = ""
+    notional: Amount = ""
 
 
 class SymbolRow(msgspec.Struct, frozen=True, rename="camel"):
@@ -109,7 +110,7 @@ class PositionMode(msgspec.Struct, frozen=True, rename="camel"):
 class SymbolConfig(msgspec.Struct, frozen=True, rename="camel"):
     symbol: str
     margin_type: str
-    leverage: int
+    leverage: Id
 
 
 class Commission(msgspec.Struct, frozen=True, rename="camel"):
@@ -126,27 +127,27 @@ class Anything(msgspec.Struct, frozen=True):
 
 
 class OrderRow(msgspec.Struct, frozen=True, rename="camel"):
-    order_id: int
+    order_id: Id
     symbol: str
     side: Side
     status: str
     client_order_id: str
-    orig_qty: Number
-    executed_qty: Number
+    orig_qty: Amount
+    executed_qty: Amount
     type: str
-    price: Number = "0"
+    price: Amount = "0"
     reduce_only: bool = False
     update_time: Ms = 0
 
 
 class AlgoRow(msgspec.Struct, frozen=True, rename="camel"):
-    algo_id: int
+    algo_id: Id
     client_algo_id: str
     symbol: str
     side: Side
     algo_status: str
-    quantity: Number = "0"
-    trigger_price: Number = "0"
+    quantity: Amount = "0"
+    trigger_price: Amount = "0"
     reduce_only: bool = False
     actual_order_id: str = ""
     update_time: Ms = 0
@@ -154,11 +155,11 @@ class AlgoRow(msgspec.Struct, frozen=True, rename="camel"):
 
 class TradeRow(msgspec.Struct, frozen=True, rename="camel"):
     symbol: str
-    id: int
-    order_id: int
+    id: Id
+    order_id: Id
     side: Side
-    price: Number
-    qty: Number
+    price: Amount
+    qty: Amount
     commission: Number
     commission_asset: str
     realized_pnl: Number
@@ -169,7 +170,7 @@ class TradeRow(msgspec.Struct, frozen=True, rename="camel"):
 class PositionRisk(msgspec.Struct, frozen=True, rename="camel"):
     symbol: str
     position_amt: Number
-    entry_price: Number
+    entry_price: Amount
     liquidation_price: Number = "0"
     position_side: str = "BOTH"
 
@@ -233,11 +234,12 @@ def trade_fill(row: TradeRow, client_id: str) -> Fill:
 
 
 def position_report(row: PositionRisk, leverage: int) -> PositionReport:
+    liquidation = exact(row.liquidation_price)
     return PositionReport(
         symbol=row.symbol,
         qty=exact(row.position_amt),
         entry=exact(row.entry_price),
-        liquidation=optional(row.liquidation_price),
+        liquidation=liquidation if liquidation > 0 else None,
         leverage=leverage,
     )
 

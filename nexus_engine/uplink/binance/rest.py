@@ -6,7 +6,9 @@ ever sent twice. The server's clock is followed from its own futures time, once 
 
 import asyncio
 import importlib
+import re
 import warnings
+from collections.abc import Callable
 from typing import Any, Final, Generic, TypeVar
 
 import aiohttp
@@ -14,13 +16,15 @@ import msgspec
 
 from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.ports import Clock
+from nexus_engine.model.secret import MASK
 from nexus_engine.model.words import Outcome
 from nexus_engine.uplink.binance import replies
 from nexus_engine.uplink.binance.ids import OrderIds
 from nexus_engine.uplink.binance.limits import Budget, Urgency
-from nexus_engine.uplink.binance.outcomes import CLOCK, RATE_LIMIT, RestError, classify
+from nexus_engine.uplink.binance.outcomes import CLOCK, KEY_REFUSED, RATE_LIMIT, RestError, classify
 from nexus_engine.uplink.binance.settings import AccountRefused, BinanceSettings, UplinkError
 from nexus_engine.uplink.counts import Counts
+from nexus_engine.uplink.unreadable import UNREADABLE
 
 DEADLINE_S: Final = 5.0
 RECV_WINDOW_MS: Final = 5_000
@@ -30,6 +34,7 @@ CLOSE_S: Final = 1.0
 DEFAULT_SILENCE_S: Final = {429: 10.0, 418: 120.0}
 """When the venue asks for silence and does not say for how long; its shortest ban is two minutes."""
 _TEXT: Final = 200
+_SIGNED: Final = re.compile(r"(signature|listenKey)[=:][^&\s,}]+")
 _MS: Final = 1_000_000
 
 T = TypeVar("T")
@@ -103,6 +108,8 @@ class BinanceRest:
         """What was delivered as tradable: with the account's fees, margin and leverage as we want them."""
         self.look_again = asyncio.Event()
         """An order was refused by rules that we did not know, or the account was set up anew: see `Upkeep`."""
+        self.key_refused = asyncio.Event()
+        """The key, its address or its permissions are not accepted any more."""
         self._client: Any = None
         self._sync_task: asyncio.Task[None] | None = None
         self._sync_now = asyncio.Event()
@@ -163,7 +170,7 @@ class BinanceRest:
         # raised here, outside of every handler: a traceback must not carry frames that hold a signature
         if isinstance(reply, RestError):
             raise reply
-        result = _read(reply, endpoint)
+        result = _read(reply, endpoint, self._without_secrets)
         if isinstance(result, RestError):
             self._heed(reply, result)
             raise result
@@ -218,6 +225,13 @@ class BinanceRest:
             raise AccountRefused(f"the venue does not list {', '.join(self.unlisted)}")
         return tuple(_grid(rows[symbol]) for symbol in self.symbols)
 
+    def _without_secrets(self, text: str) -> str:
+        """What a venue, or whatever stands before it, says: some repeat the request."""
+        for secret in (self.settings.api_key, self.settings.api_secret):
+            if secret:
+                text = text.replace(secret.reveal(), MASK)
+        return _SIGNED.sub(rf"\1={MASK}", text)
+
     async def _exchange(self, endpoint: Endpoint[T], params: dict[str, Any]) -> _Reply | RestError:
         client = self._client
         if client is None:
@@ -251,6 +265,8 @@ class BinanceRest:
             self.budget.silence(error.retry_after_s, banned=reply.status == 418)
         if error.code == CLOCK:
             self._sync_now.set()
+        if error.code in KEY_REFUSED:
+            self.key_refused.set()
 
     async def _follow_clock(self) -> None:
         while True:
@@ -281,18 +297,18 @@ def _grid(row: replies.SymbolRow) -> Instrument:
         raise UplinkError(f"the venue's trading rules cannot be read: {error}") from error
 
 
-def _read(reply: _Reply, endpoint: Endpoint[T]) -> T | RestError:
-    """The decoded reply, or the RestError that it is."""
+def _read(reply: _Reply, endpoint: Endpoint[T], clean: Callable[[str], str]) -> T | RestError:
+    """The decoded reply, or the RestError that it is, in words that `clean` has been over."""
     if 200 <= reply.status < 300:
         try:
             return msgspec.json.decode(reply.body, type=endpoint.reply, strict=False)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             # done, perhaps; only the venue's own books can tell
             return RestError(Outcome.UNKNOWN, status=reply.status, text="the reply cannot be read")
     try:
         refusal = msgspec.json.decode(reply.body, type=replies.Refusal, strict=False)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         refusal = replies.Refusal(msg=reply.body.decode("utf-8", "replace"))
-    text = " ".join(refusal.msg.split())[:_TEXT] or f"HTTP {reply.status}"
+    text = " ".join(clean(refusal.msg).split())[:_TEXT] or f"HTTP {reply.status}"
     outcome = classify(reply.status, refusal.code, text)
     return RestError(outcome, status=reply.status, code=refusal.code, text=text)

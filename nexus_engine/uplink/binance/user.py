@@ -22,6 +22,7 @@ from nexus_engine.uplink.binance.outcomes import LISTEN_KEY_GONE, RestError
 from nexus_engine.uplink.binance.rest import KEEP_LISTEN_KEY, NEW_LISTEN_KEY, BinanceRest
 from nexus_engine.uplink.status import Status
 from nexus_engine.uplink.stream import Stream, StreamDown
+from nexus_engine.uplink.unreadable import UNREADABLE
 
 FEED: Final = "user"
 KEEP_S: Final = 300.0
@@ -64,6 +65,7 @@ class UserFeed:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.stream.run(), name="binance user stream")
                 tasks.create_task(self._keep_key(), name="binance listen key")
+                tasks.create_task(self._heed_refusals(), name="binance key")
         finally:
             self._release_all()
             for timer in self._triggering.values():
@@ -91,6 +93,14 @@ class UserFeed:
                 else:
                     wait_s = max(KEEP_RETRY_S, error.retry_after_s)
 
+    async def _heed_refusals(self) -> None:
+        """Without its key an account is blind, whatever its socket still says: begin anew, which the venue refuses."""
+        refused = self._rest.key_refused
+        while True:
+            await refused.wait()
+            refused.clear()
+            self.stream.restart("the venue refuses our key")
+
     # ---- messages ----------------------------------------------------------------------------------------------------
 
     def _frame(self, data: bytes, at_ns: int, mono_ns: int) -> None:
@@ -107,7 +117,7 @@ class UserFeed:
                     self._rest.look_again.set()
                 case wire.ListenKeyExpired():
                     raise StreamDown("the listen key expired")
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             kind = self._kind(data)
             if kind in _ACCOUNT_KINDS:
                 # what it said of an order is lost: whoever listens has to read the account anew
@@ -119,7 +129,7 @@ class UserFeed:
     def _kind(self, data: bytes) -> str:
         try:
             return self._decode_kind(data).e
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except UNREADABLE:
             return ""
 
     def _order(self, body: wire.OrderBody, at_ns: int, mono_ns: int) -> None:

@@ -23,12 +23,16 @@ FEE_IF_UNTOLD: Final = Decimal("0.0005")
 Price = Annotated[float, msgspec.Meta(gt=0, lt=1e12)]
 Qty = Annotated[float, msgspec.Meta(ge=0, lt=1e15)]
 Rate = Annotated[float, msgspec.Meta(gt=-1, lt=1)]
-Ms = Annotated[int, msgspec.Meta(ge=0, lt=10**13)]
-Id = Annotated[int, msgspec.Meta(ge=0)]
+Ms = Annotated[int, msgspec.Meta(ge=0, lt=2**63 // MS)]
+"""Milliseconds that are 64 bits in nanoseconds too."""
+Id = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+"""A counter of the venue: 64 bits, as the journal keeps it, and never so long that it cannot be written out."""
 Level = tuple[Price, Qty]
 
 Number = Annotated[str, msgspec.Meta(pattern=r"^(-?[0-9]{1,24}(\.[0-9]{1,24})?(E-[0-9]{1,2})?)?\Z")]
 """A number of the account: plain ASCII decimal notation, or nothing. What has this type is safe for `exact`."""
+Amount = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{1,24}(\.[0-9]{1,24})?(E-[0-9]{1,2})?)?\Z")]
+"""The same where nothing below zero makes sense: the price or the quantity of an order, of a fill."""
 
 
 def exact(number: str | None) -> Decimal:
@@ -160,17 +164,17 @@ class OrderBody(msgspec.Struct, frozen=True):
     c: str
     S: Side
     o: str
-    q: Number
+    q: Amount
     X: str
-    i: int
-    z: Number
+    i: Id
+    z: Amount
     T: Ms
-    p: Number | None = None
-    l: Number | None = None  # noqa: E741  the venue's letter
-    L: Number | None = None
+    p: Amount | None = None
+    l: Amount | None = None  # noqa: E741  the venue's letter
+    L: Amount | None = None
     n: Number | None = None
     N: str | None = None
-    t: int = 0
+    t: Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)] = 0
     m: bool = False
     R: bool = False
     rp: Number | None = None
@@ -186,14 +190,14 @@ class AlgoBody(msgspec.Struct, frozen=True):
     """`o` of ALGO_UPDATE: `ai` id of the plain order it made, `aq` what that filled, `rm` why it was rejected."""
 
     caid: str
-    aid: int
+    aid: Id
     s: str
     S: Side
-    q: Number
+    q: Amount
     X: str
     ai: str = ""
-    aq: Number | None = None
-    tp: Number | None = None
+    aq: Amount | None = None
+    tp: Amount | None = None
     R: bool = False
     rm: str | None = None
 
@@ -211,7 +215,7 @@ class BalanceRow(msgspec.Struct, frozen=True):
 class PositionRow(msgspec.Struct, frozen=True):
     s: str
     pa: Number
-    ep: Number
+    ep: Amount
     ps: str = "BOTH"
 
 
@@ -310,7 +314,7 @@ def order_report(body: OrderBody) -> OrderReport:
 def order_fill(body: OrderBody) -> Fill | None:
     """The execution that an order update tells of, if it does."""
     qty, price = exact(body.l), exact(body.L)
-    if qty <= 0 or price <= 0 or not body.t:
+    if qty <= 0 or price <= 0 or body.t <= 0:
         return None
     return Fill(
         symbol=body.s,

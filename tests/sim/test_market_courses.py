@@ -1,0 +1,165 @@
+"""The scenarios that carry the whole market: each does what its name says, for every seed, from the first minute on."""
+
+import itertools
+import math
+from functools import cache
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nexus_engine.sim.market import Bar, Market
+from nexus_engine.sim.scenarios import SCENARIOS, aligned_start
+from nexus_engine.sim.tide import Course, Phase, Tide
+
+SECOND = 1_000_000_000
+MINUTE = 60 * SECOND
+HOUR = 60 * MINUTE
+START = aligned_start(1_760_000_000 * SECOND)
+SEEDS = (1, 2, 3)
+BTC = "BTCUSDT"
+
+
+def run(market: Market, span_ns: int, step_ns: int = 20 * SECOND) -> None:
+    until_ns = market.now_ns + span_ns
+    while market.now_ns < until_ns:
+        market.step(min(step_ns, until_ns - market.now_ns))
+
+
+@cache
+def after(scenario: str, hours: int, seed: int) -> Market:
+    market = Market(seed=seed, scenario=scenario, start_ns=START)
+    run(market, hours * HOUR)
+    return market
+
+
+def closes(market: Market, symbol: str, interval: str, count: int) -> list[float]:
+    return [bar.close for bar in market.bars(symbol, interval, limit=count + 1)[:-1]]
+
+
+def change(prices: list[float]) -> float:
+    return math.log(prices[-1] / prices[0])
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize(("scenario", "sign"), [("trend-up", 1), ("trend-down", -1)])
+def test_a_trend_goes_its_way_before_the_start_and_after_it(scenario: str, sign: int, seed: int) -> None:
+    market = after(scenario, 20, seed)
+    for symbol in market.symbols:
+        hourly = closes(market, symbol, "1h", 49)
+        before, since = hourly[:29], hourly[29:]
+        assert 0.04 < sign * change(before) < 0.16, symbol
+        assert 0.03 < sign * change(since) < 0.12, symbol
+        right = sum(sign * change(hourly[i : i + 6]) > 0 for i in range(len(hourly) - 5))
+        assert right / (len(hourly) - 5) > 0.9, symbol
+        way = sum(abs(change(hourly[i : i + 2])) for i in range(len(hourly) - 1))
+        assert abs(change(hourly)) / way > 0.35, symbol
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_before_its_course_began_the_market_of_a_trend_stood_still(seed: int) -> None:
+    market = Market(seed=seed, scenario="trend-up", start_ns=START)
+    hourly = closes(market, BTC, "1h", 150)
+    assert abs(change(hourly[:110])) < 0.02
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_flash_crash_is_one(seed: int) -> None:
+    market = Market(seed=seed, scenario="flash-crash", start_ns=START)
+    run(market, 9 * MINUTE + 30 * SECOND, SECOND)
+    opening = {symbol: market.last(symbol) for symbol in market.symbols}
+    deep = {symbol: sum(lots for _, lots in market.book(symbol, 50).bids) for symbol in market.symbols}
+    lows, thinnest, times = dict(opening), dict(deep), {}
+    start_ns = market.now_ns
+    for _ in range(330):
+        run(market, SECOND, SECOND)
+        for symbol in market.symbols:
+            if market.last(symbol) < lows[symbol]:
+                lows[symbol], times[symbol] = market.last(symbol), market.now_ns
+            book = market.book(symbol)
+            assert book.bids[0][0] < book.asks[0][0] and len(book.bids) >= 150
+            thinnest[symbol] = min(thinnest[symbol], sum(lots for _, lots in book.bids[:50]))
+    assert times[BTC] - start_ns < 5 * MINUTE
+    assert -0.085 < math.log(lows[BTC] / opening[BTC]) < -0.045
+    for symbol in market.symbols[1:]:
+        assert math.log(lows[symbol] / opening[symbol]) < 1.15 * math.log(lows[BTC] / opening[BTC]), symbol
+    for symbol in market.symbols:
+        assert thinnest[symbol] < 0.35 * deep[symbol], symbol
+    run(market, 150 * MINUTE)
+    for symbol in market.symbols:
+        assert abs(math.log(market.last(symbol) / opening[symbol])) < 0.035, symbol
+        assert sum(lots for _, lots in market.book(symbol, 50).bids) > 0.4 * deep[symbol], symbol
+
+
+def test_the_marks_follow_a_crash() -> None:
+    market = Market(seed=5, scenario="flash-crash", start_ns=START)
+    run(market, 9 * MINUTE, SECOND)
+    opening = market.mark(BTC)
+    run(market, 5 * MINUTE + 15 * SECOND, SECOND)
+    assert math.log(market.mark(BTC) / opening) < -0.04
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_in_a_sangria_dominance_rises_while_the_total_falls(seed: int) -> None:
+    market = after("sangria", 6, seed)
+    macro = [row for row in market.macro() if row[0] >= START - 4 * HOUR]
+    for hours in (4, 6, 8, 10):
+        part = macro[: hours * 6]
+        assert part[-1][1] > part[0][1] and part[-1][2] < part[0][2], hours
+    assert 0.5 < macro[-1][1] - macro[0][1] < 2.5
+    assert -0.05 < math.log(macro[-1][2] / macro[0][2]) < -0.01
+    bitcoin = change(closes(market, BTC, "1h", 10))
+    assert abs(bitcoin) < 0.015
+    for symbol in market.symbols[1:]:
+        assert change(closes(market, symbol, "1h", 10)) < bitcoin - 0.02, symbol
+
+
+def test_a_sangria_ends_and_the_alts_breathe() -> None:
+    market = Market(seed=1, scenario="sangria", start_ns=START)
+    run(market, 6 * HOUR, MINUTE)
+    low = [market.last(symbol) for symbol in market.symbols[1:]]
+    run(market, 6 * HOUR, MINUTE)
+    assert all(market.last(symbol) > price for symbol, price in zip(market.symbols[1:], low, strict=True))
+
+
+COURSED = [name for name, scenario in SCENARIOS.items() if scenario.course is not None]
+
+
+@pytest.mark.parametrize("scenario", COURSED)
+def test_the_past_meets_the_tape_without_a_step(scenario: str) -> None:
+    market = Market(seed=4, scenario=scenario, start_ns=START)
+    run(market, 2 * MINUTE, SECOND)
+    for symbol in market.symbols:
+        bars: list[Bar] = market.bars(symbol, "1m", limit=10)
+        assert all(abs(math.log(later.open / earlier.close)) < 0.004 for earlier, later in itertools.pairwise(bars))
+
+
+@pytest.mark.parametrize("scenario", COURSED)
+def test_a_course_does_not_depend_on_the_steps_that_are_taken(scenario: str) -> None:
+    coarse, fine = (Market(seed=4, scenario=scenario, start_ns=START) for _ in range(2))
+    run(coarse, 20 * MINUTE, 5 * SECOND)
+    run(fine, 20 * MINUTE, SECOND)
+    for symbol in coarse.symbols:
+        assert abs(math.log(coarse.prices()[symbol] / fine.prices()[symbol])) < 0.035
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.5, 60), st.floats(-0.05, 0.05), st.floats(-0.05, 0.05)), min_size=1, max_size=5),
+    st.integers(0, 600),
+    st.integers(0, 10),
+    st.lists(st.integers(-700, 2_000), min_size=1, max_size=20),
+)
+def test_a_tide_is_continuous_starts_at_zero_and_says_the_same_whoever_asks(
+    rows: list[tuple[float, float, float]], lead: int, seed: int, minutes: list[int]
+) -> None:
+    course = Course(tuple(Phase(*row) for row in rows), lead_min=lead, sway=0.2)
+    tide = Tide(course, START, seed)
+    assert tide.level(START, None) == 0.0 and tide.level(START, 1.3) == 0.0
+    asked = [tide.level(START + minute * MINUTE, None) for minute in minutes]
+    again = Tide(course, START, seed)
+    assert asked[::-1] == [again.level(START + minute * MINUTE, None) for minute in reversed(minutes)]
+    steepest = max(abs(btc) / length for length, btc, _ in rows) * 1.2
+    for minute in minutes:
+        at_ns = START + minute * MINUTE
+        step = tide.level(at_ns + SECOND, None) - tide.level(at_ns, None)
+        assert abs(step) <= steepest / 60 * 1.001 + 1e-12
