@@ -8,6 +8,8 @@ from nexus_engine.sim.rules import VenueError
 WEIGHT_LIMIT_1M = 2400
 ORDER_LIMIT_10S = 300
 ORDER_LIMIT_1M = 1200
+FUNDING_LIMIT_5M = 500
+"""Requests for funding rates and their terms, together."""
 PATIENCE = 20
 """Requests answered with 429 in one minute before the next one is banned. Binance publishes no number."""
 BAN_S, LONGEST_BAN_S = 120.0, 3 * 86_400.0  # the first ban, doubled with each one after it
@@ -46,6 +48,7 @@ class Limits:
         self._clock = clock
         self._weight = Window(WEIGHT_LIMIT_1M, 60.0, clock)
         self._orders_10s, self._orders_1m = Window(ORDER_LIMIT_10S, 10.0, clock), Window(ORDER_LIMIT_1M, 60.0, clock)
+        self._funding = Window(FUNDING_LIMIT_5M, 300.0, clock)
         self._refused = Window(PATIENCE, 60.0, clock)
         self._banned_until_s = 0.0
         self._ban_s = BAN_S
@@ -66,6 +69,11 @@ class Limits:
             if not (short and long):
                 over = self._orders_1m if short else self._orders_10s
                 raise VenueError(-1015, http_status=429, retry_after_s=over.left_s())
+
+    def count_funding(self) -> None:
+        """Count a request for funding rates, which have a limit of their own."""
+        if not self._funding.count(1):
+            raise VenueError(-1003, http_status=429, retry_after_s=self._funding.left_s())
 
     def rows(self, weight: int, orders: int) -> list[dict[str, Any]]:
         """The limits that a request of so much counts for, as they stand, in the WebSocket API's words."""

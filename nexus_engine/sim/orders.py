@@ -229,7 +229,8 @@ class PositionState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountEvent(msgspec.Struct, frozen=True):
-    """`reason`: ORDER, FUNDING_FEE, INSURANCE_CLEAR, MARGIN_TRANSFER; `change`: what is neither PnL nor commission."""
+    """`reason`: ORDER, FUNDING_FEE, INSURANCE_CLEAR, MARGIN_TRANSFER, MARGIN_TYPE_CHANGE; `change`: what is neither
+    PnL nor commission."""
 
     reason: str
     wallet: Decimal

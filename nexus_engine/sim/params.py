@@ -15,6 +15,10 @@ class Params:
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
 
+    @property
+    def values(self) -> Mapping[str, str]:
+        return self._values
+
     def text(self, name: str) -> str | None:
         return self._values.get(name) or None
 

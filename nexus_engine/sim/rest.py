@@ -10,7 +10,7 @@ from nexus_engine.sim import rest_batch, rest_margin, wire, wire_account
 from nexus_engine.sim.account import MAKER_FEE, TAKER_FEE
 from nexus_engine.sim.bars import INTERVALS
 from nexus_engine.sim.ledger import SymbolMargin
-from nexus_engine.sim.orders import CONDITIONAL_TYPES, Algo, NewAlgo, NewOrder, Order
+from nexus_engine.sim.orders import CONDITIONAL_TYPES, POSITION_SIDES, Algo, NewAlgo, NewOrder, Order
 from nexus_engine.sim.params import Params, page, within
 from nexus_engine.sim.rules import VenueError
 from nexus_engine.sim.venue import Venue
@@ -312,7 +312,10 @@ class Rest:
         kind = p.need("marginType")
         if kind not in {"ISOLATED", "CROSSED"}:
             raise VenueError(-1130, "marginType")
-        self.account.set_margin_type(self.scale(p).spec.symbol, kind == "ISOLATED")
+        symbol, account = self.scale(p).spec.symbol, self.account
+        account.set_margin_type(symbol, kind == "ISOLATED")
+        for side in POSITION_SIDES[account.ledger.hedge]:
+            account.tell_account("MARGIN_TYPE_CHANGE", symbol, self.now_ms(), self.venue, side=side)
         return DONE
 
     def position_mode(self, p: Params) -> Json:
@@ -393,7 +396,7 @@ ROUTES: dict[tuple[str, str], tuple[Callable[[Rest, Params], Any], str, Weight, 
     ("GET", "/fapi/v1/ping"): (Rest.ping, OPEN, 1, 0),
     ("GET", "/sapi/v1/capital/config/getall"): (Rest.nothing, SIGNED, 0, 0),
     ("GET", "/sapi/v1/margin/allPairs"): (Rest.nothing, KEY, 0, 0),
-    ("GET", "/fapi/v1/historicalTrades"): (Rest.historical_trades, KEY, 20, 0),
+    ("GET", "/fapi/v1/historicalTrades"): (Rest.historical_trades, KEY, 200, 0),
     ("GET", "/fapi/v1/markPriceKlines"): (Rest.price_klines, OPEN, kline_weight, 0),
     ("GET", "/fapi/v1/indexPriceKlines"): (Rest.price_klines, OPEN, kline_weight, 0),
     ("GET", "/fapi/v1/time"): (Rest.time, OPEN, 1, 0),
@@ -404,7 +407,7 @@ ROUTES: dict[tuple[str, str], tuple[Callable[[Rest, Params], Any], str, Weight, 
     ("GET", "/fapi/v1/aggTrades"): (Rest.agg_trades, OPEN, 20, 0),
     ("GET", "/fapi/v1/trades"): (Rest.trades, OPEN, 5, 0),
     ("GET", "/fapi/v1/premiumIndex"): (Rest.premium_index, OPEN, single(1, 10), 0),
-    ("GET", "/fapi/v1/fundingRate"): (Rest.funding_rate, OPEN, 1, 0),
+    ("GET", "/fapi/v1/fundingRate"): (Rest.funding_rate, OPEN, 0, 0),
     ("GET", "/fapi/v1/fundingInfo"): (Rest.funding_info, OPEN, 0, 0),
     ("GET", "/fapi/v1/ticker/24hr"): (Rest.ticker_24h, OPEN, single(1, 40), 0),
     ("GET", "/fapi/v1/ticker/price"): (Rest.ticker_price, OPEN, single(1, 2), 0),

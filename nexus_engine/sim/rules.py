@@ -92,9 +92,11 @@ MESSAGES: dict[int, str] = {
 class VenueError(Exception):
     """The venue refuses a request: its code, its words, the HTTP status they travel with, and when to come again."""
 
-    def __init__(self, code: int, detail: str = "", http_status: int = 400, retry_after_s: float = 0.0) -> None:
+    def __init__(
+        self, code: int, detail: str = "", http_status: int = 400, retry_after_s: float = 0.0, msg: str = ""
+    ) -> None:
         self.code = code
-        self.msg = MESSAGES[code].format(detail)
+        self.msg = msg or MESSAGES[code].format(detail)
         self.http_status = http_status
         self.retry_after_s = math.ceil(retry_after_s)
         super().__init__(f"{code}: {self.msg}")

@@ -13,6 +13,7 @@ from aiohttp import WSMsgType, web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from nexus_engine.sim import spoil, wire_account
+from nexus_engine.sim.fault_kinds import KINDS
 from nexus_engine.sim.faults import Faults, Struck
 from nexus_engine.sim.hub import ABNORMAL, CATEGORIES, GOING_AWAY, PING, POLICY_VIOLATION, PONG, Connection, Hub, frame
 from nexus_engine.sim.keys import Keys, check_time
@@ -27,6 +28,7 @@ from nexus_engine.sim.venue import Venue
 from nexus_engine.sim.wire import MS, Json
 from nexus_engine.sim.wsapi import LISTEN_KEY_PATH, PATH, Authorise, WsApi
 
+FUNDING = frozenset({"/fapi/v1/fundingRate", "/fapi/v1/fundingInfo"})
 LISTEN_KEY_LIFE_S = 3600.0
 PING_EVERY_S = 180.0
 PONG_WITHIN_S = 600.0
@@ -224,14 +226,25 @@ class Server:
             raise VenueError(-5000, f"{path}, Method {method}", http_status=404)
         endpoint, security, weight, orders = route
         self.limits.count(weight if isinstance(weight, int) else weight(params), orders)
+        if path in FUNDING:
+            self.limits.count_funding()
         authorise(security)
         return endpoint(self._rest, params)
 
     def _perform_and_tell(self, method: str, path: str, params: Params, authorise: Authorise) -> Any:
+        """The same for the WebSocket API, which a fault on the route can refuse; the other kinds pass it by."""
+        struck = self._faults.request(method, path, params.values)
+        refusal = None if struck is None else spoil.refusal_of(struck, params.values)
         try:
-            return self._perform(method, path, params, authorise)
+            result = None
+            if struck is None or refusal is None or KINDS[struck.kind].executed:
+                result = self._perform(method, path, params, authorise)
         finally:
             self._tell_account()
+        if refusal is not None:
+            code, msg = refusal.body["code"], refusal.body["msg"]
+            raise VenueError(code, http_status=refusal.status, retry_after_s=refusal.retry_after_s, msg=msg)
+        return result
 
     def _admit(self, request: web.Request, security: str, params: Params, query: str, body: str) -> None:
         if security == OPEN:

@@ -48,10 +48,8 @@ async def serve(
     if kind == "delay":
         await asyncio.sleep(fault.delay_ms / 1000)
         return write(act())
-    if kind in ANSWERS and ANSWERS[kind].spares and reduces(params):
-        return write(act())
-    reply = act() if KINDS[kind].executed else None
-    refusal = _refusal(struck)
+    refusal = refusal_of(struck, params)
+    reply = act() if KINDS[kind].executed or spared(struck, params) else None
     if refusal is not None:
         return write(refusal)
     if kind.startswith("drop"):
@@ -61,6 +59,8 @@ async def serve(
     if kind.startswith("html"):
         return _page(struck)
     assert reply is not None
+    if spared(struck, params):
+        return write(reply)
     if kind == "stale":
         return write(last or reply)
     response = write(reply)
@@ -69,10 +69,15 @@ async def serve(
     return web.Response(body=mangled(fault, reply.body), status=reply.status, headers=response.headers)
 
 
-def _refusal(struck: Struck) -> Reply | None:
-    """What a fault of the refusing kinds answers."""
+def spared(struck: Struck, params: Mapping[str, str]) -> bool:
+    """Whether the fault lets this request through."""
+    return struck.kind in ANSWERS and ANSWERS[struck.kind].spares and reduces(params)
+
+
+def refusal_of(struck: Struck, params: Mapping[str, str]) -> Reply | None:
+    """What a fault of the refusing kinds answers; None when it does not refuse this request."""
     fault = struck.fault
-    answer = ANSWERS.get(fault.kind)
+    answer = None if spared(struck, params) else ANSWERS.get(fault.kind)
     if answer is not None:
         retry_after_s = struck.retry_after_s if answer.status in (418, 429) else 0
         return Reply({"code": answer.code, "msg": answer.msg}, answer.status, retry_after_s)

@@ -138,6 +138,19 @@ async def test_too_many_orders_are_turned_away_until_the_window_ends() -> None:
     assert (error.value.code, error.value.http_status, error.value.retry_after_s) == (-1015, 429, 7)
 
 
+async def test_funding_rates_have_a_limit_of_their_own() -> None:
+    limits = Limits(Hands(6_100.0))
+    for _ in range(500):
+        limits.count_funding()
+    with pytest.raises(VenueError) as error:
+        limits.count_funding()
+    assert (error.value.http_status, error.value.retry_after_s) == (429, 200)
+    async with host(speed=0, clock=Hands()) as venue:
+        headers = await used(venue, "/fapi/v1/fundingRate?symbol=BTCUSDT")
+        assert headers["x-mbx-used-weight-1m"] == "0"
+        assert venue.server.limits._funding.used == 1
+
+
 async def test_the_account_is_stored_before_its_reply_leaves() -> None:
     async with host(speed=0) as venue:
         await venue.ok("POST", "/fapi/v1/order", **LIMIT)
@@ -195,6 +208,13 @@ async def test_a_hedged_account_by_rest() -> None:
         trades = await venue.ok("GET", "/fapi/v1/userTrades", symbol="BTCUSDT")
         assert {row["positionSide"] for row in trades} == {"LONG", "SHORT"}
         assert (await venue.ok("GET", "/fapi/v1/accountConfig"))["dualSidePosition"] is True
+
+
+async def test_the_user_stream_tells_of_another_margin_type() -> None:
+    async with host(speed=0) as venue, venue.user() as ears:
+        await venue.ok("POST", "/fapi/v1/marginType", symbol="BTCUSDT", marginType="ISOLATED")
+        event = (await ears.next())["a"]
+        assert (event["m"], event["P"][0]["s"], event["P"][0]["mt"]) == ("MARGIN_TYPE_CHANGE", "BTCUSDT", "isolated")
 
 
 async def test_margin_by_hand_and_forced_orders_by_rest() -> None:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from venue_host import KEY, SECRET, Ears, Hands, Host, host
 
+from nexus_engine.sim.faults import Fault
 from nexus_engine.sim.rules import VenueError
 from nexus_engine.sim.wsapi import METHODS, PATH
 
@@ -195,6 +196,17 @@ async def test_a_reply_tells_the_limits_it_counted_for_unless_asked_not_to() -> 
             assert "rateLimits" not in await plain.call("depth", symbol=BTC, returnRateLimits=False)
         async with caller(venue, "?returnRateLimits=false") as plain:
             assert "rateLimits" not in await plain.call("depth", symbol=BTC)
+
+
+@pytest.mark.parametrize(("kind", "status", "code", "orders"), [
+    ("unknown_after", 503, -1000, 1), ("timeout_before", 408, -1007, 0), ("throttled", 503, -1008, 0)
+])  # fmt: skip
+async def test_a_fault_of_the_route_is_one_of_the_socket_too(kind: str, status: int, code: int, orders: int) -> None:
+    fault = Fault(on="POST /fapi/v1/order", kind=kind)
+    async with host(speed=0, faults=[fault]) as venue, caller(venue) as plain:
+        reply = await plain.signed("order.place", symbol=BTC, side="BUY", type="MARKET", quantity="0.01")
+        assert (reply["status"], reply["error"]["code"]) == (status, code)
+        assert len(venue.venue.account.ledger.orders) == orders
 
 
 async def test_orders_by_socket_and_by_rest_count_for_the_same_limit() -> None:

@@ -1,5 +1,6 @@
 """What holds for every sequence of orders on the generated market: money is conserved, nothing reduces past zero."""
 
+import itertools
 from decimal import Decimal
 
 import msgspec
@@ -8,14 +9,29 @@ from hypothesis import strategies as st
 
 from nexus_engine.sim.ledger import Ledger
 from nexus_engine.sim.market import Market
-from nexus_engine.sim.orders import ZERO, NewAlgo, NewOrder
+from nexus_engine.sim.orders import POSITION_SIDES, ZERO, NewAlgo, NewOrder, closes, held
 from nexus_engine.sim.rules import VenueError
 from nexus_engine.sim.venue import Venue
 
 START_NS = 1_795_337_955_000_000_000
 SYMBOLS = ("BTCUSDT", "SOLUSDT", "DOGEUSDT")
 STEP = st.tuples(
-    st.sampled_from(("market", "limit", "reduce", "stop", "close_all", "cancel", "wait", "leverage", "isolate")),
+    st.sampled_from(
+        (
+            "market",
+            "limit",
+            "reduce",
+            "stop",
+            "close_all",
+            "cancel",
+            "wait",
+            "leverage",
+            "isolate",
+            "margin",
+            "adl",
+            "force",
+        )
+    ),
     st.sampled_from(SYMBOLS),
     st.booleans(),
     st.integers(1, 60),  # size in hundreds of USDT
@@ -24,8 +40,11 @@ STEP = st.tuples(
 
 
 class Trader:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, hedge: bool = False) -> None:
+        self.hedge = hedge
         self.venue = Venue(Market(seed=seed, scenario="range", start_ns=START_NS))
+        if hedge:
+            self.venue.account.set_hedge(True)
         self.now_ns = START_NS
         self.count = 0
 
@@ -37,7 +56,8 @@ class Trader:
         last = Decimal(str(venue.last(symbol)))
         quantity = (Decimal(100 * size) / last) // spec.step * spec.step
         price = last * (100_000 + distance * 10) // 100_000 // spec.tick * spec.tick
-        common = {"symbol": symbol, "side": side, "client_id": client_id}
+        position_side = ("LONG" if distance % 2 else "SHORT") if self.hedge else "BOTH"
+        common = {"symbol": symbol, "side": side, "client_id": client_id, "position_side": position_side}
         try:
             match action:
                 case "market":
@@ -45,12 +65,14 @@ class Trader:
                 case "limit":
                     account.place(NewOrder(type="LIMIT", quantity=quantity, price=price, **common), now_ms, venue)
                 case "reduce":
-                    self.reduce(NewOrder(type="MARKET", quantity=quantity * 3, reduce_only=True, **common), now_ms)
+                    self.reduce(
+                        NewOrder(type="MARKET", quantity=quantity * 3, reduce_only=not self.hedge, **common), now_ms
+                    )
                 case "stop" | "close_all":
                     close = action == "close_all"
                     request = NewAlgo(
                         type="STOP_MARKET", trigger_price=price, quantity=None if close else quantity,
-                        reduce_only=not close, close_position=close, **common,
+                        reduce_only=not close and not self.hedge, close_position=close, **common,
                     )  # fmt: skip
                     account.conditionals.place(request, now_ms, venue)
                 case "cancel":
@@ -59,6 +81,13 @@ class Trader:
                     account.set_leverage(symbol, size, now_ms)
                 case "isolate":
                     account.set_margin_type(symbol, isolated=buy)
+                case "margin":
+                    account.move_margin(symbol, position_side, Decimal(size if buy else -size), now_ms, venue)
+                case "adl":
+                    account.liquidation.deleverage(symbol, position_side, now_ms, venue)
+                case "force":
+                    if account.position(held(symbol, position_side)).lots:
+                        account.liquidation.close(symbol, position_side, now_ms, venue)
                 case "wait":
                     venue.advance(size * 50_000_000, self.now_ns)
         except VenueError:
@@ -66,11 +95,14 @@ class Trader:
         self.now_ns += 100_000_000
 
     def reduce(self, request: NewOrder, now_ms: int) -> None:
-        before = self.venue.account.position(request.symbol).lots
+        name = held(request.symbol, request.position_side)
+        before = self.venue.account.position(name).lots
         self.venue.account.place(request, now_ms, self.venue)
-        after = self.venue.account.position(request.symbol).lots
+        after = self.venue.account.position(name).lots
         assert before * after >= 0, "a reduce-only order turned the position"
-        assert abs(after) <= abs(before)
+        assert abs(after) <= abs(before) or not (
+            request.reduce_only or closes(request.position_side, request.side == "BUY")
+        )
 
     def check(self) -> None:
         ledger = self.venue.account.ledger
@@ -78,22 +110,26 @@ class Trader:
         assert ledger.wallet == ledger.start + sum((row.amount for row in ledger.incomes), ZERO)
         traded = sum((fill.notional if fill.side_buy else -fill.notional for fill in ledger.fills), ZERO)
         assert ledger.realised == sum((p.cost for p in ledger.positions.values()), ZERO) - traded
-        for symbol in SYMBOLS:
-            lots = sum(fill.lots if fill.side_buy else -fill.lots for fill in ledger.fills if fill.symbol == symbol)
-            assert lots == self.venue.account.position(symbol).lots
+        for symbol, side in itertools.product(SYMBOLS, POSITION_SIDES[self.hedge]):
+            mine = [fill for fill in ledger.fills if (fill.symbol, fill.position_side) == (symbol, side)]
+            lots = sum(fill.lots if fill.side_buy else -fill.lots for fill in mine)
+            assert lots == self.venue.account.position(held(symbol, side)).lots
+            assert side == "BOTH" or lots * (1 if side == "LONG" else -1) >= 0, "a hedged position turned"
         for order in ledger.orders.values():
             filled = sum(fill.lots for fill in ledger.fills if fill.order_id == order.order_id)
             assert filled == order.filled_lots <= order.qty_lots
             assert order.is_open == (order.order_id in self.venue.account.resting)
         for order in self.venue.account.resting.values():
-            lots = self.venue.account.position(order.symbol).lots
-            assert not order.reduce_only or lots * (1 if order.side_buy else -1) < 0
+            lots = self.venue.account.position(order.held).lots
+            assert not order.reduces or lots * (1 if order.side_buy else -1) < 0
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(1, 3), st.lists(STEP, min_size=5, max_size=40))
-def test_money_is_conserved_whatever_is_traded(seed: int, steps: list[tuple[str, str, bool, int, int]]) -> None:
-    trader = Trader(seed)
+@given(st.integers(1, 3), st.booleans(), st.lists(STEP, min_size=5, max_size=40))
+def test_money_is_conserved_whatever_is_traded(
+    seed: int, hedge: bool, steps: list[tuple[str, str, bool, int, int]]
+) -> None:
+    trader = Trader(seed, hedge)
     for step in steps:
         trader.act(*step)
         trader.check()

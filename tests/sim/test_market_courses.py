@@ -8,6 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nexus_engine.cortex.regime import RegimeRule
+from nexus_engine.model.config import ShieldConfig
+from nexus_engine.model.words import Regime
+from nexus_engine.shield.blackswan import BlackSwan
 from nexus_engine.sim.market import Bar, Market
 from nexus_engine.sim.scenarios import SCENARIOS, aligned_start
 from nexus_engine.sim.tide import Course, Phase, Tide
@@ -56,6 +60,18 @@ def test_a_trend_goes_its_way_before_the_start_and_after_it(scenario: str, sign:
         assert abs(change(hourly)) / way > 0.35, symbol
 
 
+@pytest.mark.parametrize(
+    ("scenario", "regime"),
+    [("trend-up", Regime.TREND_UP), ("trend-down", Regime.TREND_DOWN), ("calm", Regime.RANGE)],
+)
+def test_the_engine_calls_a_trend_by_its_name_from_the_start(scenario: str, regime: Regime) -> None:
+    market = Market(seed=2, scenario=scenario, start_ns=START)
+    for symbol in market.symbols:
+        rule = RegimeRule()
+        rule.warm(market.bars(symbol, "1h", limit=1500)[:-1])
+        assert rule.view.regime is regime, symbol
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_before_its_course_began_the_market_of_a_trend_stood_still(seed: int) -> None:
     market = Market(seed=seed, scenario="trend-up", start_ns=START)
@@ -89,6 +105,32 @@ def test_a_flash_crash_is_one(seed: int) -> None:
     for symbol in market.symbols:
         assert abs(math.log(market.last(symbol) / opening[symbol])) < 0.035, symbol
         assert sum(lots for _, lots in market.book(symbol, 50).bids) > 0.4 * deep[symbol], symbol
+
+
+def swans(scenario: str, seed: int, minutes: int, step_ns: int) -> list[float]:
+    """Minutes after the start at which the engine's own detector trips on this market."""
+    market, swan = Market(seed=seed, scenario=scenario, start_ns=START), BlackSwan(ShieldConfig())
+    tripped = []
+    while market.now_ns < START + minutes * MINUTE:
+        market.step(step_ns)
+        at_ns = market.now_ns
+        for public in market.prints(BTC)[-12:]:
+            price = public.price_ticks / 10.0
+            if swan.tick("trade", price, public.at_ns, public.at_ns, locked=bool(tripped)) and not tripped:
+                tripped.append((public.at_ns - START) / MINUTE)
+        swan.tick("mark", market.mark(BTC), at_ns, at_ns, locked=bool(tripped))
+    return tripped
+
+
+@pytest.mark.parametrize("seed", range(1, 9))
+def test_a_flash_crash_is_a_black_swan(seed: int) -> None:
+    (minute,) = swans("flash-crash", seed, 15, SECOND)
+    assert 12 < minute < 14.5
+
+
+@pytest.mark.parametrize("scenario", ["calm", "range", "trend-up", "trend-down", "sangria"])
+def test_no_other_market_is(scenario: str) -> None:
+    assert swans(scenario, 1, 180, 2 * SECOND) == []
 
 
 def test_the_marks_follow_a_crash() -> None:
