@@ -38,14 +38,13 @@ from nexus_engine.sim.broker import NS_PER_MS, PracticeBroker
 from nexus_engine.sim.contract import Print
 from nexus_engine.sim.ledger import Ledger
 from nexus_engine.sim.rules import VenueError
-from nexus_engine.sim.specs import SPECS, SymbolSpec
+from nexus_engine.sim.specs import SPECS, SymbolSpec, ladder
 
 FILE: Final = "paper.json"
 KEPT_ROWS: Final = 500
 WHOLE_BOOK: Final = 5_000
-MAX_LEVERAGE: Final = 20
-MAINTENANCE: Final = 0.025
-"""Of a contract whose brackets are not known: those of the venue's lesser ones."""
+LESSER: Final = ladder(20, Decimal("0.05"))
+"""Brackets of a contract whose own are not known: they are told to a key alone."""
 INTERNAL: Final = -1001
 
 
@@ -219,6 +218,7 @@ class PaperVenue:
     def _mark(self, market: _Market, event: Mark, now_ms: int) -> None:
         symbol, account = market.spec.symbol, self.account
         market.mark = event.mark
+        account.expire(now_ms)
         due = self._kept.funding.get(symbol)
         if due is not None and event.next_funding_ns > due.next_ns and event.venue_ns >= due.next_ns:
             account.fund(symbol, due.rate, now_ms, self)
@@ -229,7 +229,7 @@ class PaperVenue:
         account.conditionals.trigger(symbol, last, last, now_ms, self)
         held = [name for name, position in account.ledger.positions.items() if position.lots]
         if all(self._markets[name].mark and self._markets[name].book.valid for name in held):
-            account.liquidate(now_ms, self)
+            account.liquidation.check(now_ms, self)
 
     # ---- liquidity for the account -----------------------------------------------------------------------------------
 
@@ -347,6 +347,5 @@ def _spec(instrument: Instrument) -> SymbolSpec:
         max_qty=instrument.max_qty,
         market_max_qty=instrument.market_max_qty,
         min_notional=instrument.min_notional,
-        max_leverage=MAX_LEVERAGE if known is None else known.max_leverage,
-        mmr=MAINTENANCE if known is None else known.mmr,
+        brackets=LESSER if known is None else known.brackets,
     )

@@ -57,6 +57,13 @@ async def test_what_a_key_may_too_much_or_too_little_is_said(
     assert {name: how for name, how in grades(found).items() if how is not Grade.OK} == {check_name: grade}
 
 
+async def test_an_account_in_hedge_mode_is_bad() -> None:
+    async with host() as venue:
+        venue.venue.account.set_hedge(True)
+        found = await check(hmac_key(), config(venue))
+    assert {name: how for name, how in grades(found).items() if how is not Grade.OK} == {"position mode": Grade.BAD}
+
+
 async def test_a_venue_that_leaves_the_withdrawals_out_is_not_believed_to_forbid_them() -> None:
     async with host() as venue:
         del venue.server._rest.restrictions["enableWithdrawals"]
