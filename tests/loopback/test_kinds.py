@@ -168,6 +168,22 @@ async def test_a_paper_account_runs_on_the_venues_public_streams_and_is_found_ag
         assert not venue.server.hub.listen_key
 
 
+async def test_the_pilot_trades_paper_from_the_signal_to_the_confirmed_stop_and_over_a_restart(tmp_path: Path) -> None:
+    async with host(scenario="range", speed=20) as venue:
+        told = directive(venue, AccountKind.PAPER, account={"mode": "PILOT"})
+        options = Options(kind=AccountKind.PAPER, state=tmp_path, directive=told)
+        async with running(options) as runtime:
+            view = await seen(runtime, lambda view: [each for each in view.positions if each.stop_state == "ok"], 40.0)
+            held = {each.symbol: each.qty for each in view.positions}
+        async with running(options) as runtime:
+            view = await seen(runtime, lambda view: any(row.text.startswith("reconciled") for row in view.events))
+            assert not view.foreign and {each.symbol for each in view.positions} <= held.keys()
+        assert not venue.venue.account.ledger.orders
+    assert verify(tmp_path / "main-paper" / "journal.db").ok
+    ledger = open_account(tmp_path / "main-paper", Decimal(1)).ledger
+    assert ledger.wallet == ledger.start + ledger.realised - ledger.fees + ledger.funding + ledger.insurance
+
+
 async def test_a_damaged_paper_account_ends_the_start_in_one_line(tmp_path: Path) -> None:
     async with host() as venue:
         told = directive(venue, AccountKind.PAPER)
