@@ -88,7 +88,7 @@ class Engine:
             e.Stopping: self._stopping,
             e.TimerFired: self._timer,
             e.Commanded: self._commanded,
-            e.Checked: lambda turn, event: live.checked(turn, self.shield, event.problem),
+            e.Checked: lambda turn, event: live.checked(turn, self.shield.lock, event.problem),
             e.JournalFailed: self._journal_failed,
         }
         self._commands: Final[dict[type, Callable[[Turn, Any, str], str]]] = {
@@ -274,7 +274,7 @@ class Engine:
             # first: what follows may break, and the pulse must not die of it
             turn.timer(PULSE, PULSE_MS)
             self.manager.pulse(turn)
-            live.expire(turn)
+            live.expire(turn, self.shield.lock)
             self.desk.refresh(turn)
             marks = self.market.marks()
             accounting.open_day(turn, marks)
@@ -330,7 +330,7 @@ class Engine:
         return "PAUSE: no new entries; what works stays"
 
     def _unlock(self, turn: Turn, command: c.Unlock, by: str) -> str:
-        return live.unlock(turn, self.shield, command.word, self.directive.account.lease_h, by)
+        return live.unlock(turn, self.shield.lock, command.word, self.directive.account.lease_h, by)
 
     def _release(self, turn: Turn, command: c.Release, by: str) -> str:
         latch = command.latch

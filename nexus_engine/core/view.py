@@ -14,7 +14,7 @@ from nexus_engine.core.shock import Shocks
 from nexus_engine.cortex.regime import odds
 from nexus_engine.cortex.shark import SQUEEZE_INTERVAL, squeeze
 from nexus_engine.model.config import percent_of
-from nexus_engine.model.ledger import Ledger, exit_side
+from nexus_engine.model.ledger import exit_side
 from nexus_engine.model.orders import ZERO
 from nexus_engine.model.positions import Position
 from nexus_engine.model.proposals import Proposal
@@ -108,12 +108,6 @@ def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> 
     )
 
 
-def _lease_ms(ledger: Ledger, at_ns: int) -> int | None:
-    if ledger.kind is not AccountKind.LIVE:
-        return None
-    return max(0, ledger.lease_until_ns - at_ns) // 1_000_000
-
-
 def _account(engine: Engine, marks: accounting.Marks, at_ns: int, mono_ns: int) -> AccountView:
     ledger, risk = engine.ledger, engine.directive.risk
     equity = accounting.equity(ledger, marks)
@@ -129,8 +123,10 @@ def _account(engine: Engine, marks: accounting.Marks, at_ns: int, mono_ns: int) 
             LatchView(latch=fact.latch, by=fact.by, reason=fact.reason, since_ns=fact.at_ns)
             for fact in ledger.latches.values()
         ),
-        blocked=engine.blocked(turn) or judge(ledger, at_ns, engine.shield.unfit).reason,
-        lease_ms=_lease_ms(ledger, at_ns),
+        blocked=engine.blocked(turn) or judge(ledger, engine.shield.lock, at_ns, mono_ns).reason,
+        lease_ms=max(0, engine.shield.lock.left_ns(ledger, at_ns, mono_ns)) // 1_000_000
+        if ledger.kind is AccountKind.LIVE
+        else None,
         equity=float(equity),
         wallet=float(ledger.wallet or 0),
         day_pnl=float(pnl),

@@ -23,8 +23,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
     market_ns: int
     at_ns: int
-    unfit: str
-    """What the last check of a LIVE account found; empty when nothing."""
+    mono_ns: int
+    lock: lease.Lock
     shield: ShieldConfig
     risk: RiskConfig
     signal: Signal
@@ -65,7 +65,7 @@ def _latch(case: Case) -> Verdict:
 
 
 def _lease(case: Case) -> Verdict:
-    return lease.judge(case.ledger, case.at_ns, case.unfit)
+    return lease.judge(case.ledger, case.lock, case.at_ns, case.mono_ns)
 
 
 def _swan(case: Case) -> Verdict:

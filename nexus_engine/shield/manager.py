@@ -28,8 +28,7 @@ class Shield:
         self._shield = shield
         self._risk = risk
         self._swan = BlackSwan(shield)
-        self.unfit = lease.UNCHECKED
-        """What the last check of a LIVE account found; empty when nothing."""
+        self.lock = lease.Lock()
 
     # ---- prices ------------------------------------------------------------------------------------------------------
 
@@ -77,7 +76,8 @@ class Shield:
             ledger=turn.ledger,
             market_ns=turn.market_ns,
             at_ns=turn.at_ns,
-            unfit=self.unfit,
+            mono_ns=turn.mono_ns,
+            lock=self.lock,
             shield=self._shield,
             risk=self._risk,
             signal=signal,
