@@ -1,7 +1,7 @@
 # make run            the cockpit on the offline demo market (sets itself up the first time)
 # make test           every test of the suite, from a clean clone to the last line
 # make check          the suite plus lint, types and import contracts
-# make trader         a scripted person at the keys, on every size and in tmux; a minute of the monkey
+# make trader         a scripted person at the keys, on every size and in tmux
 # make faults         every fault of the venue against the running engine, and the long outages
 # make conformance    independent clients against the practice venue; each is installed on the first run
 # make fuzz           COUNT=10000000 spoiled messages through the uplink's decoders, from SEED if given

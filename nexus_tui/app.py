@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic_ns
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from rich.console import RenderableType
 from textual import events
+from textual._compositor import ChopsUpdate
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
+from textual.command import CommandPalette
 from textual.driver import Driver
 from textual.screen import Screen
 from textual.widgets import Input
@@ -19,12 +21,14 @@ from textual.widgets import Input
 from nexus_engine.model.commands import AnyCommand, Halt
 from nexus_engine.model.view import View
 from nexus_tui.bindings import bindings, deciding, emergency, keymap
+from nexus_tui.canvas import Canvas
 from nexus_tui.comfort import Comfort, Ringer, heading
 from nexus_tui.drain import Drain
 from nexus_tui.gate import KeyGate
 from nexus_tui.link import Link
 from nexus_tui.paths import styles_dir
 from nexus_tui.screens.cockpit import Cockpit
+from nexus_tui.screens.paced import Palette
 from nexus_tui.themes import ANSI_VARIABLES, BY_NAME, NO_COLOUR, THEMES
 
 QUIT, DETACH, HANGUP, FLATTEN, TERMINATE = "quit", "detach", "hangup", "flatten", "terminate"
@@ -65,6 +69,7 @@ class NexusApp(App[str], inherit_bindings=False):
         self.read_only = read_only
         self.clock = clock
         self.drain = Drain()
+        self.canvas = Canvas()
         self.key_table = comfort.keys
         self.emergency = emergency(comfort.keys)
         self.gate = KeyGate(self.drain, emergency=self.emergency, deciding=deciding(comfort.keys))
@@ -104,11 +109,13 @@ class NexusApp(App[str], inherit_bindings=False):
             screen.refresh()
             return
         super()._display(screen, renderable)
-        end_frame: Callable[[], None] | None = getattr(self._driver, "end_frame", None)
+        spans = renderable.spans if isinstance(renderable, ChopsUpdate) else ()
+        cells = sum(end - start for _, start, end in spans) or screen.size.area
+        end_frame: Callable[[int], None] | None = getattr(self._driver, "end_frame", None)
         if end_frame is not None:
-            end_frame()
+            end_frame(cells)
         else:
-            self.frame_taken(self.drain.begin(self.clock()))
+            self.frame_taken(self.drain.begin(self.clock(), cells))
 
     def frame_taken(self, frame: int) -> None:
         """The terminal has painted `frame`."""
@@ -127,10 +134,14 @@ class NexusApp(App[str], inherit_bindings=False):
         if not self._screen_stack or not self.is_running:
             return
         if whole:
-            self.screen.refresh()
-        elif self._owed:
+            self.canvas.lost()
+        if whole or self._owed:
             self._owed = False
             self.screen._compositor_refresh()
+
+    def refresh_css(self, animate: bool = True) -> None:
+        self.canvas.lost()  # every cell may look different
+        super().refresh_css(animate)
 
     # ---- keys that work everywhere --------------------------------------------------------------------------------
 
@@ -170,7 +181,12 @@ class NexusApp(App[str], inherit_bindings=False):
         self.say("HALT sent")
 
     def action_redraw(self) -> None:
+        self.canvas.lost()
         self.screen.refresh(layout=True)
+
+    def action_command_palette(self) -> None:
+        if not CommandPalette.is_open(cast("App[object]", self)):
+            self.push_screen(Palette(id="--command-palette"))
 
     def action_picture(self) -> None:
         """Save what is on the screen as SVG: beside the log, or in the current folder."""

@@ -140,12 +140,12 @@ class CockpitDriver(LinuxDriver):
         if self._out is not None:
             self._out.write(data)
 
-    def end_frame(self) -> None:
-        """What was written since the last call is one frame: ask when it has been taken."""
+    def end_frame(self, cells: int) -> None:
+        """What was written since the last call is one frame of `cells`: ask when it has been taken."""
         if self._out is None or self.dead:
             return
         self._last_ns = monotonic_ns()
-        frame = self._drain.begin(self._last_ns)
+        frame = self._drain.begin(self._last_ns, cells)
         if self._first_question is None:
             self._first_question = monotonic()
             self._loop.call_later(_MUTE_S, self._written)

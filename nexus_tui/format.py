@@ -1,5 +1,6 @@
 """Numbers, times and widths as text. Pure: nothing here knows a clock or a screen."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -10,6 +11,8 @@ from nexus_engine.model.words import Side
 
 Number = float | Decimal
 _SECOND = 1_000_000_000
+_UNIT = re.compile(r"(?<=\d) (?=(?:R|bp|ms|s|min|h|pt|x|USDT)\b)")
+"""The blank between a number and its unit, where no line is broken."""
 
 
 def fit(text: str, width: int) -> str:
@@ -23,11 +26,12 @@ def wrap(text: str, first: int, second: int) -> tuple[str, str]:
     """`text` on one line of `first` cells, or broken at a word over a second one of `second` cells."""
     if cell_len(text) <= first:
         return text, ""
+    text = _UNIT.sub("\u00a0", text)
     head = chop_cells(text, first)[0]
     at = head.rfind(" ") if text[len(head)] != " " else len(head)
     cut = at if at > len(head) // 2 else len(head)
     rest = text[cut:].lstrip()
-    return text[:cut].rstrip(), words(rest, second)
+    return text[:cut].rstrip().replace("\u00a0", " "), words(rest, second).replace("\u00a0", " ")
 
 
 def words(text: str, width: int) -> str:

@@ -379,8 +379,12 @@ class Engine:
         self.copilot.expire_all(turn, "flatten", longs_only=command.longs_only)
         count = self.manager.exit_all(turn, by, longs_only=command.longs_only)
         what = ("long" if command.longs_only else "position") + ("" if count == 1 else "s")
-        turn.note(Level.WARN, "account", f"flatten: closing {count} {what} at market", by)
-        return f"closing {count} {what} at market"
+        told = f"closing {count} {what} at market"
+        turn.note(Level.WARN, "account", f"flatten: {told}", by)
+        if not command.foreign:
+            return told
+        closed, kept = byhand.close_all_foreign(turn, self.manager, by)
+        return "; ".join((told, f"and {closed} foreign", *kept))
 
 
 def _crossed(event: e.AnyEvent) -> list[AnyEffect]:

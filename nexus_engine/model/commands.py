@@ -52,10 +52,12 @@ class ClosePosition(Command, frozen=True, kw_only=True):
 
 
 class Flatten(Command, frozen=True, kw_only=True):
-    """Close everything of ours at market. `word` must be `flat`. `longs_only` leaves the shorts alone."""
+    """Close everything of ours at market. `word` must be `flat`. `longs_only` leaves the shorts alone; `foreign` closes
+    what is not ours too, because a person says so."""
 
     word: str
     longs_only: bool = False
+    foreign: bool = False
 
 
 class Edit(Command, frozen=True, kw_only=True):

@@ -103,6 +103,18 @@ def close_foreign(turn: Turn, manager: Manager, symbol: str, word: str, by: str)
     return f"{symbol}: closing the foreign {qty} at market"
 
 
+def close_all_foreign(turn: Turn, manager: Manager, by: str) -> tuple[int, list[str]]:
+    """Close every foreign quantity that can be closed. Returns how many, and of each other one why not."""
+    kept = []
+    symbols = sorted(turn.ledger.foreign)
+    for symbol in symbols:
+        if objection := _untouchable(turn, manager, symbol, turn.ledger.foreign[symbol]):
+            kept.append(f"{symbol}: {objection}")
+        else:
+            close_foreign(turn, manager, symbol, symbol.lower(), by)
+    return len(symbols) - len(kept), kept
+
+
 def _untouchable(turn: Turn, manager: Manager, symbol: str, qty: Decimal | None) -> str:
     """Why a foreign quantity cannot be dealt with now: what is held there must be beyond doubt."""
     if qty is None:

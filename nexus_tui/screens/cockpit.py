@@ -72,6 +72,10 @@ class Cockpit(Hands):
     def on_resize(self) -> None:
         self.call_after_refresh(self.join_lines)
 
+    def late(self) -> list[Region]:
+        """The market is painted four times a second anyway; what a key did goes first."""
+        return [each.region for each in self.query(Pane) if isinstance(each, Ladder | Candles)]
+
     def join_lines(self) -> None:
         """Draw the lines between the panes, joined where they meet."""
         uprights = [each for each in self.query(VRule) if each.region.height]

@@ -105,6 +105,9 @@ class Confirm(Dialog[bool]):
 class Word(Input):
     """Takes the typed word; `!` is HALT here too."""
 
+    def on_mount(self) -> None:
+        self.cursor_blink = False  # a blink is a frame
+
     def check_consume_key(self, key: str, character: str | None) -> bool:
         return key not in cast("NexusApp", self.app).emergency and super().check_consume_key(key, character)
 

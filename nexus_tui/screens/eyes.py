@@ -95,8 +95,16 @@ class Eyes(Paced[None]):
 
     def drained(self) -> None:
         """The terminal has taken a frame."""
-        if self.cards_shown:
+        if self.cards_shown and not self._unpainted(self.query_one(Proposals)):
             self.cards.drained()
+
+    def _unpainted(self, pane: Pane) -> bool:
+        """Some of `pane` has not been sent: a slow link gets a frame in parts."""
+        here = [
+            *pane._repaint_regions,
+            *(each for each in self._compositor._dirty_regions if each.overlaps(pane.region)),
+        ]
+        return bool(here) or self.nexus.canvas.awaits(pane.region)
 
     def on_screen_resume(self) -> None:
         self.cards.look_again()

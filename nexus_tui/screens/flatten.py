@@ -17,19 +17,23 @@ from nexus_tui.slip import estimate
 from nexus_tui.widgets.rows import Row, row
 
 _LISTED = 8
-_SCOPES = ("flatten ours", "exit longs")
+_OURS, _LONGS, _ALL = range(3)
+_SCOPES = ("flatten ours", "exit longs", "include foreign")
 
 
 class FlattenPage(Dialog[Flatten]):
-    """All of ours, or the longs alone; each order with the slippage to expect, as far as its book is shown."""
+    """All of ours, the longs alone, or what is foreign too; each order with its slippage where its book is shown."""
 
     AUTO_FOCUS: ClassVar[str | None] = "Word"
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab,shift+tab,up,down", "scope", "longs or all", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab,down", "scope(1)", "next scope", show=False),
+        Binding("shift+tab,up", "scope(-1)", "previous scope", show=False),
+    ]
 
     def __init__(self, view: View | None, *, leave: bool) -> None:
         super().__init__("Flatten and quit" if leave else "Flatten", ())
         self._view = view
-        self._longs = False
+        self._scope = _OURS
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog") as box:
@@ -44,11 +48,10 @@ class FlattenPage(Dialog[Flatten]):
     def rows(self) -> list[Row]:
         scopes: list[Row] = [
             (
-                (f" {'▶' if here else ' '} {name}", "strong" if here else ""),
-                ("   tab changes it" if not here else "", "quiet"),
+                (f" {'▶' if index == self._scope else ' '} {name}", "strong" if index == self._scope else ""),
+                ("   tab changes it" if index == self._scope else "", "quiet"),
             )
             for index, name in enumerate(_SCOPES)
-            for here in (bool(index) == self._longs,)
         ]
         ask: Row = ((" type ", "quiet"), ("flat", "key"), (" and Enter; Esc or an empty line cancels", "quiet"))
         return [
@@ -62,26 +65,34 @@ class FlattenPage(Dialog[Flatten]):
 
     def _orders(self) -> list[Row]:
         view = self._view
-        positions = [] if view is None else [p for p in view.positions if not self._longs or p.side is Side.BUY]
-        if view is None or not positions:
-            return [row(f" no {'long' if self._longs else 'position'} of ours is open")]
+        longs = self._scope == _LONGS
+        held = [] if view is None else [each for each in view.positions if not longs or each.side is Side.BUY]
+        orders = [(p.side.opposite, p.qty, p.symbol, f"PnL {fmt.right(fmt.money(p.pnl), 10)}") for p in held]
+        foreign = view.foreign if view is not None else ()
+        if self._scope == _ALL:
+            orders += [
+                (Side.SELL if qty > 0 else Side.BUY, abs(qty), symbol, f"{'foreign':14}") for symbol, qty in foreign
+            ]
         rows = [
             row(
-                f" {p.side.opposite:<4} {fmt.right(fmt.quantity(p.qty), 10)} {fmt.fit(plain(p.symbol), 12)}"
-                f" PnL {fmt.right(fmt.money(p.pnl), 10)}  {estimate(view, p.symbol, p.side.opposite, p.qty)}"
+                f" {side:<4} {fmt.right(fmt.quantity(qty), 10)} {fmt.fit(plain(symbol), 12)} {what}"
+                f"  {estimate(view, symbol, side, qty)}",
+                "warn" if what.startswith("foreign") else "",
             )
-            for p in positions[:_LISTED]
-        ]
-        if len(positions) > _LISTED:
-            rows.append(row(f" and {len(positions) - _LISTED} more"))
-        if view.foreign:
-            rows.append(row(f" {len(view.foreign)} foreign stay: the menu has `reconcile` for them", "warn"))
+            for side, qty, symbol, what in orders[:_LISTED]
+            if view is not None
+        ] or [row(f" no {'long' if longs else 'position'} of ours is open")]
+        if len(orders) > _LISTED:
+            rows.append(row(f" and {len(orders) - _LISTED} more"))
+        if foreign and self._scope != _ALL:
+            rows.append(row(f" {len(foreign)} foreign stay: `include foreign` closes them too", "warn"))
         return rows
 
-    def action_scope(self) -> None:
-        self._longs = not self._longs
+    def action_scope(self, step: int) -> None:
+        self._scope = (self._scope + step) % len(_SCOPES)
         self.redraw()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         typed = event.value.strip().lower() == "flat"
-        self.dismiss(Flatten(word="flat", longs_only=self._longs) if typed else None)
+        command = Flatten(word="flat", longs_only=self._scope == _LONGS, foreign=self._scope == _ALL)
+        self.dismiss(command if typed else None)

@@ -150,7 +150,7 @@ class Hands(Eyes):
             f"{fmt.stance(chosen.side)} {fmt.quantity(chosen.qty)} from {fmt.price(chosen.entry, digits)}, "
             f"now {fmt.price(chosen.price, digits)}",
             "stop none" if chosen.stop is None else f"stop {chosen.stop:,f}, {at_stop(chosen, chosen.stop)}",
-            "a stop only moves towards less risk; the old one stays until the new one stands",
+            "only towards less risk; the old one stays until the new one stands",
         )
 
         def done(stop: Decimal | None) -> None:

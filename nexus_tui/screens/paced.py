@@ -1,7 +1,10 @@
-"""Screens that paint no faster than the terminal takes."""
+"""Screens that paint no faster than the terminal takes, and no more than has changed."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
+from textual.command import CommandPalette
+from textual.geometry import Region
 from textual.screen import ModalScreen, Screen, ScreenResultType
 
 if TYPE_CHECKING:
@@ -9,16 +12,64 @@ if TYPE_CHECKING:
 
 
 class Paced(Screen[ScreenResultType]):
-    """Keeps its dirty regions while a frame is on its way; the app paints them when that has been taken."""
+    """Gives what is dirty to the app's `Canvas`, and paints what that says may leave now.
+
+    Textual marks the whole screen when a dialog comes or goes: that is 45 kB on a large terminal, where the dialog's
+    own box is all that changed.
+    """
+
+    def boxes(self) -> set[Region]:
+        """What this screen covers of the ones below it."""
+        return {
+            region.intersection(clip)
+            for widget, (region, clip) in self._compositor.visible_widgets.items()
+            if widget is not self and widget.visible
+        }
+
+    def late(self) -> Iterable[Region]:
+        """What may wait longest on a slow link."""
+        return ()
 
     def _compositor_refresh(self) -> None:
         app = cast("NexusApp", self.app)
-        if self is app.screen and not app.frame_free():
-            self._dirty_widgets.clear()
+        canvas, dirty = app.canvas, self._compositor._dirty_regions
+        self._compositor.update_widgets(self._dirty_widgets)
+        self._dirty_widgets.clear()
+        if self is not app.screen:
+            dirty.discard(self.size.region)
+            if dirty and self in app._background_screens:
+                # the screen on top paints what is behind it, and keeps a picture of it that is old now
+                self._set_dirty(*dirty)
+                app.screen.refresh(*dirty)
+            dirty.clear()
+            return
+        if self._compositor.size != app.size:  # not laid out yet, or not anew
             app.owe()
             return
+        whole = self._compositor.size.region
+        dirty.discard(whole)
+        canvas.add(dirty)
+        dirty.clear()
+        canvas.stand(whole, {id(each): each.boxes() for each in app.screen_stack[1:] if isinstance(each, Paced)})
+        if not canvas.waiting:
+            return
+        if not app.frame_free():
+            app.owe()
+            return
+        first = self.boxes() if self is not app.screen_stack[0] else ()
+        dirty.update(canvas.share(app.drain.share(), first, self.late()))
+        if canvas.waiting:
+            app.owe()
         super()._compositor_refresh()
 
 
 class PacedModal(Paced[ScreenResultType], ModalScreen[ScreenResultType]):
     """The same for a dialog."""
+
+
+class Palette(CommandPalette, Paced[None]):
+    """Textual's palette, paced. What lies under it keeps its colours, or all of it would have to be sent."""
+
+    DEFAULT_CSS = """
+    Palette { background: transparent; }
+    """

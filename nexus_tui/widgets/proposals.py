@@ -11,6 +11,7 @@ from nexus_tui.widgets.rows import Pane, Row, length, row, spread
 
 SIDE: Final = {Side.BUY: "bid", Side.SELL: "ask"}
 _BADGE: Final = {READY: "badge", STALE: "warn", ARMING: "quiet", SENT: "strong", "": "quiet"}
+_HOW: Final = "j selects"
 _CARD: Final = 4
 _WIDE: Final = 64
 _ROOMY: Final = 76
@@ -45,10 +46,15 @@ class Proposals(Pane):
         if not cards:
             return title, [row(f" {idle(view)}", "quiet")]
         rows: list[Row] = []
-        first, last = window(len(cards), selected, height, tall)
+        whole = selected
+        if selected is None and height - len(cards) >= _CARD - 1:
+            # Nothing is selected by itself, but the room is used to show what there is to select.
+            whole = 0
+        first, last = window(len(cards), whole, height, tall)
         for index in range(first, last):
-            if index == selected:
-                rows += self._full(cards[index], width, tall)
+            if index == whole:
+                full = self._full(cards[index], width, tall, chosen=selected is not None)
+                rows += full if selected is not None else [_unpicked(each) for each in full]
             else:
                 rows.append(self._line(cards[index], width))
         if last - first < len(cards):
@@ -68,11 +74,12 @@ class Proposals(Pane):
         left_over = ("expires " if width >= _WIDE else "") + fmt.countdown(card.left_ms)
         return spread(left, ((f" {left_over}       ", "quiet"),), width)
 
-    def _full(self, card: ProposalView, width: int, tall: int) -> list[Row]:
+    def _full(self, card: ProposalView, width: int, tall: int, *, chosen: bool) -> list[Row]:
         proposal, digits = card.proposal, card.price_digits
         wide = width >= _WIDE
         plan = proposal.plan
-        marker = "▶" if self.active else "▷"
+        marker = ("▶" if self.active else "▷") if chosen else " "
+        badge = (self.badge or ARMING) if chosen else _HOW
         part = f" ({_PARTS.get(proposal.part, f'{proposal.part:.0%}')})" if proposal.part < 1 else ""
         left: Row = (
             (f"{marker}{proposal.handle} ", "strong+pick"),
@@ -83,7 +90,7 @@ class Proposals(Pane):
         right: Row = (
             ((("expires " if wide else "") + fmt.countdown(card.left_ms)), "pick"),
             (" ", "pick"),
-            (f"{self.badge or ARMING:<5}", f"{_BADGE[self.badge]}+pick" if self.badge != READY else "badge"),
+            (f"{badge:<5}", "badge" if badge == READY else f"{_BADGE.get(badge, 'key')}+pick"),
             (" ", "pick"),
         )
         gap = "   " if wide else "  "
@@ -120,6 +127,10 @@ class Proposals(Pane):
 def picked(left: Row, right: Row, width: int) -> Row:
     """A row of the selected card, its background whole."""
     return tuple((text, kind or "pick") for text, kind in spread(left, right, width))
+
+
+def _unpicked(spans: Row) -> Row:
+    return tuple((text, kind.removesuffix("pick").removesuffix("+")) for text, kind in spans)
 
 
 def why(card: ProposalView, width: int, *, wide: bool) -> str:

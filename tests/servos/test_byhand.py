@@ -6,7 +6,7 @@ import pytest
 from faulty import LOST_AFTER, LOST_BEFORE, REFUSED, Fault
 from world import BTC, SOL, World, virtual
 
-from nexus_engine.model.commands import Adopt, CloseForeign, ClosePosition, MoveStop, Pause, Rearm, Release
+from nexus_engine.model.commands import Adopt, CloseForeign, ClosePosition, Flatten, MoveStop, Pause, Rearm, Release
 from nexus_engine.model.facts import Adopted, Noted, PlanChanged
 from nexus_engine.model.view import ViewRequest
 from nexus_engine.model.words import Latch, Leg, Mode, OrderStatus, Side
@@ -298,3 +298,37 @@ async def test_a_close_of_what_is_foreign_that_never_arrived_is_over_once_the_ve
     assert world.held() == world.ledger.foreign[SOL] == 5
     world.command(CloseForeign(symbol=SOL, word="solusdt"))
     await world.until(lambda: not world.held() and SOL not in world.ledger.foreign, 4.0)
+
+
+@virtual
+async def test_flatten_leaves_what_is_foreign_unless_a_person_includes_it() -> None:
+    world = await World().start().ready()
+    await world.enter()
+    world.by_hand(SOL, Side.BUY, "5")
+    await world.until(lambda: world.ledger.foreign.get(SOL) == 5, 6.0)
+    world.command(Flatten(word="flat"))
+    await world.until(lambda: not world.ledger.positions, 4.0)
+    await world.run(3.0)
+    assert world.held() == world.ledger.foreign[SOL] == 5
+    assert not world.orders(Leg.FOREIGN)
+    assert "nothing closed" in world.command(Flatten(word="", foreign=True))
+    assert "and 1 foreign" in world.command(Flatten(word="flat", foreign=True))
+    assert "being closed already" in world.command(Flatten(word="flat", foreign=True))
+    await world.until(lambda: not world.held() and SOL not in world.ledger.foreign, 4.0)
+    [order] = world.orders(Leg.FOREIGN)
+    assert (order.by, order.reduce_only, order.status) == ("you", True, OrderStatus.FILLED)
+    assert world.said("closing the foreign 5")
+    assert all(kept == folded for kept, folded in world.sealed())
+
+
+@virtual
+async def test_flatten_closes_ours_and_what_is_foreign_on_one_symbol_without_flipping_it() -> None:
+    world = await World().start().ready()
+    await world.enter()
+    world.by_hand(SOL, Side.BUY, "5")
+    await world.until(lambda: world.ledger.foreign.get(SOL) == 5, 6.0)
+    world.command(Flatten(word="flat", foreign=True))
+    await world.until(lambda: not world.ledger.positions and SOL not in world.ledger.foreign, 6.0)
+    await world.run(3.0)
+    assert world.held() == 0
+    assert world.converged()

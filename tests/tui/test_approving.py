@@ -158,3 +158,20 @@ async def test_a_decided_proposal_is_no_card() -> None:
     decided = replace(FIRST, proposal=replace(FIRST.proposal, status=ProposalStatus.APPROVED))
     async with cockpit(with_cards(decided)) as driven:
         assert "none now" in driven.text
+
+
+async def test_with_nothing_selected_the_first_card_is_shown_whole_and_says_how_to_select_it() -> None:
+    third = card(43, Side.BUY, "3", "AVAXUSDT", limit="35.10", stop="34.50", target="37.00")
+    async with cockpit(with_cards(FIRST, SECOND), size=(120, 40)) as driven:
+        await driven.show(with_cards(SECOND, third))
+        await driven.arm()
+        assert "j selects" in driven.text
+        assert "limit 18.30   stop 18.00" in driven.text
+        assert "READY" not in driven.text
+        assert "▶P42" not in driven.text
+        await driven.press("a")
+        assert driven.sent == []
+        await driven.press("j")
+        await driven.arm()
+        assert "▶P42" in driven.text
+        assert "READY" in driven.text

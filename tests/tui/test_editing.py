@@ -191,6 +191,17 @@ async def test_flatten_may_leave_the_shorts_alone() -> None:
         assert driven.sent == [Flatten(word="flat", longs_only=True)]
 
 
+async def test_flatten_may_include_what_is_foreign_and_lists_it_first() -> None:
+    async with cockpit(view(foreign=(("XRPUSDT", D(50)), ("BNBUSDT", D(-2))))) as driven:
+        await driven.press("F")
+        assert "2 foreign stay" in driven.text
+        await driven.press("tab", "tab")
+        assert re.search(r"SELL +50 XRPUSDT +foreign", driven.text)
+        assert re.search(r"BUY +2 BNBUSDT +foreign", driven.text)
+        await driven.press(*"flat", "enter")
+        assert driven.sent == [Flatten(word="flat", foreign=True)]
+
+
 async def test_flatten_says_what_it_would_cost_where_the_book_is_shown() -> None:
     async with cockpit(size=(200, 50)) as driven:
         await driven.press("F")

@@ -93,3 +93,8 @@ def test_a_bar_shows_that_there_is_something() -> None:
     assert fmt.bar(0.0, 10) == ""
     assert fmt.gauge(0.5, 8) == "▇▇▇▇▁▁▁▁"
     assert len(fmt.gauge(7.0, 8)) == 8
+
+
+def test_a_number_and_its_unit_stay_on_one_line() -> None:
+    assert fmt.wrap("price ran away: 0.5 R left", 20, 30) == ("price ran away:", "0.5 R left")
+    assert fmt.wrap("refused: spread 14 bp over 8", 18, 30) == ("refused: spread", "14 bp over 8")

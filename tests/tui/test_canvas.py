@@ -1,0 +1,103 @@
+"""What is painted, when, and how much of it: a dialog costs its own box, a slow link gets a frame in parts."""
+
+from textual._compositor import ChopsUpdate
+from textual.geometry import Region
+from tui_driving import cockpit
+
+from nexus_tui.canvas import Canvas
+from nexus_tui.drain import EVERYTHING, LEAST, Drain
+
+WHOLE = Region(0, 0, 20, 10)
+BOX = Region(2, 3, 8, 4)
+MS = 1_000_000
+
+
+def painted() -> Canvas:
+    canvas = Canvas()
+    canvas.stand(WHOLE, {})
+    canvas.share(EVERYTHING, (), ())
+    return canvas
+
+
+def test_a_dialog_that_comes_or_goes_costs_its_box() -> None:
+    canvas = painted()
+    canvas.stand(WHOLE, {1: {BOX}})
+    assert canvas.share(EVERYTHING, (), ()) == [BOX]
+    canvas.stand(WHOLE, {1: {BOX}})
+    assert not canvas.waiting
+    canvas.stand(WHOLE, {})
+    assert canvas.share(EVERYTHING, (), ()) == [BOX]
+
+
+def test_a_dialog_that_shrinks_uncovers_what_it_had_covered() -> None:
+    canvas = painted()
+    canvas.stand(WHOLE, {1: {BOX}})
+    canvas.share(EVERYTHING, (), ())
+    canvas.stand(WHOLE, {1: {Region(2, 5, 8, 2)}})
+    assert BOX in canvas.share(EVERYTHING, (), ())
+
+
+def test_everything_waits_after_a_resize_and_when_the_terminal_was_lost() -> None:
+    canvas = painted()
+    canvas.stand(Region(0, 0, 30, 10), {})
+    assert sum(each.area for each in canvas.share(EVERYTHING, (), ())) == 300
+    canvas.lost()
+    assert canvas.awaits(Region(5, 5, 1, 1))
+    canvas.stand(Region(0, 0, 30, 10), {})
+    assert sum(each.area for each in canvas.share(EVERYTHING, (), ())) == 300
+
+
+def test_a_share_takes_what_is_urgent_first_and_the_market_last_and_loses_nothing() -> None:
+    canvas = painted()
+    market, answer, other = Region(0, 0, 10, 1), Region(3, 4, 5, 1), Region(10, 9, 10, 1)
+    canvas.add([market, other, answer])
+    assert canvas.share(5, (BOX,), (Region(0, 0, 10, 2),)) == [answer]
+    assert canvas.awaits(other)
+    assert canvas.share(10, (BOX,), (Region(0, 0, 10, 2),)) == [other]
+    assert canvas.share(1, (BOX,), (Region(0, 0, 10, 2),)) == [market]
+    assert not canvas.waiting
+
+
+def drained(drain: Drain, cells: int, took_ms: float, times: int = 12) -> int:
+    now = drain.drained_ns
+    for _ in range(times):
+        frame = drain.begin(now, cells)
+        now += int(took_ms * MS)
+        drain.done(frame, now)
+    return drain.share()
+
+
+def test_the_measured_drain_chooses_the_size_of_a_frame() -> None:
+    drain = Drain()
+    assert drain.share() == EVERYTHING
+    assert drained(drain, 2_000, 5) == EVERYTHING
+    slow = drained(drain, 2_000, 160)
+    assert 600 < slow < 1_000  # 2,000 cells in 155 ms are 774 in 60 ms
+    assert drained(drain, 2_000, 900) == LEAST
+    assert drained(drain, 2_000, 5, times=60) > 20_000
+
+
+def test_a_long_way_is_not_taken_for_a_slow_link() -> None:
+    assert drained(Drain(), 2_000, 250) == EVERYTHING
+
+
+async def test_a_dialog_on_the_largest_screen_costs_its_own_box() -> None:
+    async with cockpit(size=(200, 50)) as driven:
+        await driven.arm()
+        areas: list[int] = []
+        display = driven.app._display
+
+        def count(screen: object, update: object) -> None:
+            if update is not None:
+                assert isinstance(update, ChopsUpdate)
+                areas.append(sum(end - start for _, start, end in update.spans))
+            display(screen, update)  # type: ignore[arg-type]
+
+        driven.app._display = count  # type: ignore[method-assign, assignment]
+        await driven.press("q")
+        box = driven.app.screen.query_one("#dialog").region
+        assert box.area <= sum(areas) < 3 * box.area + 600
+        areas.clear()
+        await driven.press("escape")
+        assert "Leave Nexus" not in driven.text
+        assert box.area <= sum(areas) < 2 * box.area + 600
