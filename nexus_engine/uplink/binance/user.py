@@ -112,6 +112,8 @@ class UserFeed:
                 case wire.AlgoUpdate():
                     self._algo(msg, at_ns, mono_ns)
                 case wire.AccountChange():
+                    if msg.a.m == "MARGIN_TYPE_CHANGE":
+                        self._rest.look_again.set()
                     self._sink(wire.account_event(msg, at_ns, mono_ns, self._rest.settings.leverage))
                 case wire.ConfigChange():
                     self._rest.look_again.set()

@@ -220,6 +220,9 @@ class PositionRow(msgspec.Struct, frozen=True):
 
 
 class AccountBody(msgspec.Struct, frozen=True):
+    """`m` is why: ORDER, FUNDING_FEE, MARGIN_TYPE_CHANGE, …"""
+
+    m: str = ""
     B: list[BalanceRow] = []
     P: list[PositionRow] = []
 
