@@ -6,7 +6,7 @@ from decimal import Decimal
 from secrets import token_hex
 from typing import Any
 
-from nexus_engine.sim import rest_batch, rest_margin, wire, wire_account
+from nexus_engine.sim import rest_batch, rest_margin, wire_account, wire_market
 from nexus_engine.sim.account import MAKER_FEE, TAKER_FEE
 from nexus_engine.sim.bars import INTERVALS
 from nexus_engine.sim.ledger import SymbolMargin
@@ -66,14 +66,14 @@ class Rest:
         return {"serverTime": self.now_ms()}
 
     def exchange_info(self, p: Params) -> Json:
-        return wire.exchange_info(self.venue.scales.values(), self.now_ms(), self.account.halted)
+        return wire_market.exchange_info(self.venue.scales.values(), self.now_ms(), self.account.halted)
 
     def depth(self, p: Params) -> Json:
         scale, limit = self.scale(p), p.integer("limit") or 500
         if limit not in DEPTH_WEIGHTS:
             raise VenueError(-1130, "limit")
         update_id, book = self.venue.depth(scale.spec.symbol, limit)
-        return wire.depth(scale, update_id, book.bids, book.asks, self.venue.market.now_ns)
+        return wire_market.depth(scale, update_id, book.bids, book.asks, self.venue.market.now_ns)
 
     def klines(self, p: Params) -> list[list[int | str]]:
         return self._klines(self.scale(p), p)
@@ -95,7 +95,7 @@ class Rest:
             end_ns=None if end_ms is None else end_ms * MS,
             limit=p.limit(500, 1500),
         )
-        return [wire.kline_row(scale, bar) for bar in bars]
+        return [wire_market.kline_row(scale, bar) for bar in bars]
 
     def agg_trades(self, p: Params) -> list[Json]:
         scale = self.scale(p)
@@ -106,19 +106,19 @@ class Rest:
         ]
         limit = p.limit(500, 1000)
         newest = first is None and start is None
-        return [wire.agg_trade_row(scale, row) for row in (chosen[-limit:] if newest else chosen[:limit])]
+        return [wire_market.agg_trade_row(scale, row) for row in (chosen[-limit:] if newest else chosen[:limit])]
 
     def trades(self, p: Params) -> list[Json]:
         scale = self.scale(p)
         rows = list(self.venue.trades(scale.spec.symbol))
-        return [wire.trade_row(scale, row) for row in rows[-p.limit(500, 1000) :]]
+        return [wire_market.trade_row(scale, row) for row in rows[-p.limit(500, 1000) :]]
 
     def historical_trades(self, p: Params) -> list[Json]:
         """As far back as the venue remembers, which is not far."""
         scale, first = self.scale(p), p.integer("fromId")
         rows = [row for row in self.venue.trades(scale.spec.symbol) if first is None or row.trade_id >= first]
         limit = p.limit(500, 500)
-        return [wire.trade_row(scale, row) for row in (rows[-limit:] if first is None else rows[:limit])]
+        return [wire_market.trade_row(scale, row) for row in (rows[-limit:] if first is None else rows[:limit])]
 
     def price_klines(self, p: Params) -> list[list[int | str]]:
         """Bars of mark or index: the contract's own prices, which they follow closely, without volumes."""
@@ -130,7 +130,7 @@ class Rest:
 
         def write(scale: Scale) -> Json:
             symbol = scale.spec.symbol
-            return wire.premium_index(
+            return wire_market.premium_index(
                 symbol, market.mark(symbol), market.index(symbol), market.funding_rate(symbol),
                 market.next_funding_ns(), market.now_ns,
             )  # fmt: skip
@@ -145,17 +145,17 @@ class Rest:
             if symbol in (None, row.symbol) and within(row.at_ns // MS, start, end)
         ]
         limit = p.limit(100, 1000)
-        return [wire.funding_rate(row) for row in (rows[-limit:] if start is None else rows[:limit])]
+        return [wire_market.funding_rate(row) for row in (rows[-limit:] if start is None else rows[:limit])]
 
     def funding_info(self, p: Params) -> list[Json]:
-        return [wire.funding_info(symbol) for symbol in self.venue.scales]
+        return [wire_market.funding_info(symbol) for symbol in self.venue.scales]
 
     def ticker_24h(self, p: Params) -> Json | list[Json]:
-        return self.each(p, lambda scale: wire.ticker_24h(scale, self.venue.market.ticker(scale.spec.symbol)))
+        return self.each(p, lambda scale: wire_market.ticker_24h(scale, self.venue.market.ticker(scale.spec.symbol)))
 
     def ticker_price(self, p: Params) -> Json | list[Json]:
         market = self.venue.market
-        return self.each(p, lambda scale: wire.price_row(scale, market.last(scale.spec.symbol), market.now_ns))
+        return self.each(p, lambda scale: wire_market.price_row(scale, market.last(scale.spec.symbol), market.now_ns))
 
     def book_ticker(self, p: Params) -> Json | list[Json]:
         market = self.venue.market
@@ -163,7 +163,7 @@ class Rest:
         def write(scale: Scale) -> Json:
             book = market.book(scale.spec.symbol, 1)
             last_id = self.venue.last_update_id(scale.spec.symbol)
-            return wire.book_ticker_row(scale, last_id, book.bids[0], book.asks[0], market.now_ns)
+            return wire_market.book_ticker_row(scale, last_id, book.bids[0], book.asks[0], market.now_ns)
 
         return self.each(p, write)
 
@@ -171,7 +171,7 @@ class Rest:
         """A third of the day's volume: nobody holds the generated contracts, but clients want a number."""
         scale = self.scale(p)
         volume = self.venue.market.ticker(scale.spec.symbol)["volume"]
-        return wire.open_interest(scale, volume / 3, self.venue.market.now_ns)
+        return wire_market.open_interest(scale, volume / 3, self.venue.market.now_ns)
 
     def nothing(self, p: Params) -> list[Json]:
         """A list of the spot venue that some clients read before they begin."""
@@ -347,7 +347,7 @@ class Rest:
         return wire_account.account_config(self.account.ledger.hedge)
 
     def order_limits(self, p: Params) -> list[Json]:
-        info = wire.exchange_info((), 0)
+        info = wire_market.exchange_info((), 0)
         return [row for row in info["rateLimits"] if row["rateLimitType"] == "ORDERS"]
 
     def account_v2(self, p: Params) -> Json:

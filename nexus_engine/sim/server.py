@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from nexus_engine.sim import spoil, wire_account
+from nexus_engine.sim import spoil, wire_account, wire_user
 from nexus_engine.sim.fault_kinds import KINDS
 from nexus_engine.sim.faults import Faults, Struck
 from nexus_engine.sim.hub import ABNORMAL, CATEGORIES, GOING_AWAY, PING, POLICY_VIOLATION, PONG, Connection, Hub, frame
@@ -120,7 +120,7 @@ class Server:
 
     def _expire_key(self) -> None:
         if self.hub.listen_key:
-            self.hub.tell_user(wire_account.listen_key_expired(self.hub.listen_key, self._now_ms()))
+            self.hub.tell_user(wire_user.listen_key_expired(self.hub.listen_key, self._now_ms()))
             self.hub.drop_listen_key()
 
     def _suffer(self) -> None:
@@ -172,7 +172,7 @@ class Server:
                 self._publisher.forced(event.order, event.fill)
         if self.hub.listen_key:
             for event in events:
-                for body in wire_account.user_events(self.venue.scales, event):
+                for body in wire_user.user_events(self.venue.scales, event):
                     self.hub.user(body)
 
     # -- REST ---------------------------------------------------------------------------------------------------------
