@@ -255,7 +255,7 @@ class Rest:
             close_position=p.flag("closePosition"), client_id=p.text("clientAlgoId") or token_hex(11),
             position_side=p.text("positionSide") or "BOTH",
         )  # fmt: skip
-        return wire_account.algo_row(scale, self.account.conditionals.place(request, self.now_ms(), self.venue))
+        return wire_account.algo_placed(scale, self.account.conditionals.place(request, self.now_ms(), self.venue))
 
     def get_algo(self, p: Params) -> Json:
         algo = self.account.conditionals.find(p.integer("algoId"), p.text("clientAlgoId"))

@@ -18,7 +18,7 @@ from nexus_engine.sim.faults import Faults, Struck
 from nexus_engine.sim.hub import ABNORMAL, CATEGORIES, GOING_AWAY, PING, POLICY_VIOLATION, PONG, Connection, Hub, frame
 from nexus_engine.sim.keys import Keys, check_time
 from nexus_engine.sim.limits import Limits, Window
-from nexus_engine.sim.orders import POSITION_SIDES, Algo, OrderEvent, held
+from nexus_engine.sim.orders import POSITION_SIDES, Algo, AlgoEvent, OrderEvent, held
 from nexus_engine.sim.params import Params
 from nexus_engine.sim.rest import KEY, OPEN, ROUTES, SIGNED, Rest
 from nexus_engine.sim.rules import VenueError
@@ -28,6 +28,7 @@ from nexus_engine.sim.venue import Venue
 from nexus_engine.sim.wire import MS, Json
 from nexus_engine.sim.wsapi import LISTEN_KEY_PATH, PATH, Authorise, WsApi
 
+FINISHED_AFTER_S = 0.05  # a conditional order is told to be over this long after its order was
 FUNDING = frozenset({"/fapi/v1/fundingRate", "/fapi/v1/fundingInfo"})
 LISTEN_KEY_LIFE_S = 3600.0
 PING_EVERY_S = 180.0
@@ -62,7 +63,7 @@ class Server:
         self._rest = Rest(venue, self._now_ms)
         self.keys = Keys(api_key, api_secret, public_key)
         self.limits = Limits(clock)
-        self._wsapi = WsApi(self.keys, self._perform_and_tell, self.limits.count, self.limits.rows)
+        self._wsapi = WsApi(self.keys, self._perform_and_tell, self.limits.count, self.limits.rows, self._now_ms)
         self._drive, self._store = drive, store
         self._faults = faults
         self._last: dict[tuple[str, str], Reply] = {}
@@ -79,7 +80,7 @@ class Server:
             for kind in ("ws", "stream"):
                 app.router.add_get(f"{prefix}/{{kind:{kind}}}", self._socket)
             app.router.add_get(f"{prefix}/{{kind:ws}}/{{names:.*}}", self._socket)
-        app.router.add_get(PATH, self._wsapi.socket)
+        app.router.add_get(PATH, self._api_socket)
         app.router.add_route("*", "/{path:.*}", self._request)
         return app
 
@@ -132,6 +133,7 @@ class Server:
         self._halt({one.fault.symbol for one in struck if one.kind == "halt"})
         if self._down:
             self.hub.close_all(ABNORMAL)
+            self._wsapi.abort_all()
         for one in struck:
             self._commit(one)
 
@@ -172,8 +174,13 @@ class Server:
                 self._publisher.forced(event.order, event.fill)
         if self.hub.listen_key:
             for event in events:
+                # a client takes the fills first when the end of their conditional order is not in the same read
+                late = isinstance(event, AlgoEvent) and event.algo.status == "FINISHED"
                 for body in wire_user.user_events(self.venue.scales, event):
-                    self.hub.user(body)
+                    if late:
+                        asyncio.get_running_loop().call_later(FINISHED_AFTER_S, self.hub.user, body)
+                    else:
+                        self.hub.user(body)
 
     # -- REST ---------------------------------------------------------------------------------------------------------
 
@@ -230,6 +237,9 @@ class Server:
             self.limits.count_funding()
         authorise(security)
         return endpoint(self._rest, params)
+
+    async def _api_socket(self, request: web.Request) -> web.StreamResponse:
+        return spoil.hang_up(request) if self._down else await self._wsapi.socket(request)
 
     def _perform_and_tell(self, method: str, path: str, params: Params, authorise: Authorise) -> Any:
         """The same for the WebSocket API, which a fault on the route can refuse; the other kinds pass it by."""

@@ -56,7 +56,11 @@ def order_row(scale: Scale, order: Order) -> Json:
 
 
 def algo_row(scale: Scale, algo: Algo) -> Json:
-    trailing = algo.type == "TRAILING_STOP_MARKET"
+    """As the lists and a query show it: what only a trailing stop has, only a trailing stop has."""
+    trail = {
+        "activatePrice": scale.price(algo.activate_ticks) if algo.activate_ticks else "",
+        "callbackRate": str(algo.callback_pct),
+    }
     return {
         "algoId": algo.algo_id,
         "clientAlgoId": algo.client_id,
@@ -86,13 +90,16 @@ def algo_row(scale: Scale, algo: Algo) -> Json:
         "closePosition": algo.close_position,
         "priceProtect": False,
         "reduceOnly": algo.reduce_only,
-        "activatePrice": scale.price(algo.activate_ticks) if trailing and algo.activate_ticks else "",
-        "callbackRate": str(algo.callback_pct) if trailing else "",
         "createTime": algo.created_ms,
         "updateTime": algo.updated_ms,
         "triggerTime": algo.trigger_ms,
         "goodTillDate": 0,
-    }
+    } | (trail if algo.type == "TRAILING_STOP_MARKET" else {})
+
+
+def algo_placed(scale: Scale, algo: Algo) -> Json:
+    """As the reply to placing it shows it: with the trailing stop's fields, empty for the others."""
+    return {"activatePrice": "", "callbackRate": ""} | algo_row(scale, algo)
 
 
 def algo_cancelled(algo: Algo) -> Json:

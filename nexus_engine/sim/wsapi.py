@@ -5,24 +5,25 @@ are the params but the signature, by name, as `name=value` joined with `&`; a se
 needs neither key nor signature any more.
 """
 
+import asyncio
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import WSCloseCode, WSMsgType, web
 
 from nexus_engine.sim.keys import Keys, check_time
 from nexus_engine.sim.params import Params
 from nexus_engine.sim.rest import OPEN, ROUTES, SIGNED
 from nexus_engine.sim.rules import VenueError
-from nexus_engine.sim.wire import MS, Json
+from nexus_engine.sim.wire import Json
 
 PATH = "/ws-fapi/v1"
 LISTEN_KEY_PATH = "/fapi/v1/listenKey"
 PING_EVERY_S = 180.0
+LIFE_S = 24 * 3600.0
 SESSION_WEIGHT = 2
 # method -> the REST route that does it; v1 and v2 of a method differ as v2 and v3 of its route do
 METHODS: dict[str, tuple[str, str]] = {
@@ -64,7 +65,16 @@ class Session:
 
 
 class WsApi:
-    def __init__(self, keys: Keys, perform: Perform, count: Callable[[int, int], None], limits: Limits) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        perform: Perform,
+        count: Callable[[int, int], None],
+        limits: Limits,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._now_ms = now_ms
+        self._transports: set[asyncio.Transport] = set()
         self._keys = keys
         self._perform = perform
         self._count = count
@@ -73,11 +83,26 @@ class WsApi:
     async def socket(self, request: web.Request) -> web.StreamResponse:
         socket = web.WebSocketResponse(heartbeat=PING_EVERY_S, compress=False, max_msg_size=1 << 16)
         await socket.prepare(request)
-        session = Session(_now_ms(), request.query.get("returnRateLimits", "true") != "false")
-        async for message in socket:
-            if message.type is WSMsgType.TEXT:
-                await socket.send_str(msgspec.json.encode(self.answer(session, message.data)).decode())
+        session = Session(self._now_ms(), request.query.get("returnRateLimits", "true") != "false")
+        transport = request.transport
+        if transport is None:
+            return socket
+        self._transports.add(transport)
+        try:
+            async with asyncio.timeout(LIFE_S):
+                async for message in socket:
+                    if message.type is WSMsgType.TEXT:
+                        await socket.send_str(msgspec.json.encode(self.answer(session, message.data)).decode())
+        except TimeoutError:
+            await socket.close(code=WSCloseCode.GOING_AWAY)
+        finally:
+            self._transports.discard(transport)
         return socket
+
+    def abort_all(self) -> None:
+        """Cut every socket, without a goodbye."""
+        for transport in self._transports:
+            transport.abort()
 
     def answer(self, session: Session, text: str) -> Json:
         """The reply to one request, whatever it is."""
@@ -110,7 +135,7 @@ class WsApi:
             return
         if "apiKey" in params or "signature" in params or not session.key:
             self._verify(key, params)
-        check_time(Params(params), _now_ms())
+        check_time(Params(params), self._now_ms())
 
     def _verify(self, key: str, params: dict[str, str]) -> None:
         """The text may be percent-encoded or not: the venue is moving from one to the other, and clients differ."""
@@ -134,8 +159,8 @@ class WsApi:
             if key != self._keys.ed25519_key:
                 raise VenueError(-4056)
             self._verify(key, params)
-            check_time(Params(params), _now_ms())
-            session.key, session.since_ms = key, _now_ms()
+            check_time(Params(params), self._now_ms())
+            session.key, session.since_ms = key, self._now_ms()
         elif method == "session.logout":
             session.key, session.since_ms = "", None
         return {
@@ -143,7 +168,7 @@ class WsApi:
             "authorizedSince": session.since_ms,
             "connectedSince": session.connected_ms,
             "returnRateLimits": session.limits_shown,
-            "serverTime": _now_ms(),
+            "serverTime": self._now_ms(),
         }
 
 
@@ -174,7 +199,3 @@ def _counts(route: tuple[str, str], params: Params) -> tuple[int, int]:
         return 1, 0
     _, _, weight, orders = ROUTES[route]
     return (weight if isinstance(weight, int) else weight(params)), orders
-
-
-def _now_ms() -> int:
-    return time.time_ns() // MS

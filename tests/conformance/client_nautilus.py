@@ -19,7 +19,11 @@ from nautilus_trader.adapters.binance import (
 )
 from nautilus_trader.config import InstrumentProviderConfig, LiveExecEngineConfig, LoggingConfig, TradingNodeConfig
 from nautilus_trader.core.uuid import UUID4
-from nautilus_trader.execution.messages import GenerateFillReports, GeneratePositionStatusReports
+from nautilus_trader.execution.messages import (
+    GenerateFillReports,
+    GenerateOrderStatusReport,
+    GeneratePositionStatusReports,
+)
 from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.currencies import USDT
 from nautilus_trader.model.data import BarType
@@ -130,13 +134,23 @@ async def main() -> None:
 
     instrument: Any = None
 
+    async def query(order: Any) -> None:
+        """What `query_order` does, waited for."""
+        found = await executor().generate_order_status_report(
+            GenerateOrderStatusReport(
+                instrument_id=INSTRUMENT, client_order_id=order.client_order_id,
+                venue_order_id=cache.order(order.client_order_id).venue_order_id, command_id=UUID4(), ts_init=0,
+            )
+        )  # fmt: skip
+        expect(found is not None and found.order_status == OrderStatus.ACCEPTED, found)
+
     async def limit() -> None:
         order = ears.order_factory.limit(
             INSTRUMENT, OrderSide.BUY, instrument.make_qty(QTY), instrument.make_price(await price() * 0.9)
         )
         ears.submit_order(order)
         await heard.until(lambda row: row[0] == "OrderAccepted" and row[1].client_order_id == order.client_order_id)
-        ears.query_order(order)
+        await query(order)
         ears.cancel_order(order)
         await heard.until(lambda row: row[0] == "OrderCanceled" and row[1].client_order_id == order.client_order_id)
 
@@ -176,7 +190,7 @@ async def main() -> None:
         )  # fmt: skip
         ears.submit_order(order)
         await heard.until(lambda row: row[0] == "OrderAccepted" and row[1].client_order_id == order.client_order_id)
-        ears.query_order(order)
+        await query(order)
         ears.cancel_order(order)
         await heard.until(lambda row: row[0] == "OrderCanceled" and row[1].client_order_id == order.client_order_id)
 

@@ -81,7 +81,7 @@ def environment(client: Client, folder: Path) -> str:
 
 
 def try_client(client: Client, python: str) -> dict[str, dict[str, str]]:
-    """Run one client against a venue of its own; what it told, by capability."""
+    """Run one client against a venue of its own; what it told, by capability. Its library's errors go to stderr."""
     private = Ed25519PrivateKey.generate()
     with tempfile.TemporaryDirectory() as made:
         public = Path(made) / "public.pem"
@@ -105,6 +105,9 @@ def try_client(client: Client, python: str) -> dict[str, dict[str, str]]:
                 told, errors = _text(late.stdout), f"ended after {CLIENT_S:.0f} s"
             finally:
                 venue.terminate()
+    for line in (told + errors).splitlines():
+        if "ERROR" in line:
+            print(f"{client.name} logged: {line[:300]}", file=sys.stderr)
     rows = [json.loads(line) for line in told.splitlines() if line.startswith('{"capability"')]
     found = {row["capability"]: {"outcome": row["outcome"], "why": row["why"]} for row in rows}
     last = errors.strip().splitlines()[-1:] or ["it said nothing of it"]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from binance import AsyncClient
@@ -159,3 +160,28 @@ async def test_the_user_socket_tells_the_whole_life_of_an_order() -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(0.2):
                 await socket.__aexit__(None, None, None)
+
+
+async def test_a_stop_is_told_to_be_over_after_its_fills_have_been_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that reads both at once (nautilus) takes the end for a fill that it missed, and books a second one."""
+    async with host(speed=0) as venue:
+        heard: list[str] = []
+        over = asyncio.Event()
+
+        def hear(body: dict[str, Any]) -> None:
+            heard.append(body["o"]["X"] if "o" in body else body["e"])
+            if heard[-1] == "FINISHED":
+                over.set()
+
+        monkeypatch.setattr(venue.server.hub, "user", hear)
+        await venue.ok("POST", "/fapi/v1/listenKey")
+        price = float((await venue.ok("GET", "/fapi/v1/ticker/price", False, symbol=BTC))["price"])
+        await venue.ok("POST", "/fapi/v1/order", symbol=BTC, side="BUY", type="MARKET", quantity="0.010")
+        await venue.ok(
+            "POST", "/fapi/v1/algoOrder", algoType="CONDITIONAL", symbol=BTC, side="SELL", type="STOP_MARKET",
+            triggerPrice=f"{price * 0.9995:.1f}", closePosition="true",
+        )  # fmt: skip
+        venue.advance_until(lambda: not venue.venue.account.conditionals.open)
+        venue.server._tell_account()
+        assert heard[-1] == "FILLED"
+        await asyncio.wait_for(over.wait(), 10)

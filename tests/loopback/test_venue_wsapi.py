@@ -222,6 +222,19 @@ async def test_orders_by_socket_and_by_rest_count_for_the_same_limit() -> None:
         assert (status, body["code"]) == (429, -1015)
 
 
+async def test_the_socket_goes_by_the_venues_clock_and_ends_with_the_venue() -> None:
+    skewed = Fault(on="server", kind="skew", skew_ms=120_000, for_s=60)
+    async with host(speed=0, faults=[skewed]) as venue, caller(venue) as plain:
+        venue.server._suffer()
+        assert (await plain.signed("v2/account.balance"))["error"]["code"] == -1021
+    down = Fault(on="server", kind="down", at_s=0.5, for_s=60)
+    async with host(speed=0, faults=[down]) as venue, caller(venue) as plain:
+        assert await plain.closed() == 1006
+        with pytest.raises(aiohttp.ClientError):
+            async with caller(venue):
+                pass
+
+
 @pytest.mark.parametrize(
     ("frame", "code", "identity"),
     [
