@@ -8,7 +8,14 @@ from typing import Final
 COMMANDS: Final = {
     "status": ("nexus_engine.runtime.commands:status", "one line for each account that runs (--json)"),
     "kill": ("nexus_engine.runtime.commands:kill", "HALT from a second shell, even when the cockpit is frozen"),
+    "doctor": ("nexus_engine.doctor:main", "health of machine, account, key and venue, and what to do (--json)"),
+    "config": ("nexus_engine.explain:main", "--explain: every key of the directive; --default: a file to start from"),
+    "keys": ("nexus_engine.keys:main", "add, list, check, remove: the vault of API keys"),
     "exchange": ("nexus_engine.sim.exchange:main", "the practice venue alone, for any client"),
+    "download": (
+        "nexus_engine.lab.download:main",
+        "candles, trades and funding of the past as parquet; goes on where it stopped",
+    ),
     "journal": ("nexus_engine.store.commands:main", "verify or export the journal; why a decision was made"),
     "replay": ("nexus_engine.runtime.replay:main", "run a recording through the core again: the same decisions?"),
 }

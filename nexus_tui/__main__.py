@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 _KINDS: Final = {
     "demo": "an offline practice market (the default)",
-    "paper": "live prices, simulated money (not yet)",
-    "testnet": "the venue's play money; keys in NEXUS_BINANCE_API_KEY and NEXUS_BINANCE_API_SECRET",
-    "live": "the venue (not yet)",
+    "paper": "live prices, simulated money; needs no key",
+    "testnet": "the venue's play money; needs a key: `nexus keys add NAME --testnet`",
+    "live": "the venue, real money; a key, and a typed phrase that unlocks entries",
 }
 
 _DEMO: Final = ("scenario", "seed", "speed", "replay", "record")
@@ -76,6 +76,7 @@ def _parse(words: "Sequence[str]", *, attach: bool = False) -> "argparse.Namespa
     parser.add_argument("--read-only", action="store_true", help="look only; HALT still works")
     if not attach:
         parser.add_argument("--headless", action="store_true", help="the engine without a cockpit")
+        parser.add_argument("--passphrase-fd", metavar="N", type=int, help="read the vault's passphrase from there")
         parser.add_argument("--scenario", metavar="NAME", help="what the demo's market plays")
         parser.add_argument("--replay", metavar="FILE", type=Path, help="a recorded market for the demo")
         parser.add_argument("--seed", metavar="N", type=int, help="same seed, same demo market")
@@ -169,10 +170,11 @@ def _open(given: "argparse.Namespace") -> int:
     try:
         options = _options(given)
         comfort = _comfort(options.directive, given.config)
-        from nexus_engine.runtime import AccountBusy, Runtime
+        from nexus_engine.runtime import AccountBusy, Runtime, with_key
 
         try:
             runtime = Runtime(options)
+            runtime.options = with_key(options, given.passphrase_fd)
         except AccountBusy as busy:
             if leash is None:
                 return _refuse(f"{busy}; see it with `nexus attach`")
@@ -181,8 +183,9 @@ def _open(given: "argparse.Namespace") -> int:
         return _refuse(error)
     from nexus_engine.runtime.logs import log_to
 
+    unlocked = _phrase(runtime.options)
     log_to(runtime.folder)
-    code = _headless(runtime) if leash is None else _cockpit(runtime, leash, comfort)
+    code = _headless(runtime, unlocked) if leash is None else _cockpit(runtime, leash, comfort, unlocked)
     if given.stats:
         import json
 
@@ -190,11 +193,38 @@ def _open(given: "argparse.Namespace") -> int:
     return code
 
 
-def _headless(runtime: "Runtime") -> int:
+def _phrase(options: "Options") -> str:
+    """What a person types to let a live account enter; empty: it reconciles and protects, no more."""
+    from nexus_engine.model.words import AccountKind
+
+    if options.kind is not AccountKind.LIVE or options.read_only or not sys.stdin.isatty():
+        return ""
+    from nexus_engine.model.commands import live_phrase
+
+    phrase = live_phrase(options.account)
+    sys.stderr.write(f"LIVE {options.account}: real money. Entries stay locked unless you type: {phrase}\n")
+    try:
+        typed = input("(Enter: reconcile and protect only) ").strip().lower()
+    except EOFError:
+        typed = ""
+    if typed and typed != phrase:
+        sys.stderr.write("that is not the phrase: entries stay locked; the menu's `unlock` asks again\n")
+    return typed if typed == phrase else ""
+
+
+def _unlock(runtime: "Runtime", phrase: str) -> None:
+    if phrase:
+        from nexus_engine.model.commands import Unlock
+
+        runtime.send(Unlock(word=phrase), surface="start")
+
+
+def _headless(runtime: "Runtime", unlocked: str) -> int:
     from nexus_tui.guardian import Signals
 
     Signals(runtime).install()
     runtime.start()
+    _unlock(runtime, unlocked)
     print(
         f"nexus: {_name(runtime.options)} runs headless, process {os.getpid()}; see it with `nexus attach`", flush=True
     )
@@ -202,7 +232,7 @@ def _headless(runtime: "Runtime") -> int:
     return _end(runtime)
 
 
-def _cockpit(runtime: "Runtime", leash: "Leash", comfort: "Comfort | None") -> int:
+def _cockpit(runtime: "Runtime", leash: "Leash", comfort: "Comfort | None", unlocked: str) -> int:
     from nexus_engine.runtime.logs import log_path
     from nexus_tui.guardian import Signals
 
@@ -213,6 +243,7 @@ def _cockpit(runtime: "Runtime", leash: "Leash", comfort: "Comfort | None") -> i
 
     framed = threading.Event()
     runtime.start(after=framed)
+    _unlock(runtime, unlocked)
     read_only = runtime.options.read_only
     app = NexusApp(LocalLink(runtime), comfort=comfort, log_path=log_path(runtime.folder), read_only=read_only)
 

@@ -74,6 +74,7 @@ KEYS: Final = (
     Key("quit", "q,ctrl+q", "q ^q", "app.leave", "leave; asks how", LEAVE, "quit", 1),
     Key("detach", "ctrl+z", "^z", "app.detach", "leave, the engine goes on", LEAVE, priority=True),
     Key("reconcile", "", "", "reconcile", "foreign positions: adopt, ignore or close", ACT),
+    Key("unlock", "", "", "unlock", "unlock LIVE entries, typed", ACT),
     Key("resume", "", "", "resume", "resume after a pause, typed", ACT),
 )
 

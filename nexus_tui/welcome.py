@@ -12,19 +12,21 @@ _PAGE: Final = """
 
    1  demo      a practice market on this machine, play money   (Enter)
    2  testnet   the venue's play money: what it needs
-   3  paper, live: what they will need
+   3  paper, live: what they need
 
 """
 _TESTNET: Final = """
- testnet: make an account on Binance's futures testnet, put its keys into
- NEXUS_BINANCE_API_KEY and NEXUS_BINANCE_API_SECRET of the environment, then
- start `nexus --testnet`. Nexus never writes them down.
+ testnet: make an account on Binance's futures testnet, seal its key in the
+ vault with `nexus keys add test --testnet` (or put it into
+ NEXUS_BINANCE_API_KEY and NEXUS_BINANCE_API_SECRET of the environment), then
+ start `nexus --testnet`.
 
 """
 _LIVE: Final = """
- paper: live prices, simulated money. Not yet.
- live:  keys that cannot withdraw, bound to this machine's address, and a typed
-        phrase. Not yet.
+ paper: live prices, simulated money: `nexus --paper`. No key.
+ live:  a key that cannot withdraw, bound to this machine's address, sealed
+        with `nexus keys add NAME --live`; `nexus doctor --live` says what is
+        missing. Entries stay locked until you type the phrase.
  Get to know the cockpit on the demo; it is the same engine.
 
 """

@@ -99,10 +99,11 @@ class World:
         speed: float = 1.0,
         directive: Directive | None = None,
         tape: Any = None,
+        kind: AccountKind = AccountKind.DEMO,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.clock = VirtualClock(loop)
-        self.seed, self.mode, self.speed = seed, mode, speed
+        self.seed, self.mode, self.speed, self.kind = seed, mode, speed, kind
         self.directive = directive or Directive()
         self.tape = tape or HandTape(self.clock.utc_ns(), seed=seed, swing=swing)
         self.venue = PracticeVenue(self.tape)
@@ -168,9 +169,9 @@ class World:
                     at_ns=at_ns,
                     mono_ns=mono_ns,
                     account="main",
-                    kind=AccountKind.DEMO,
+                    kind=self.kind,
                     instance="test",
-                    epoch=self.journal.claim("main", AccountKind.DEMO),
+                    epoch=self.journal.claim("main", self.kind),
                     version="0",
                     mode=self.mode,
                 )

@@ -6,7 +6,7 @@ A deterministic state machine. The same events give the same effects, live, in r
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from nexus_engine.core import accounting
+from nexus_engine.core import accounting, live
 from nexus_engine.core.chart import Lines
 from nexus_engine.core.curve import Curve
 from nexus_engine.core.desk import Desk
@@ -88,6 +88,7 @@ class Engine:
             e.Stopping: self._stopping,
             e.TimerFired: self._timer,
             e.Commanded: self._commanded,
+            e.Checked: lambda turn, event: live.checked(turn, self.shield.lock, event.problem),
             e.JournalFailed: self._journal_failed,
         }
         self._commands: Final[dict[type, Callable[[Turn, Any, str], str]]] = {
@@ -102,6 +103,7 @@ class Engine:
             c.MoveStop: self._move_stop,
             c.Rearm: lambda turn, command, by: byhand.rearm(turn, self.manager, command.symbol, by),
             c.Pause: self._pause,
+            c.Unlock: self._unlock,
             c.Adopt: self._adopt,
             c.CloseForeign: lambda turn, command, by: byhand.close_foreign(
                 turn, self.manager, command.symbol, command.word, by
@@ -272,6 +274,7 @@ class Engine:
             # first: what follows may break, and the pulse must not die of it
             turn.timer(PULSE, PULSE_MS)
             self.manager.pulse(turn)
+            live.expire(turn, self.shield.lock)
             self.desk.refresh(turn)
             marks = self.market.marks()
             accounting.open_day(turn, marks)
@@ -325,6 +328,9 @@ class Engine:
             return "PAUSE is latched already"
         self._latch(turn, Latch.PAUSE, by, "", Level.WARN)
         return "PAUSE: no new entries; what works stays"
+
+    def _unlock(self, turn: Turn, command: c.Unlock, by: str) -> str:
+        return live.unlock(turn, self.shield.lock, command.word, self.directive.account.lease_h, by)
 
     def _release(self, turn: Turn, command: c.Release, by: str) -> str:
         latch = command.latch

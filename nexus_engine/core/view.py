@@ -35,6 +35,7 @@ from nexus_engine.model.view import (
     WatchRow,
 )
 from nexus_engine.model.words import AccountKind, Leg, Macro, OrderStatus
+from nexus_engine.shield.lease import judge
 
 if TYPE_CHECKING:
     from nexus_engine.core.engine import Engine
@@ -122,7 +123,10 @@ def _account(engine: Engine, marks: accounting.Marks, at_ns: int, mono_ns: int) 
             LatchView(latch=fact.latch, by=fact.by, reason=fact.reason, since_ns=fact.at_ns)
             for fact in ledger.latches.values()
         ),
-        blocked=engine.blocked(turn),
+        blocked=engine.blocked(turn) or judge(ledger, engine.shield.lock, at_ns, mono_ns).reason,
+        lease_ms=max(0, engine.shield.lock.left_ns(ledger, at_ns, mono_ns)) // 1_000_000
+        if ledger.kind is AccountKind.LIVE
+        else None,
         equity=float(equity),
         wallet=float(ledger.wallet or 0),
         day_pnl=float(pnl),

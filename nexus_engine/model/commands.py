@@ -105,6 +105,17 @@ class CloseForeign(Command, frozen=True, kw_only=True):
     word: str
 
 
+class Unlock(Command, frozen=True, kw_only=True):
+    """Unlock the entries of a LIVE account for the hours of the directive. `word` must be `live_phrase`."""
+
+    word: str
+
+
+def live_phrase(account: str) -> str:
+    """What a person types to unlock real money."""
+    return f"live {account}"
+
+
 AnyCommand = (
     Approve
     | Reject
@@ -119,4 +130,5 @@ AnyCommand = (
     | Pause
     | Adopt
     | CloseForeign
+    | Unlock
 )

@@ -32,6 +32,9 @@ class AccountConfig(_Section):
         AccountKind.DEMO, description="DEMO, PAPER, TESTNET or LIVE; a flag on the command line wins"
     )
     mode: Mode = Field(Mode.COPILOT, description="the mode of a first start; later the last one set holds")
+    lease_h: float = Field(
+        8.0, gt=0, le=24, description="LIVE: hours of entries that the typed phrase unlocks; a restart locks them again"
+    )
 
 
 class RiskConfig(_Section):
@@ -98,6 +101,15 @@ class BinanceConfig(_Section):
     rest_url: str = Field("", pattern=r"^$|^https?://[^\s]+$", description="REST address, e.g. http://127.0.0.1:8700")
     ws_url: str = Field("", pattern=r"^$|^wss?://[^\s]+$", description="stream address, e.g. ws://127.0.0.1:8700")
 
+    sapi_url: str = Field(
+        "", pattern=r"^$|^https?://[^\s]+$", description="address that answers what a key may do (the venue's SAPI)"
+    )
+    key: str = Field(
+        "",
+        pattern=r"^$|" + ACCOUNT_NAME,
+        description="name of the key in the vault; empty takes the only one of the kind",
+    )
+
     @field_validator("symbols")
     @classmethod
     def _once_each(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
@@ -117,6 +129,15 @@ class DemoConfig(_Section):
     )
     venue: str = Field(
         "", description="file with the ready line of a `nexus exchange` to trade on, instead of one of our own"
+    )
+
+
+class PaperConfig(_Section):
+    """Live prices, simulated money."""
+
+    wallet: float = Field(10_000.0, ge=10, le=1e9, description="USDT that a new paper account begins with")
+    latency_ms: int = Field(
+        50, ge=0, le=5_000, description="an order takes this long to the simulated venue, and its answer as long back"
     )
 
 
@@ -143,6 +164,7 @@ class Directive(_Section):
     copilot: CopilotConfig = CopilotConfig()
     binance: BinanceConfig = BinanceConfig()
     demo: DemoConfig = DemoConfig()
+    paper: PaperConfig = PaperConfig()
     ui: UiConfig = UiConfig()
     keys: dict[str, str] = Field(
         default_factory=dict, description='other keys by action, e.g. approve = "y"; the ? page of the cockpit has all'

@@ -215,6 +215,15 @@ class Commanded(Event, frozen=True, kw_only=True):
     surface: str = "cockpit"
 
 
+class Checked(Event, frozen=True, kw_only=True):
+    """The account and its key were looked at: a LIVE account enters nothing while something is wrong.
+
+    `problem` is one line, empty when nothing is.
+    """
+
+    problem: str
+
+
 class JournalFailed(Event, frozen=True, kw_only=True):
     """The journal could not make records durable: nothing new may be opened."""
 
@@ -246,6 +255,7 @@ AnyEvent = (
     | Started
     | TimerFired
     | Commanded
+    | Checked
     | JournalFailed
     | Stopping
 )

@@ -136,6 +136,16 @@ class LatchSet(Fact, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Leased(Fact, frozen=True, kw_only=True):
+    """A LIVE account may enter until `until_ns` (UTC), because a person typed the phrase; 0: no longer.
+
+    A start ends what an earlier one was given.
+    """
+
+    until_ns: int
+    by: str
+
+
 class ModeSet(Fact, frozen=True, kw_only=True):
     """Who decides from now on."""
 
@@ -228,6 +238,7 @@ AnyFact = (
     | ProposalMade
     | ProposalChanged
     | LatchSet
+    | Leased
     | ModeSet
     | LockSet
     | WalletSeen

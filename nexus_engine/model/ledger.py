@@ -18,6 +18,7 @@ from nexus_engine.model.facts import (
     Filled,
     ForeignSeen,
     LatchSet,
+    Leased,
     Leaving,
     LockSet,
     ModeSet,
@@ -80,6 +81,8 @@ class Ledger:
         self.proposals: dict[int, Proposal] = {}
         self.latches: dict[Latch, LatchSet] = {}
         self.locks: dict[str, LockSet] = {}
+        self.lease_until_ns = 0
+        """Until when a LIVE account may enter; 0 while it may not."""
         self.streaks: dict[str, int] = {}
         """Losses in a row by strategy."""
         self.closed: list[ClosedTrade] = []
@@ -115,6 +118,7 @@ class Ledger:
             ProposalMade: self._proposal_made,
             ProposalChanged: self._proposal_changed,
             LatchSet: self._latch_set,
+            Leased: self._leased,
             ModeSet: self._mode_set,
             LockSet: self._lock_set,
             WalletSeen: self._wallet_seen,
@@ -167,6 +171,8 @@ class Ledger:
             self.lost,
             self.leaving,
             self.market_ns,
+            # left out while there is none, so that seals of older journals hold
+            *((self.lease_until_ns,) if self.lease_until_ns else ()),
         )
         return hashlib.blake2b(_encoder.encode(state), digest_size=16).hexdigest()
 
@@ -187,6 +193,10 @@ class Ledger:
     def _run_started(self, fact: RunStarted) -> None:
         self.account, self.kind = fact.account, fact.kind
         self.instance, self.epoch, self.started_ns = fact.instance, fact.epoch, fact.at_ns
+        self.lease_until_ns = 0
+
+    def _leased(self, fact: Leased) -> None:
+        self.lease_until_ns = fact.until_ns
 
     def _order_intended(self, fact: OrderIntended) -> None:
         self.orders[fact.order.client_id] = fact.order

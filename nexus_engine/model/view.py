@@ -55,6 +55,8 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     at_risk: float
     exposure_pct: float
     exposure_limit_pct: float
+    lease_ms: int | None = None
+    """For how long a LIVE account may still enter; None for all others."""
 
 
 class FeedView(msgspec.Struct, frozen=True, kw_only=True):

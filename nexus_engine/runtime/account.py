@@ -18,7 +18,7 @@ from nexus_engine.carrier import Carrier
 from nexus_engine.model.commands import AnyCommand, Flatten, Halt
 from nexus_engine.model.config import Directive
 from nexus_engine.model.effects import Notify
-from nexus_engine.model.events import FeedStatus, Started, Stopping, TimerFired
+from nexus_engine.model.events import Checked, FeedStatus, Started, Stopping, TimerFired
 from nexus_engine.model.facts import AnyFact
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.paths import journal_path, latch_path, socket_path, venue_state_dir
@@ -29,7 +29,7 @@ from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.runtime.control import ControlServer, Status
 from nexus_engine.runtime.demo import DemoVenue, read_ready
 from nexus_engine.runtime.health import Pulse, memory_mb
-from nexus_engine.runtime.options import Options, StartError
+from nexus_engine.runtime.options import Options, StartError, with_key
 from nexus_engine.runtime.uplinks import Address, Connect, Need, Uplink, address, connect_binance, warm
 from nexus_engine.store.recording import Header, Recorder
 from nexus_engine.store.sqlite import SqliteJournal
@@ -77,7 +77,7 @@ class Account:
         """The venue has been asked for the account once: from here on one leaves in order."""
         self._say = say
         self._after = after
-        self._connect = connect or connect_binance
+        self._connect = connect
         self._clock = SystemClock()
         self._early: list[tuple[AnyCommand, str, str]] = []
         self._leave = asyncio.Event()
@@ -138,7 +138,7 @@ class Account:
         found = await where
         self._tell("connecting to the venue")
         need = Need(intervals=engine.intervals, warmup_bars=engine.warmup_bars)
-        self._uplink = uplink = await self._connect(directive, found, need, self._clock)
+        self._uplink = uplink = await self._connector()(directive, found, need, self._clock)
         broker = uplink.broker
         brokers = {broker.venue: broker}
         carrier = Carrier(
@@ -170,6 +170,8 @@ class Account:
         self._hold(self._keep("pulse", self._beat))
         self._hold(self._keep("kill latch", self._watch_latch))
         self._without(await self._introduced(uplink, carrier))
+        if account.kind is AccountKind.LIVE:
+            await self._check_live(found, carrier)
         self._hold(self._keep("feed", self._feed))
         self._tell("comparing with the venue")
         at_ns, mono_ns = self._now()
@@ -179,6 +181,15 @@ class Account:
         # What lives by now mostly lives on; leaving it out of collections keeps their pauses under 4 ms.
         gc.collect()
         gc.freeze()
+
+    def _connector(self) -> Connect:
+        if self._connect is not None:
+            return self._connect
+        if self.options.kind is AccountKind.PAPER:
+            from nexus_engine.runtime.paper import connect_paper
+
+            return connect_paper(self.folder)
+        return connect_binance
 
     async def _introduced(self, uplink: Uplink, carrier: Carrier) -> tuple[str, ...]:
         """A venue that does not answer is waited for: until then nothing is traded, and HALT and stop work."""
@@ -190,6 +201,19 @@ class Account:
             except UplinkError as error:
                 self._tell(f"the venue cannot be reached, trying again: {error}")
                 await asyncio.sleep(_AGAIN_S)
+
+    async def _check_live(self, where: Address, carrier: Carrier) -> None:
+        """Entries wait until account and key are found fit; a key that could withdraw ends the start."""
+        from nexus_engine.runtime.preflight import Preflight
+
+        def tell(problem: str) -> None:
+            at_ns, mono_ns = self._now()
+            carrier.post(Checked(at_ns=at_ns, mono_ns=mono_ns, problem=problem))
+
+        self._tell("checking account and key")
+        preflight = Preflight(where, self.folder, self._clock, tell)
+        await preflight.first()
+        self._hold(self._keep("live check", preflight.keep))
 
     def _without(self, unlisted: Sequence[str]) -> None:
         """A symbol that the venue does not list is a mistake, unless something of ours is left on it."""
@@ -217,7 +241,7 @@ class Account:
 
     async def _address(self, directive: Directive) -> Address:
         if directive.account.kind is not AccountKind.DEMO:
-            return address(directive)
+            return address(directive, with_key(self.options, ask=False).key)
         if directive.demo.venue:
             ready = read_ready(Path(directive.demo.venue))
         else:
@@ -402,6 +426,7 @@ class Account:
             unknown=view.unknown_orders,
             foreign=len(view.foreign),
             proposals=len(view.proposals),
+            blocked=account.blocked,
             health={reading.name: round(reading.value, 1) for reading in view.health},
         )
 

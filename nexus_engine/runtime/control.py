@@ -48,6 +48,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     unknown: int = 0
     foreign: int = 0
     proposals: int = 0
+    blocked: str = ""
+    """Why no entry may leave now; empty when one may."""
     health: dict[str, float] = {}
     """What the machine and its venue count, by name."""
 

@@ -1,14 +1,18 @@
 """What an account is started with, and what can be said of it before anything is started."""
 
+import resource
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
+from nexus_engine.model.paths import state_root
 from nexus_engine.model.words import AccountKind
 
 if TYPE_CHECKING:  # pydantic costs a tenth of a second, which the first frame should not wait for
     from nexus_engine.model.config import Directive
+    from nexus_engine.vault import ApiKey
 
 
 class StartError(Exception):
@@ -33,6 +37,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     replay: Path | None = None
     record: Path | None = None
     read_only: bool = False
+    key: "ApiKey | None" = None
+    """What a testnet or live account signs with; see `with_key`."""
 
     def resolve(self) -> "Directive":
         """The directive with the command line laid over it. Raises ConfigError."""
@@ -50,13 +56,32 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-_NOT_YET: Final = frozenset({AccountKind.PAPER, AccountKind.LIVE})
+_KEYED: Final = frozenset({AccountKind.TESTNET, AccountKind.LIVE})
+
+
+def with_key(options: Options, passphrase_fd: int | None = None, *, ask: bool = True) -> Options:
+    """The options with the key that the account needs, from the vault or the environment. `ask` a person for the
+    passphrase: only before a cockpit has the terminal.
+
+    Raises StartError, StateError or ConfigError.
+    """
+    if options.kind not in _KEYED or options.key is not None:
+        return options
+    from nexus_engine.credentials import ask_terminal, find_key, nobody
+    from nexus_engine.vault import VaultError
+
+    # a core dump would hold the key
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        name, prompt = options.resolve().binance.key, ask_terminal if ask else nobody
+        key = find_key(state_root(options.state), options.kind, name, fd=passphrase_fd, prompt=prompt)
+        return replace(options, key=key)
+    except VaultError as error:
+        raise StartError(str(error)) from None
 
 
 def check(options: Options) -> None:
     """Say early and cheaply what would fail later. Raises StartError with one line."""
-    if options.kind in _NOT_YET:
-        raise StartError(f"--{options.kind.value.lower()} cannot be traded yet; --demo and --testnet work today")
     if options.kind is not AccountKind.DEMO:
         for name in ("scenario", "seed", "speed", "replay"):
             if getattr(options, name) is not None:

@@ -1,10 +1,9 @@
 """How an account reaches its venue: one table entry per venue, opened when an account needs it."""
 
 import asyncio
-import os
 import random
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Protocol
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -13,6 +12,10 @@ from nexus_engine.model.ports import Broker, Clock, Feed, Sink
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.words import AccountKind
 from nexus_engine.runtime.options import StartError
+from nexus_engine.uplink.binance.settings import BinanceSettings, urls
+
+if TYPE_CHECKING:
+    from nexus_engine.vault import ApiKey
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,6 +25,8 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
     ws_url: str
     api_key: Secret
     api_secret: Secret
+    private_key: Secret = Secret("")
+    sapi_url: str = ""
 
 
 class Need(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,24 +57,22 @@ class Uplink(Protocol):
 
 Connect = Callable[[Directive, Address, Need, Clock], Awaitable[Uplink]]
 
-_URLS: Final[Mapping[AccountKind, tuple[str, str]]] = {
-    AccountKind.TESTNET: ("https://demo-fapi.binance.com", "wss://demo-fstream.binance.com"),
-}
-_KEY: Final = "NEXUS_BINANCE_API_KEY"
-_SECRET: Final = "NEXUS_BINANCE_API_SECRET"
 
-
-def address(directive: Directive) -> Address:
-    """A real venue's address; the keys leave the environment as they are read. Raises StartError."""
-    rest_url, ws_url = _URLS[directive.account.kind]
-    key, secret = os.environ.pop(_KEY, ""), os.environ.pop(_SECRET, "")
-    if not key or not secret:
-        raise StartError(f"{directive.account.kind.value.lower()} needs its keys in {_KEY} and {_SECRET}")
+def address(directive: Directive, key: "ApiKey | None") -> Address:
+    """A real venue's address; paper needs no key. Raises StartError."""
+    kind = directive.account.kind
+    where = urls(kind, directive.binance)
+    if kind is AccountKind.PAPER:
+        return Address(rest_url=where.rest, ws_url=where.ws, api_key=Secret(""), api_secret=Secret(""))
+    if key is None:
+        raise StartError(f"{kind.value.lower()} needs a key: `nexus keys add NAME --{kind.value.lower()}`")
     return Address(
-        rest_url=directive.binance.rest_url or rest_url,
-        ws_url=directive.binance.ws_url or ws_url,
-        api_key=Secret(key),
-        api_secret=Secret(secret),
+        rest_url=where.rest,
+        ws_url=where.ws,
+        sapi_url=where.sapi,
+        api_key=key.api_key,
+        api_secret=key.api_secret,
+        private_key=key.private_key,
     )
 
 
@@ -80,12 +83,28 @@ async def warm() -> None:
     await asyncio.to_thread(rest.import_binance)
 
 
+def settings_for(directive: Directive, where: Address, need: Need) -> BinanceSettings:
+    """What the adapter is told."""
+    return BinanceSettings(
+        rest_url=where.rest_url,
+        ws_url=where.ws_url,
+        api_key=where.api_key,
+        api_secret=where.api_secret,
+        private_key=where.private_key,
+        sapi_url=where.sapi_url,
+        symbols=directive.binance.symbols,
+        intervals=need.intervals,
+        warmup_bars=need.warmup_bars,
+        leverage=directive.risk.leverage,
+        swan_symbol=directive.shield.swan_symbol,
+    )
+
+
 async def connect_binance(directive: Directive, where: Address, need: Need, clock: Clock) -> Uplink:
     """Open Binance USD-M futures. Needs no network yet."""
     from nexus_engine.uplink.binance.broker import BinanceBroker
     from nexus_engine.uplink.binance.feed import BinanceFeed
     from nexus_engine.uplink.binance.rest import BinanceRest
-    from nexus_engine.uplink.binance.settings import BinanceSettings
 
     class Binance:
         def __init__(self, rest: BinanceRest) -> None:
@@ -95,17 +114,6 @@ async def connect_binance(directive: Directive, where: Address, need: Need, cloc
             self.prepare = broker.prepare
             self.close = rest.close
 
-    settings = BinanceSettings(
-        rest_url=where.rest_url,
-        ws_url=where.ws_url,
-        api_key=where.api_key,
-        api_secret=where.api_secret,
-        symbols=directive.binance.symbols,
-        intervals=need.intervals,
-        warmup_bars=need.warmup_bars,
-        leverage=directive.risk.leverage,
-        swan_symbol=directive.shield.swan_symbol,
-    )
-    rest = BinanceRest(settings, clock)
+    rest = BinanceRest(settings_for(directive, where, need), clock)
     await rest.open()
     return Binance(rest)

@@ -11,6 +11,7 @@ from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.signals import Quote, Signal
 from nexus_engine.model.verdicts import Reading, Verdict, allow, refuse
 from nexus_engine.model.words import Latch, Leg, Side, TradingState
+from nexus_engine.shield import lease
 from nexus_engine.shield.staleness import unseen
 from nexus_engine.shield.streak import LOCK as STREAK_LOCK
 from nexus_engine.shield.streak import day_loss
@@ -21,6 +22,9 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
 
     ledger: Ledger
     market_ns: int
+    at_ns: int
+    mono_ns: int
+    lock: lease.Lock
     shield: ShieldConfig
     risk: RiskConfig
     signal: Signal
@@ -58,6 +62,10 @@ def _latch(case: Case) -> Verdict:
     if case.ledger.state is TradingState.ACTIVE:
         return allow("latch")
     return refuse("latch", latched(case.ledger))
+
+
+def _lease(case: Case) -> Verdict:
+    return lease.judge(case.ledger, case.lock, case.at_ns, case.mono_ns)
 
 
 def _swan(case: Case) -> Verdict:
@@ -131,6 +139,7 @@ def _day_loss(case: Case) -> Verdict:
 
 SIGNAL_GUARDS: Final[tuple[Callable[[Case], Verdict], ...]] = (
     _latch,
+    _lease,
     _swan,
     _blind,
     _spread,

@@ -15,7 +15,7 @@ from nexus_engine.model.signals import Quote, Signal
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.verdicts import Gauge, Reading, Verdict, allow, refuse
 from nexus_engine.model.words import Sentinel, Side
-from nexus_engine.shield import exposure, sentinel, streak
+from nexus_engine.shield import exposure, lease, sentinel, streak
 from nexus_engine.shield.blackswan import MINUTE_NS, BlackSwan, Fall
 from nexus_engine.shield.guards import SIGNAL_GUARDS, Case, cooldown, latched
 from nexus_engine.shield.staleness import unseen
@@ -28,6 +28,7 @@ class Shield:
         self._shield = shield
         self._risk = risk
         self._swan = BlackSwan(shield)
+        self.lock = lease.Lock()
 
     # ---- prices ------------------------------------------------------------------------------------------------------
 
@@ -74,6 +75,9 @@ class Shield:
         case = Case(
             ledger=turn.ledger,
             market_ns=turn.market_ns,
+            at_ns=turn.at_ns,
+            mono_ns=turn.mono_ns,
+            lock=self.lock,
             shield=self._shield,
             risk=self._risk,
             signal=signal,

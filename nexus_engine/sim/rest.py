@@ -28,6 +28,16 @@ class Rest:
         self.venue = venue
         self.account = venue.account
         self.now_ms = now_ms
+        self.restrictions: dict[str, bool] = {
+            "ipRestrict": True,
+            "enableReading": True,
+            "enableFutures": True,
+            "enableSpotAndMarginTrading": False,
+            "enableWithdrawals": False,
+            "enableInternalTransfer": False,
+            "permitsUniversalTransfer": False,
+        }
+        """What the account's key may do."""
 
     def scale(self, p: Params, name: str = "symbol") -> Scale:
         scale = self.venue.scales.get(p.need(name))
@@ -43,6 +53,9 @@ class Rest:
         """One object for a symbol, a list without."""
         rows = [write(scale) for scale in self.scales(p)]
         return rows[0] if p.text("symbol") else rows
+
+    def api_restrictions(self, p: Params) -> Json:
+        return {"createTime": 0, **self.restrictions}
 
     # -- market -------------------------------------------------------------------------------------------------------
 
@@ -131,7 +144,8 @@ class Rest:
             for row in self.venue.funding_paid
             if symbol in (None, row.symbol) and within(row.at_ns // MS, start, end)
         ]
-        return [wire_market.funding_rate(row) for row in rows[-p.limit(100, 1000) :]]
+        limit = p.limit(100, 1000)
+        return [wire_market.funding_rate(row) for row in (rows[-limit:] if start is None else rows[:limit])]
 
     def funding_info(self, p: Params) -> list[Json]:
         return [wire_market.funding_info(symbol) for symbol in self.venue.scales]
@@ -436,6 +450,7 @@ ROUTES: dict[tuple[str, str], tuple[Callable[[Rest, Params], Any], str, Weight, 
     ("GET", "/fapi/v1/symbolConfig"): (Rest.symbol_config, SIGNED, 5, 0),
     ("GET", "/fapi/v1/accountConfig"): (Rest.account_config, SIGNED, 5, 0),
     ("GET", "/fapi/v1/rateLimit/order"): (Rest.order_limits, SIGNED, 1, 0),
+    ("GET", "/sapi/v1/account/apiRestrictions"): (Rest.api_restrictions, SIGNED, 1, 0),
     ("GET", "/fapi/v2/account"): (Rest.account_v2, SIGNED, 5, 0),
     ("GET", "/fapi/v3/account"): (Rest.account_v3, SIGNED, 5, 0),
     ("GET", "/fapi/v2/balance"): (Rest.balance, SIGNED, 5, 0),

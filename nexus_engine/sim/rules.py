@@ -16,6 +16,7 @@ PRICE_BAND_UP, PRICE_BAND_DOWN = Decimal("1.15"), Decimal("0.85")  # of the mark
 
 # code -> the venue's own words; {} is filled by the caller
 MESSAGES: dict[int, str] = {
+    -1001: "Internal error; unable to process your request. Please try again.",
     -1003: "Too many requests; current limit of IP is 2400 requests per minute.",
     -1015: "Too many new orders; current limit is 300 orders per TEN_SECONDS.",
     -1021: "Timestamp for this request is outside of the recvWindow.",

@@ -23,6 +23,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     digests_checked: int
     state_digest: str
     problems: tuple[str, ...]
+    latches: tuple[str, ...] = ()
+    """Those that hold after the last fact."""
 
 
 def verify(path: Path) -> Report:
@@ -86,4 +88,5 @@ class _Check:
             digests_checked=self.seals,
             state_digest=self.ledger.digest(),
             problems=tuple(self.problems.values()),
+            latches=tuple(self.ledger.latches),
         )

@@ -125,7 +125,7 @@ class Typed(Dialog[bool]):
         with Vertical(id="dialog") as box:
             box.border_title = self._heading
             yield self._text
-            yield Word(max_length=20, compact=True, select_on_focus=False)
+            yield Word(max_length=max(20, len(self._word)), compact=True, select_on_focus=False)
 
     def rows(self) -> list[Row]:
         how = " and Enter; Esc or an empty line cancels"

@@ -214,6 +214,24 @@ class Hands(Eyes):
             return
         self._release(Latch.PAUSE)
 
+    def action_unlock(self) -> None:
+        """Real money: entries are open for some hours once the phrase is typed."""
+        if not self.nexus.may_act() or self.view is None:
+            return
+        account = self.view.account
+        if account.lease_ms is None:
+            self.say("only the entries of a LIVE account are locked")
+            return
+        phrase = c.live_phrase(account.name)
+
+        def done(yes: bool | None) -> None:
+            if yes and self.nexus.send(c.Unlock(word=phrase)):
+                self._sending("unlock sent")
+
+        left = f"open for {fmt.age(account.lease_ms)} more" if account.lease_ms else "locked: stops and exits work"
+        lines = (f"LIVE {account.name}: entries are {left}", "real money, until the hours of the directive are over")
+        self.app.push_screen(Typed("Unlock real money", lines, phrase), done)
+
     def action_mode(self) -> None:
         if not self.nexus.may_act():
             return

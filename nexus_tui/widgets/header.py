@@ -9,7 +9,9 @@ from nexus_tui import format as fmt
 from nexus_tui.safe import plain
 from nexus_tui.widgets.rows import Row, Rows, Span, length
 
-_KIND: Final = {AccountKind.LIVE: "alarm", AccountKind.DEMO: "badge"}
+_KIND: Final = {
+    AccountKind.LIVE: "alarm", AccountKind.TESTNET: "badge", AccountKind.PAPER: "badge", AccountKind.DEMO: "badge",
+}  # fmt: skip
 _STATE: Final = {TradingState.ACTIVE: "good", TradingState.REDUCING: "warn", TradingState.HALTED: "alarm"}
 _SENTINEL: Final = {
     Sentinel.CALM: "good", Sentinel.SHARK: "warn", Sentinel.BLIND: "alarm", Sentinel.BLACK_SWAN: "alarm",
@@ -43,7 +45,7 @@ def first(view: View, width: int, *, stale: bool = False, read_only: bool = Fals
     ]
     looks: list[Span] = [(" READ-ONLY ", "badge"), (" ", ""), _BAR] if read_only else []
     fixed: list[Span] = [
-        (f" {account.kind}", _KIND.get(account.kind, "badge")), (f" {plain(account.name, 14)} ", "strong"), _BAR,
+        (f" {account.kind}", _KIND[account.kind]), (f" {plain(account.name, 14)} ", "strong"), _BAR,
         *looks, (f" {account.mode} ", "strong"), _BAR, (" ", ""), *state,
     ]  # fmt: skip
     gap = "   " if width >= 112 else "  "
@@ -55,6 +57,9 @@ def first(view: View, width: int, *, stale: bool = False, read_only: bool = Fals
         (6, ((f"{gap}equity ", "quiet"), (fmt.amount(account.equity), ""))),
         (4, ((f"{gap}open ", "quiet"), signed(account.open_pnl))),
     ]
+    if account.lease_ms is not None:
+        left: Span = (fmt.age(account.lease_ms), "") if account.lease_ms else ("LOCKED", "warn")
+        fields.append((10, ((f"{gap}lease ", "quiet"), left)))
     now = fmt.clock(view.at_ns)
     clock: Row = ((f"as of {now} ", "warn"),) if stale else ((f"{now} UTC ", "quiet"),)
     room = width - length(tuple(fixed)) - length(clock) - 2

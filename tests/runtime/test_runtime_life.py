@@ -15,8 +15,9 @@ from nexus_engine.model.config import Directive
 from nexus_engine.model.paths import latch_path
 from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.model.words import AccountKind, Latch, Mode, TradingState
-from nexus_engine.runtime import AccountBusy, Options, Runtime, StartError, StateError, check
+from nexus_engine.runtime import AccountBusy, Options, Runtime, StartError, StateError, check, with_key
 from nexus_engine.runtime.client import NoAnswer, ask
+from nexus_engine.runtime.uplinks import address
 from nexus_engine.store.sqlite import SqliteJournal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -118,8 +119,6 @@ def test_a_directive_of_another_venue_and_missing_keys_end_the_start_with_one_li
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (Options(kind=AccountKind.LIVE), "--live"),
-        (Options(kind=AccountKind.PAPER), "--demo and --testnet work"),
         (Options(kind=AccountKind.TESTNET, seed=1), "--seed"),
         (Options(scenario="riot"), "unknown scenario 'riot'; known: "),
         (Options(seed=-1), "--seed -1"),
@@ -142,12 +141,11 @@ def test_a_state_folder_that_cannot_be_made_is_told_in_one_line(tmp_path: Path) 
         Runtime(Options(state=tmp_path / "file" / "state"))
 
 
-def test_the_environment_forgets_keys_once_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    from nexus_engine.runtime.uplinks import address
-
+def test_the_environment_forgets_keys_once_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NEXUS_BINANCE_API_KEY", "key-1")
     monkeypatch.setenv("NEXUS_BINANCE_API_SECRET", "secret-1")
-    found = address(Directive.model_validate({"account": {"kind": "TESTNET"}}))
+    options = with_key(Options(state=tmp_path, kind=AccountKind.TESTNET))
+    found = address(options.resolve(), options.key)
     assert found.api_secret.reveal() == "secret-1"
     assert "secret-1" not in repr(found)
     assert not {"NEXUS_BINANCE_API_KEY", "NEXUS_BINANCE_API_SECRET"} & set(os.environ)

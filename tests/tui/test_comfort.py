@@ -206,7 +206,7 @@ def test_the_first_start_is_the_one_without_any_account(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("answers", "starts", "told"),
     [([""], True, ""), (["1"], True, ""), (["q"], False, ""), (["2", ""], True, "NEXUS_BINANCE_API_KEY"),
-     (["3", "x", "q"], False, "Not yet"), ([], False, "")],
+     (["3", "x", "q"], False, "nexus keys add NAME --live"), ([], False, "")],
 )  # fmt: skip
 def test_enter_is_the_demo_and_nothing_else_starts(answers: list[str], starts: bool, told: str) -> None:
     left, said = list(answers), list[str]()

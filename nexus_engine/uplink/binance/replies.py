@@ -36,6 +36,23 @@ class ServerTime(msgspec.Struct, frozen=True, rename="camel"):
     server_time: Ms
 
 
+class AccountConfig(msgspec.Struct, frozen=True, rename="camel"):
+    """What the futures account is set to."""
+
+    can_trade: bool
+    dual_side_position: bool
+
+
+class ApiRestrictions(msgspec.Struct, frozen=True, rename="camel"):
+    """What a key may do. What a venue leaves out counts as allowed where that is the worse."""
+
+    ip_restrict: bool = False
+    enable_futures: bool = False
+    enable_withdrawals: bool = True
+    enable_internal_transfer: bool = False
+    permits_universal_transfer: bool = False
+
+
 class DepthReply(msgspec.Struct, frozen=True, rename="camel", gc=False):
     last_update_id: Id
     bids: list[Level]
@@ -270,3 +287,42 @@ def _shortest(text: str) -> Decimal:
     """Without trailing zeros, and never with a positive exponent (1E+1), which `quantize` would round to tens."""
     number = exact(text).normalize()
     return number.quantize(Decimal(1)) if int(number.as_tuple().exponent) > 0 else number
+
+
+# ---- the past, as `nexus download` stores it -------------------------------------------------------------------------
+
+
+class FullKline(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A candle with everything that the venue tells of it."""
+
+    open_ms: Ms
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    volume: Qty
+    close_ms: Ms
+    quote_volume: Qty
+    trades: Id
+    taker_buy_volume: Qty
+    taker_buy_quote_volume: Qty
+
+
+class AggTradeRow(msgspec.Struct, frozen=True, gc=False):
+    """Trades of one taker order at one price."""
+
+    a: Id
+    p: Price
+    q: Qty
+    f: int
+    l: int  # noqa: E741 the venue's name
+    T: Ms
+    m: bool
+
+
+class FundingRow(msgspec.Struct, frozen=True, rename="camel", gc=False):
+    """A funding that was settled. Early ones come without a mark price."""
+
+    funding_time: Ms
+    funding_rate: float
+    mark_price: Number = ""

@@ -49,6 +49,7 @@ class Endpoint(msgspec.Struct, Generic[T], frozen=True):
     weight: int = 1
     signed: bool = True
     version: int = 1
+    api: str = "futures"
 
 
 TIME: Final = Endpoint("get", "time", replies.ServerTime, signed=False)
@@ -74,6 +75,8 @@ TRADES: Final = Endpoint("get", "userTrades", list[replies.TradeRow], weight=5)
 POSITIONS: Final = Endpoint("get", "positionRisk", list[replies.PositionRisk], weight=5, version=3)
 BALANCE: Final = Endpoint("get", "balance", list[replies.AssetBalance], weight=5, version=3)
 NEW_LISTEN_KEY: Final = Endpoint("post", "listenKey", replies.ListenKey, signed=False)
+ACCOUNT_CONFIG: Final = Endpoint("get", "accountConfig", replies.AccountConfig, weight=5)
+API_RESTRICTIONS: Final = Endpoint("get", "account/apiRestrictions", replies.ApiRestrictions, api="margin")
 KEEP_LISTEN_KEY: Final = Endpoint("put", "listenKey", replies.Anything, signed=False)
 
 
@@ -127,7 +130,7 @@ class BinanceRest:
                 "API_URL": f"{url}/api",
                 "FUTURES_URL": f"{url}/fapi",
                 "FUTURES_DATA_URL": f"{url}/futures/data",
-                "MARGIN_API_URL": f"{url}/sapi",
+                "MARGIN_API_URL": f"{self.settings.sapi_url.rstrip('/') or url}/sapi",
                 "REQUEST_RECVWINDOW": RECV_WINDOW_MS,
                 "_handle_response": _keep,
             },
@@ -135,6 +138,7 @@ class BinanceRest:
         self._client = made(
             self.settings.api_key.reveal() or None,
             self.settings.api_secret.reveal() or None,
+            private_key=self.settings.private_key.reveal() or None,
             # a redirect would turn a POST into a GET
             requests_params={"allow_redirects": False, "timeout": aiohttp.ClientTimeout(total=DEADLINE_S)},
         )
@@ -178,10 +182,16 @@ class BinanceRest:
         reply = await self.call(TIME, urgency=Urgency.QUERY)
         self._venue_less_mono = reply.server_time * _MS - (before + self.clock.mono_ns()) // 2
 
+    def clock_skew_ns(self) -> int:
+        """The venue's clock less ours, as last measured; 0 before."""
+        if self._venue_less_mono is None:
+            return 0
+        return self._venue_less_mono + self.clock.mono_ns() - self.clock.utc_ns()
+
     def _set_clock(self, client: Any) -> None:
         """Sign with the venue's clock, counted on from the last look by the monotonic one: ours may have jumped."""
         if self._venue_less_mono is not None:
-            self.budget.offset_ns = self._venue_less_mono + self.clock.mono_ns() - self.clock.utc_ns()
+            self.budget.offset_ns = self.clock_skew_ns()
             client.timestamp_offset = self.budget.offset_ns // _MS
 
     @property
@@ -230,7 +240,8 @@ class BinanceRest:
         data = {"data": dict(params)} if params or endpoint.signed or endpoint.method != "get" else {}
         try:
             async with asyncio.timeout(DEADLINE_S):
-                reply: _Reply = await client._request_futures_api(
+                ask = getattr(client, f"_request_{endpoint.api}_api")
+                reply: _Reply = await ask(
                     endpoint.method, endpoint.path, endpoint.signed, version=endpoint.version, **data
                 )
         except TimeoutError:

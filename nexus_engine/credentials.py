@@ -1,0 +1,146 @@
+"""Where a passphrase and a key come from: a descriptor, a systemd credential, a person, the vault, the environment."""
+
+import getpass
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from nexus_engine.model.secret import Secret
+from nexus_engine.model.words import AccountKind
+from nexus_engine.vault import ApiKey, Vault, VaultError, vault_path
+
+CREDENTIAL: Final = "nexus-vault"
+"""The name of the systemd credential that holds the passphrase."""
+KEY_ENV: Final = "NEXUS_BINANCE_API_KEY"
+SECRET_ENV: Final = "NEXUS_BINANCE_API_SECRET"
+
+Prompt = Callable[[str], str]
+
+
+def ask_terminal(question: str) -> str:
+    """A hidden line from the terminal. Raises VaultError where there is none."""
+    if not sys.stdin.isatty():
+        raise VaultError(
+            f"no terminal to ask for the passphrase: use --passphrase-fd, or a systemd credential {CREDENTIAL}"
+        )
+    try:
+        return getpass.getpass(question)
+    except EOFError:
+        raise VaultError("nothing was typed") from None
+
+
+def nobody(question: str) -> str:
+    """For where no person can be asked."""
+    raise VaultError("the passphrase of the vault was not given at the start")
+
+
+def passphrase(fd: int | None = None, prompt: Prompt = ask_terminal) -> Secret:
+    """From the descriptor, else the systemd credential, else a person. Its last line break is not part of it.
+
+    Raises VaultError.
+    """
+    if fd is not None:
+        try:
+            with os.fdopen(fd, "rb") as file:
+                return _phrase(file.read(), f"--passphrase-fd {fd}")
+        except OSError as error:
+            raise VaultError(f"--passphrase-fd {fd}: cannot be read ({error.strerror})") from error
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    if folder and (file_path := Path(folder) / CREDENTIAL).exists():
+        try:
+            return _phrase(file_path.read_bytes(), f"credential {CREDENTIAL}")
+        except OSError as error:
+            raise VaultError(f"{file_path}: cannot be read ({error.strerror})") from error
+    return Secret(prompt("passphrase of the vault: "))
+
+
+def _phrase(raw: bytes, where: str) -> Secret:
+    try:
+        text = raw.decode().removesuffix("\n").removesuffix("\r")
+    except UnicodeDecodeError:
+        text = ""
+    if not text:
+        raise VaultError(f"{where}: holds no passphrase")
+    return Secret(text)
+
+
+def from_environment(kind: AccountKind) -> ApiKey | None:
+    """The key in the environment, which loses it: what is started from here must not inherit it."""
+    key, secret = os.environ.pop(KEY_ENV, ""), os.environ.pop(SECRET_ENV, "")
+    if not key or not secret:
+        return None
+    return ApiKey(name="environment", kind=kind, api_key=Secret(key), secret=Secret(secret))
+
+
+def choose(keys: Sequence[ApiKey], kind: AccountKind, name: str = "") -> ApiKey | None:
+    """The key of that name, or the only one of that kind; None when there is none. Raises VaultError.
+
+    A key of another kind is never chosen: test money and real money do not share one.
+    """
+    if name:
+        for key in keys:
+            if key.name == name:
+                if key.kind is not kind:
+                    raise VaultError(f"binance.key = {name!r}: is a {key.kind} key, this is a {kind} account")
+                return key
+        raise VaultError(
+            f"binance.key = {name!r}: the vault has no such key; known: {', '.join(k.name for k in keys) or 'none'}"
+        )
+    fitting = [key for key in keys if key.kind is kind]
+    if len(fitting) > 1:
+        raise VaultError(f"several {kind} keys: {', '.join(key.name for key in fitting)}; choose one with binance.key")
+    return fitting[0] if fitting else None
+
+
+def find_key(
+    root: Path, kind: AccountKind, name: str = "", *, fd: int | None = None, prompt: Prompt = ask_terminal
+) -> ApiKey:
+    """What an account of that kind signs with: from the vault, else from the environment. Raises VaultError."""
+    path = vault_path(root)
+    spare = from_environment(kind)
+    if path.exists() or name:
+        found = choose(Vault.open(path, passphrase(fd, prompt)).keys, kind, name)
+        if found is not None:
+            return found
+    if spare is None:
+        flag = f"--{kind.value.lower()}"
+        raise VaultError(
+            f"{flag[2:]} needs a key: `nexus keys add NAME {flag}`, or {KEY_ENV} and {SECRET_ENV} in the environment"
+        )
+    return spare
+
+
+# ---- Ed25519 ---------------------------------------------------------------------------------------------------------
+
+
+def ed25519_pem(pem: bytes) -> tuple[Secret, str]:
+    """(private key as PKCS 8 PEM, public key as PEM) of a private key. Raises VaultError."""
+    problem, key = "", None
+    try:
+        key = serialization.load_pem_private_key(pem, password=None)
+    except TypeError:
+        problem = "the private key has a passphrase of its own; take it off first: openssl pkey -in KEY -out PLAIN"
+    except (ValueError, UnsupportedAlgorithm):
+        problem = "this is no private key in PEM; make one with: openssl genpkey -algorithm ed25519 -out KEY"
+    if problem:
+        raise VaultError(problem)
+    if not isinstance(key, Ed25519PrivateKey):
+        raise VaultError("the private key is not Ed25519; make one with: openssl genpkey -algorithm ed25519 -out KEY")
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return Secret(private.decode().strip()), public_pem(key)
+
+
+def public_pem(key: Any) -> str:
+    """What the venue is given, as PEM."""
+    raw: bytes = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    return raw.decode()
