@@ -63,6 +63,8 @@ class NexusApp(App[str], inherit_bindings=False):
         if comfort.theme not in BY_NAME:
             os.environ["NO_COLOR"] = "1"  # Textual asks for it in one place only
         no_colour = "NO_COLOR" in os.environ
+        for stale in ("COLUMNS", "LINES"):  # asked before the terminal itself, and no resize changes them
+            os.environ.pop(stale, None)
         super().__init__(driver_class=driver_class, ansi_color=True if no_colour else None)
         self.animation_level = "none"
         self.link = link

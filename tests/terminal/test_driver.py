@@ -215,7 +215,7 @@ def test_without_colour_not_one_is_sent(start: Start) -> None:
 
 
 def test_the_screen_follows_the_terminals_size(start: Start) -> None:
-    terminal = start()
+    terminal = start(env={"COLUMNS": "100", "LINES": "30"})  # exported by some shell, and no longer true
     terminal.wait_for("READY")
     terminal.resize(120, 40)
     terminal.wait_for("Watchlist")
