@@ -43,7 +43,8 @@ class Paced(Screen[ScreenResultType]):
                 app.screen.refresh(*dirty)
             dirty.clear()
             return
-        if self._compositor.size != app.size:  # not laid out yet, or not anew
+        # Not laid out yet, or not anew; or Textual paints nothing now, and what it is given would be lost.
+        if self._compositor.size != app.size or app._batch_count:
             app.owe()
             return
         whole = self._compositor.size.region
