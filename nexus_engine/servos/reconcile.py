@@ -146,7 +146,8 @@ class Reconciler:
         with orders that are `asked` for wait."""
         ledger, differences = turn.ledger, self._differences
         doubts, self._doubts = self._doubts, {}
-        for symbol in sorted({*venue, *ledger.positions, *ledger.foreign}):
+        # what was heard before is looked at too: a reading that a close has overtaken must not stay
+        for symbol in sorted({*venue, *ledger.positions, *ledger.foreign, *self._manager.venue_qty}):
             report = venue.get(symbol)
             held = ZERO if report is None else report.qty
             self._manager.venue_qty[symbol] = held
