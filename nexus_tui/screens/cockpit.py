@@ -72,6 +72,10 @@ class Cockpit(Hands):
     def on_resize(self) -> None:
         self.call_after_refresh(self.join_lines)
 
+    def on_screen_resume(self) -> None:
+        # a resize under a dialog finds the panes where they were before it
+        self.call_after_refresh(self.join_lines)
+
     def late(self) -> list[Region]:
         """The market is painted four times a second anyway; what a key did goes first."""
         return [each.region for each in self.query(Pane) if isinstance(each, Ladder | Candles)]

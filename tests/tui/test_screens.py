@@ -133,6 +133,20 @@ async def test_resizing_to_tiny_and_back_draws_the_same_screen() -> None:
         assert driven.text == before
 
 
+@pytest.mark.parametrize("small", [(1, 1), (20, 5)])
+async def test_resizing_to_tiny_and_back_under_a_dialog_draws_the_same_screen(small: tuple[int, int]) -> None:
+    async with cockpit(size=(120, 40)) as driven:
+        await driven.arm()
+        before = driven.text
+        await driven.press("m")
+        await driven.pilot.resize_terminal(*small)
+        await driven.pilot.resize_terminal(120, 40)
+        await driven.press("escape")
+        await driven.arm()
+        await driven.show(view())
+        assert driven.text == before
+
+
 async def test_a_pane_that_cannot_be_drawn_leaves_the_others_alive() -> None:
     picture = view(gauges=("not a gauge",))
     async with cockpit(picture) as driven:
