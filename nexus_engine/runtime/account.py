@@ -75,6 +75,8 @@ class Account:
         self.progress = ""
         self.running = False
         """The venue has been asked for the account once: from here on one leaves in order."""
+        self.unflat = ""
+        """What a flatten on the way out did not get closed, in one line; empty when it did."""
         self._say = say
         self._after = after
         self._connect = connect or connect_binance
@@ -245,6 +247,10 @@ class Account:
                 await carrier.drain()
         except TimeoutError:
             log.warning("left with requests under way; the next start asks the venue what became of them")
+        if self._how == "flatten" and ledger.positions:
+            held = ", ".join(f"{one.symbol} {one.qty}, stop {one.plan.stop}" for one in ledger.positions.values())
+            self.unflat = f"not flat, the venue did not confirm it: {held}; the next start goes on closing"
+            log.warning("%s", self.unflat)
 
     async def _until(self, done: Callable[[], bool], within_s: float) -> None:
         deadline_s = time.monotonic() + within_s

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,15 @@ from runtime_help import READY_S, ended, started, wait_until
 
 from nexus_engine.model.commands import Halt, SetMode
 from nexus_engine.model.config import Directive
+from nexus_engine.model.orders import ExitPlan
 from nexus_engine.model.paths import latch_path
+from nexus_engine.model.positions import Position
 from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.model.words import AccountKind, Latch, Mode, TradingState
 from nexus_engine.runtime import AccountBusy, Options, Runtime, StartError, StateError, check
 from nexus_engine.runtime.client import NoAnswer, ask
 from nexus_engine.store.sqlite import SqliteJournal
+from nexus_tui.__main__ import _end
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -151,6 +155,35 @@ def test_the_environment_forgets_keys_once_they_are_read(monkeypatch: pytest.Mon
     assert found.api_secret.reveal() == "secret-1"
     assert "secret-1" not in repr(found)
     assert not {"NEXUS_BINANCE_API_KEY", "NEXUS_BINANCE_API_SECRET"} & set(os.environ)
+
+
+@pytest.mark.parametrize("how", ["flatten", "quit"])
+def test_a_flatten_on_the_way_out_that_did_not_succeed_is_said(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("_FLATTEN_S", "_CALM_S", "_DRAIN_S"):
+        monkeypatch.setattr(f"nexus_engine.runtime.account.{name}", 0.2)
+    runtime = started(Options(state=tmp_path, scenario="calm"))
+    (venue,) = _children(runtime.folder)
+    os.kill(venue, signal.SIGSTOP)
+    account = runtime._account
+    assert account is not None
+    account._ledger.positions["BTCUSDT"] = Position(
+        symbol="BTCUSDT",
+        intent=1,
+        qty=Decimal("0.042"),
+        entry=Decimal("96000.0"),
+        strategy="",
+        by="you",
+        plan=ExitPlan(stop=Decimal("95000.0")),
+        first_stop=Decimal("95000.0"),
+        opened_ns=1,
+    )
+    runtime.stop(how)
+    assert runtime.join(15.0)
+    assert _end(runtime) == (how == "flatten")
+    said = capsys.readouterr().err
+    assert ("not flat" in said and "BTCUSDT 0.042, stop 95000.0" in said) == (how == "flatten")
 
 
 # ---- the venue's process ---------------------------------------------------------------------------------------------
