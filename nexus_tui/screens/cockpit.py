@@ -179,4 +179,8 @@ class Cockpit(Hands):
     def _saying(self, now_ns: int) -> str:
         if said := self.saying(now_ns):
             return said
-        return "" if self.nexus.link.alive else self.nexus.link.progress() or "the engine has ended"
+        progress = self.nexus.link.progress()
+        if not self.nexus.link.alive:
+            return progress or "the engine has ended"
+        # a start that waits for its venue has a picture already, of nothing yet
+        return progress if self.view is not None and self.view.outcome is None else ""

@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tui_driving import cockpit
 from tui_views import POSITIONS, account, halted, position, view
 
@@ -77,6 +78,18 @@ async def test_before_the_first_picture_the_header_says_what_happens() -> None:
         driven.link.show(view())
         await driven.pass_ms(0)
         assert "LIVE main" in driven.row(1)
+
+
+async def test_a_start_that_waits_for_its_venue_says_so_beside_the_first_picture() -> None:
+    waits = "the venue cannot be reached, trying again: connection refused"
+    async with cockpit(waiting=True) as driven:
+        driven.link.said = waits
+        await driven.show(replace(view(), outcome=None))
+        assert "LIVE main" in driven.row(1)
+        assert waits in driven.row(-2)
+        await driven.show(view())
+        assert waits not in driven.row(-2)
+        assert "filled 0.8120" in driven.row(-2)
 
 
 async def test_an_engine_that_could_not_start_says_why() -> None:
