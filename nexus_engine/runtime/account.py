@@ -24,7 +24,7 @@ from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.paths import journal_path, latch_path, socket_path, venue_state_dir
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.view import View, ViewRequest
-from nexus_engine.model.words import AccountKind, Leg
+from nexus_engine.model.words import AccountKind, Leg, Level
 from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.runtime.control import ControlServer, Status
 from nexus_engine.runtime.demo import DemoVenue, read_ready
@@ -138,6 +138,11 @@ class Account:
         engine.recall(facts)
         await warm()
         found = await where
+        if self._venue is not None and self._venue.fresh and ledger.wallet is not None:
+            text = "the demo venue has lost its books: a new practice account began, what was held there is gone"
+            engine.notebook.add(
+                Notify(level=Level.ALARM, subject="account", by="venue", text=text), self._clock.utc_ns()
+            )
         self._tell("connecting to the venue")
         need = Need(intervals=engine.intervals, warmup_bars=engine.warmup_bars)
         self._uplink = uplink = await self._connect(directive, found, need, self._clock)

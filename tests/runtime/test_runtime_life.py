@@ -199,6 +199,22 @@ def test_a_venue_that_dies_is_started_again_on_the_same_books(tmp_path: Path) ->
     ended(runtime)
 
 
+def test_a_demo_whose_books_were_lost_says_that_a_new_account_began(tmp_path: Path) -> None:
+    def events() -> str:
+        return " ".join(event.text for event in view_of(runtime).events)
+
+    runtime = started(Options(state=tmp_path, scenario="calm"))
+    assert "new practice account" not in events()
+    ended(runtime)
+    runtime = started(Options(state=tmp_path, scenario="calm"))
+    assert "new practice account" not in events()
+    ended(runtime)
+    (runtime.folder / "venue" / "venue.json").write_text("{")
+    runtime = started(Options(state=tmp_path, scenario="calm"))
+    assert "new practice account" in events()
+    ended(runtime)
+
+
 def test_the_venue_dies_with_a_parent_that_was_killed(tmp_path: Path) -> None:
     engine, venue = _headless(tmp_path)
     engine.kill()
