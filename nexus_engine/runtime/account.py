@@ -234,10 +234,10 @@ class Account:
         self._tell("closing")
         carrier, ledger = self._carrier, self._ledger
         assert carrier is not None
+        carrier.entries = False
         if self._how == "flatten":
             carrier.command(Flatten(word="flat"), by="you", surface="cockpit")
             await self._until(lambda: not ledger.positions, _FLATTEN_S)
-        carrier.entries = False
         at_ns, mono_ns = self._now()
         carrier.post(Stopping(at_ns=at_ns, mono_ns=mono_ns))
         await self._until(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from runtime_help import READY_S, ended, started, wait_until
@@ -179,8 +180,18 @@ def test_a_flatten_on_the_way_out_that_did_not_succeed_is_said(
         first_stop=Decimal("95000.0"),
         opened_ns=1,
     )
+    carrier = account._carrier
+    assert carrier is not None
+    take, entries = carrier.command, []
+
+    def flattened(*command: Any, **more: Any) -> None:
+        entries.append(carrier.entries)
+        take(*command, **more)
+
+    monkeypatch.setattr(carrier, "command", flattened)
     runtime.stop(how)
     assert runtime.join(15.0)
+    assert entries == ([False] if how == "flatten" else []), "nothing new may be entered while it flattens"
     assert _end(runtime) == (how == "flatten")
     said = capsys.readouterr().err
     assert ("not flat" in said and "BTCUSDT 0.042, stop 95000.0" in said) == (how == "flatten")
