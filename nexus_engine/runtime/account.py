@@ -145,7 +145,7 @@ class Account:
             )
         self._tell("connecting to the venue")
         need = Need(intervals=engine.intervals, warmup_bars=engine.warmup_bars)
-        self._uplink = uplink = await self._connect(directive, found, need, self._clock)
+        self._uplink = uplink = await self._connect(engine.directive, found, need, self._clock)
         broker = uplink.broker
         brokers = {broker.venue: broker}
         carrier = Carrier(engine, journal, brokers, self._clock, recorder=self._recorder, notify=self._heard)

@@ -22,6 +22,7 @@ from nexus_engine.model.words import AccountKind, Latch, Mode, TradingState
 from nexus_engine.runtime import AccountBusy, Options, Runtime, StartError, StateError, check
 from nexus_engine.runtime.client import NoAnswer, ask
 from nexus_engine.store.sqlite import SqliteJournal
+from nexus_engine.uplink.binance.broker import BinanceBroker
 from nexus_tui.__main__ import _end
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,6 +196,14 @@ def test_a_flatten_on_the_way_out_that_did_not_succeed_is_said(
     assert _end(runtime) == (how == "flatten")
     said = capsys.readouterr().err
     assert ("not flat" in said and "BTCUSDT 0.042, stop 95000.0" in said) == (how == "flatten")
+
+
+def test_the_venue_is_set_to_the_leverage_that_a_card_shows(demo: Runtime) -> None:
+    account = demo._account
+    assert account is not None and account._uplink is not None and account._engine is not None
+    broker = account._uplink.broker
+    assert isinstance(broker, BinanceBroker)
+    assert broker._settings.leverage == account._engine.directive.risk.leverage == 2
 
 
 # ---- the venue's process ---------------------------------------------------------------------------------------------
