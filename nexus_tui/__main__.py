@@ -256,7 +256,8 @@ def _cockpit(runtime: "Runtime", leash: "Leash", comfort: "Comfort | None", unlo
     if left in (QUIT, FLATTEN, TERMINATE) or runtime.failed:
         runtime.stop(FLATTEN if left == FLATTEN else QUIT)
         if not runtime.join(1.0):
-            print("nexus: closing; stops stay at the venue", file=sys.stderr)
+            what = "closing what is ours" if left == FLATTEN else "closing; stops stay at the venue"
+            print(f"nexus: {what}", file=sys.stderr)
             runtime.join()
         return _end(runtime)
     # Detached, hung up, or the cockpit failed: none of these is a reason to leave positions alone.
@@ -268,10 +269,10 @@ def _cockpit(runtime: "Runtime", leash: "Leash", comfort: "Comfort | None", unlo
 
 
 def _end(runtime: "Runtime") -> int:
-    if runtime.failed:
-        print(f"nexus: {runtime.failed}", file=sys.stderr)
-        return 1
-    return 0
+    problem = runtime.failed or runtime.unflat
+    if problem:
+        print(f"nexus: {problem}", file=sys.stderr)
+    return 1 if problem else 0
 
 
 def _run(app: "NexusApp", opened: "Callable[[], None]" = lambda: None, note: str = "") -> "str | None":

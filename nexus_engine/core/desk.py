@@ -16,6 +16,7 @@ from nexus_engine.model.signals import Signal
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.verdicts import Verdict
 from nexus_engine.model.words import Level, Mode, ProposalStatus, Ruling, Side
+from nexus_engine.servos.byhand import FARTHEST
 from nexus_engine.servos.copilot import Copilot
 from nexus_engine.servos.manager import Manager
 from nexus_engine.servos.sizing import Sized, entry_price, runs_away, size
@@ -109,6 +110,8 @@ class Desk:
         if command.stop is not None:
             if not command.stop.is_finite() or (touch - float(command.stop)) * side.sign <= 0 or command.stop <= 0:
                 return f"{handle}: stop {command.stop} is not behind the price"
+            if command.stop > FARTHEST * Decimal(repr(touch)):
+                return f"{handle}: stop {command.stop} is over {FARTHEST} times the price"
             instrument = self._market.symbols[proposal.symbol].instrument
             stop = instrument.stop(float(command.stop), side.opposite)
         most = proposal.qty * Decimal(repr(command.part))

@@ -45,11 +45,11 @@ class Engine:
     """Holds the market and the zones, and walks each event through them: market, shield, cortex, shield, servos."""
 
     def __init__(self, directive: Directive, ledger: Ledger) -> None:
-        self.directive = directive
+        self.cortex = Cortex(directive.strategies)
+        self.directive = directive = _levered(directive, self.cortex.leverage)
         self.ledger = ledger
         self.market = Market(ledger.market_ns)
         self.shield = Shield(directive.shield, directive.risk)
-        self.cortex = Cortex(directive.strategies)
         self.copilot = Copilot(directive.copilot)
         self.manager = Manager(directive.risk)
         self.reconciler = Reconciler(self.manager)
@@ -390,3 +390,10 @@ class Engine:
 def _crossed(event: e.AnyEvent) -> list[AnyEffect]:
     assert isinstance(event, e.BookSnapshot | e.BookDelta)
     return [Resync(symbol=event.symbol, reason="its bids reach its asks")]
+
+
+def _levered(directive: Directive, cap: int | None) -> Directive:
+    """Leverage is set once a symbol at the venue: the lowest that anybody asks for, so that a card shows what holds."""
+    if cap is None or cap >= directive.risk.leverage:
+        return directive
+    return directive.model_copy(update={"risk": directive.risk.model_copy(update={"leverage": cap})})

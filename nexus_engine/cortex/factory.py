@@ -43,6 +43,9 @@ class Cortex:
         self._strategies = tuple(
             (kind(params[name]), STRATEGIES[kind]) for name, kind in kinds.items() if params[name]["enabled"]
         )
+        caps = [params[strategy.name]["leverage"] for strategy, _ in self._strategies]
+        self.leverage: int | None = int(min(caps)) if caps else None
+        """The highest that every strategy allows; None when none is on."""
         wanted = {REGIME_INTERVAL} | {interval for strategy, _ in self._strategies for interval in strategy.intervals}
         self.intervals: tuple[str, ...] = tuple(sorted(wanted, key=interval_ns))
         """The intervals that must be streamed and warmed."""

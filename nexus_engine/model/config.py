@@ -48,7 +48,12 @@ class RiskConfig(_Section):
     account_exposure_pct: float = Field(
         100.0, gt=0, le=1000, description="largest notional in total, in flight included, % of equity"
     )
-    leverage: int = Field(3, ge=1, le=8, description="leverage set at the venue, isolated margin")
+    leverage: int = Field(
+        3,
+        ge=1,
+        le=8,
+        description="leverage at the venue at most, isolated margin; a strategy that allows less lowers it",
+    )
     day_loss_pct: float = Field(
         3.0, gt=0, le=20, description="at this loss since 00:00 UTC no new entries, % of the day's first equity"
     )

@@ -24,7 +24,7 @@ from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.paths import journal_path, latch_path, socket_path, venue_state_dir
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.view import View, ViewRequest
-from nexus_engine.model.words import AccountKind, Leg
+from nexus_engine.model.words import AccountKind, Leg, Level
 from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.runtime.control import ControlServer, Status
 from nexus_engine.runtime.demo import DemoVenue, read_ready
@@ -75,6 +75,8 @@ class Account:
         self.progress = ""
         self.running = False
         """The venue has been asked for the account once: from here on one leaves in order."""
+        self.unflat = ""
+        """What a flatten on the way out did not get closed, in one line; empty when it did."""
         self._say = say
         self._after = after
         self._connect = connect
@@ -136,9 +138,14 @@ class Account:
         engine.recall(facts)
         await warm()
         found = await where
+        if self._venue is not None and self._venue.fresh and ledger.wallet is not None:
+            text = "the demo venue has lost its books: a new practice account began, what was held there is gone"
+            engine.notebook.add(
+                Notify(level=Level.ALARM, subject="account", by="venue", text=text), self._clock.utc_ns()
+            )
         self._tell("connecting to the venue")
         need = Need(intervals=engine.intervals, warmup_bars=engine.warmup_bars)
-        self._uplink = uplink = await self._connector()(directive, found, need, self._clock)
+        self._uplink = uplink = await self._connector()(engine.directive, found, need, self._clock)
         broker = uplink.broker
         brokers = {broker.venue: broker}
         carrier = Carrier(
@@ -259,10 +266,10 @@ class Account:
         self._tell("closing")
         carrier, ledger = self._carrier, self._ledger
         assert carrier is not None
+        carrier.entries = False
         if self._how == "flatten":
             carrier.command(Flatten(word="flat"), by="you", surface="cockpit")
             await self._until(lambda: not ledger.positions, _FLATTEN_S)
-        carrier.entries = False
         at_ns, mono_ns = self._now()
         carrier.post(Stopping(at_ns=at_ns, mono_ns=mono_ns))
         await self._until(
@@ -277,6 +284,10 @@ class Account:
                 await carrier.drain()
         except TimeoutError:
             log.warning("left with requests under way; the next start asks the venue what became of them")
+        if self._how == "flatten" and ledger.positions:
+            held = ", ".join(f"{one.symbol} {one.qty}, stop {one.plan.stop}" for one in ledger.positions.values())
+            self.unflat = f"not flat, the venue did not confirm it: {held}; the next start goes on closing"
+            log.warning("%s", self.unflat)
 
     async def _until(self, done: Callable[[], bool], within_s: float) -> None:
         deadline_s = time.monotonic() + within_s

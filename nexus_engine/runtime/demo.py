@@ -55,6 +55,8 @@ class DemoVenue:
         self._alive_fd = -1
         self._log = folder.parent / "venue.log"
         self.problem = ""
+        self.fresh = False
+        """It had no books to go on with: its account is a new one."""
 
     async def start(self, port: int = 0) -> Ready:
         """Spawn it and wait for its line. Raises StartError with its last words."""
@@ -80,7 +82,9 @@ class DemoVenue:
             async with asyncio.timeout(_READY_S):
                 line = await process.stdout.readline()
             if line:
-                return msgspec.json.decode(line, type=Ready)
+                ready = msgspec.json.decode(line, type=Ready)
+                self.fresh = ready.account == "new"
+                return ready
             problem = self._last_words()
         except (TimeoutError, msgspec.DecodeError) as error:
             problem = f"no ready line within {_READY_S:.0f} s" if isinstance(error, TimeoutError) else str(error)

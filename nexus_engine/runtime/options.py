@@ -81,18 +81,27 @@ def with_key(options: Options, passphrase_fd: int | None = None, *, ask: bool = 
 
 
 def check(options: Options) -> None:
-    """Say early and cheaply what would fail later. Raises StartError with one line."""
+    """Say early and cheaply what would fail later. Raises StartError or ConfigError with one line."""
     if options.kind is not AccountKind.DEMO:
         for name in ("scenario", "seed", "speed", "replay"):
             if getattr(options, name) is not None:
                 raise StartError(f"--{name} is for the demo's own market; leave it out or use --demo")
-    if options.scenario is not None:
-        from nexus_engine.sim.scenarios import scenario_named
+    directive = options.directive
+    for name, scenario in (
+        ("--scenario", options.scenario),
+        ("demo.scenario", None if directive is None or options.scenario else directive.demo.scenario),
+    ):
+        if scenario is not None:
+            from nexus_engine.sim.scenarios import scenario_named
 
-        try:
-            scenario_named(options.scenario)
-        except ValueError as error:
-            raise StartError(f"--scenario: {error}") from error
+            try:
+                scenario_named(scenario)
+            except ValueError as error:
+                raise StartError(f"{name}: {error}") from error
+    if directive is not None and directive.strategies:
+        from nexus_engine.cortex.factory import Cortex
+
+        Cortex(directive.strategies)
     if options.seed is not None and options.seed < 0:
         raise StartError(f"--seed {options.seed}: must be 0 or more")
     if options.speed is not None and not 0 < options.speed <= 100:

@@ -42,6 +42,8 @@ class Runtime:
         """What the start is doing; empty once it runs."""
         self.failed = ""
         """Why it could not start or go on, in one line; empty when it could."""
+        self.unflat = ""
+        """What a flatten on the way out did not get closed, in one line; there when it has ended."""
         self.ready = threading.Event()
         self.stats: dict[str, float] = {}
         """Rates of the whole run, there when it has ended."""
@@ -118,7 +120,7 @@ class Runtime:
             if not self._stopping:
                 await account.run()
         finally:
-            self.stats = account.stats()
+            self.stats, self.unflat = account.stats(), account.unflat
 
     def _say(self, progress: str) -> None:
         self.progress = progress

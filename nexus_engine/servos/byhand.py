@@ -4,6 +4,7 @@ Each returns what to tell the person.
 """
 
 from decimal import Decimal
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -13,6 +14,9 @@ from nexus_engine.model.orders import ExitPlan
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import Leg, Level, OrderKind, Side
 from nexus_engine.servos.manager import Manager
+
+FARTHEST: Final = 10
+"""A stop at so many times the price is a slip of the hand; at some length no grid holds it either."""
 
 
 def move_stop(turn: Turn, manager: Manager, instrument: Instrument, mark: float, stop: Decimal, by: str) -> str:
@@ -130,6 +134,8 @@ def _misplaced(instrument: Instrument, side: Side, mark: float, stop: Decimal) -
     """Why a stop cannot stand there, for a position of that side."""
     if not mark:
         return "no price is known yet"
+    if stop.is_finite() and stop > FARTHEST * instrument.nearest(mark):
+        return f"{stop} is over {FARTHEST} times the mark of {instrument.nearest(mark)}"
     if not stop.is_finite() or stop <= 0 or stop % instrument.tick:
         return f"{stop} is not on the tick of {instrument.tick}"
     if (instrument.nearest(mark) - stop) * side.sign <= 0:

@@ -72,6 +72,10 @@ class Cockpit(Hands):
     def on_resize(self) -> None:
         self.call_after_refresh(self.join_lines)
 
+    def on_screen_resume(self) -> None:
+        # a resize under a dialog finds the panes where they were before it
+        self.call_after_refresh(self.join_lines)
+
     def late(self) -> list[Region]:
         """The market is painted four times a second anyway; what a key did goes first."""
         return [each.region for each in self.query(Pane) if isinstance(each, Ladder | Candles)]
@@ -175,4 +179,8 @@ class Cockpit(Hands):
     def _saying(self, now_ns: int) -> str:
         if said := self.saying(now_ns):
             return said
-        return "" if self.nexus.link.alive else self.nexus.link.progress() or "the engine has ended"
+        progress = self.nexus.link.progress()
+        if not self.nexus.link.alive:
+            return progress or "the engine has ended"
+        # a start that waits for its venue has a picture already, of nothing yet
+        return progress if self.view is not None and self.view.outcome is None else ""

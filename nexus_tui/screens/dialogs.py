@@ -1,7 +1,8 @@
 """Dialogs. Enter in a dangerous one means cancel; HALT works in all of them, and rows 1 and 2 stay in sight."""
 
+import re
 from collections.abc import Callable, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, cast
 
 from textual import events
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from nexus_tui.app import NexusApp
 
 _FOUND: Final = 10
+_PRICE: Final = re.compile(r"(\d+|\d{1,3}(,\d{3})+)(\.\d*)?|\.\d+", re.ASCII)
+"""A comma parts thousands, as on the screen: where it might mean a point, it is no price."""
 
 
 class Dialog(PacedModal[ScreenResultType]):
@@ -219,11 +222,10 @@ class Price(Dialog[Decimal]):
 
 def number(text: str) -> Decimal | None:
     """A typed price; None when it is none."""
-    try:
-        value = Decimal(text.strip().replace(",", ""))
-    except InvalidOperation:
+    text = text.strip()
+    if not _PRICE.fullmatch(text):
         return None
-    return value if value.is_finite() and value > 0 else None
+    return Decimal(text.replace(",", "")) or None
 
 
 def judged(text: str, judge: Callable[[Decimal], Judged]) -> Judged:

@@ -5,20 +5,26 @@ import os
 import signal
 import subprocess
 import sys
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from runtime_help import READY_S, ended, started, wait_until
 
 from nexus_engine.model.commands import Halt, SetMode
 from nexus_engine.model.config import Directive
+from nexus_engine.model.orders import ExitPlan
 from nexus_engine.model.paths import latch_path
+from nexus_engine.model.positions import Position
 from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.model.words import AccountKind, Latch, Mode, TradingState
 from nexus_engine.runtime import AccountBusy, Options, Runtime, StartError, StateError, check, with_key
 from nexus_engine.runtime.client import NoAnswer, ask
 from nexus_engine.runtime.uplinks import address
 from nexus_engine.store.sqlite import SqliteJournal
+from nexus_engine.uplink.binance.broker import BinanceBroker
+from nexus_tui.__main__ import _end
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -151,6 +157,53 @@ def test_the_environment_forgets_keys_once_they_are_read(tmp_path: Path, monkeyp
     assert not {"NEXUS_BINANCE_API_KEY", "NEXUS_BINANCE_API_SECRET"} & set(os.environ)
 
 
+@pytest.mark.parametrize("how", ["flatten", "quit"])
+def test_a_flatten_on_the_way_out_that_did_not_succeed_is_said(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("_FLATTEN_S", "_CALM_S", "_DRAIN_S"):
+        monkeypatch.setattr(f"nexus_engine.runtime.account.{name}", 0.2)
+    runtime = started(Options(state=tmp_path, scenario="calm"))
+    (venue,) = _children(runtime.folder)
+    os.kill(venue, signal.SIGSTOP)
+    account = runtime._account
+    assert account is not None
+    account._ledger.positions["BTCUSDT"] = Position(
+        symbol="BTCUSDT",
+        intent=1,
+        qty=Decimal("0.042"),
+        entry=Decimal("96000.0"),
+        strategy="",
+        by="you",
+        plan=ExitPlan(stop=Decimal("95000.0")),
+        first_stop=Decimal("95000.0"),
+        opened_ns=1,
+    )
+    carrier = account._carrier
+    assert carrier is not None
+    take, entries = carrier.command, []
+
+    def flattened(*command: Any, **more: Any) -> None:
+        entries.append(carrier.entries)
+        take(*command, **more)
+
+    monkeypatch.setattr(carrier, "command", flattened)
+    runtime.stop(how)
+    assert runtime.join(15.0)
+    assert entries == ([False] if how == "flatten" else []), "nothing new may be entered while it flattens"
+    assert _end(runtime) == (how == "flatten")
+    said = capsys.readouterr().err
+    assert ("not flat" in said and "BTCUSDT 0.042, stop 95000.0" in said) == (how == "flatten")
+
+
+def test_the_venue_is_set_to_the_leverage_that_a_card_shows(demo: Runtime) -> None:
+    account = demo._account
+    assert account is not None and account._uplink is not None and account._engine is not None
+    broker = account._uplink.broker
+    assert isinstance(broker, BinanceBroker)
+    assert broker._settings.leverage == account._engine.directive.risk.leverage == 2
+
+
 # ---- the venue's process ---------------------------------------------------------------------------------------------
 
 
@@ -161,6 +214,22 @@ def test_a_venue_that_dies_is_started_again_on_the_same_books(tmp_path: Path) ->
     wait_until(lambda: "venue" in view_of(runtime).problem)
     wait_until(lambda: _children(runtime.folder) not in ([], [venue]))
     wait_until(lambda: all(feed.up for feed in view_of(runtime).feeds) and not view_of(runtime).problem, 20.0)
+    ended(runtime)
+
+
+def test_a_demo_whose_books_were_lost_says_that_a_new_account_began(tmp_path: Path) -> None:
+    def events() -> str:
+        return " ".join(event.text for event in view_of(runtime).events)
+
+    runtime = started(Options(state=tmp_path, scenario="calm"))
+    assert "new practice account" not in events()
+    ended(runtime)
+    runtime = started(Options(state=tmp_path, scenario="calm"))
+    assert "new practice account" not in events()
+    ended(runtime)
+    (runtime.folder / "venue" / "venue.json").write_text("{")
+    runtime = started(Options(state=tmp_path, scenario="calm"))
+    assert "new practice account" in events()
     ended(runtime)
 
 

@@ -332,3 +332,16 @@ async def test_flatten_closes_ours_and_what_is_foreign_on_one_symbol_without_fli
     await world.run(3.0)
     assert world.held() == 0
     assert world.converged()
+
+
+@pytest.mark.parametrize("stop", ["1e30", "1e40", "1e-40", "123456789012345678901234567890.01"])
+@virtual
+async def test_a_stop_of_an_absurd_length_is_refused_and_breaks_nothing(stop: str) -> None:
+    world = await World().start().ready()
+    position = await world.enter(BTC, side=Side.SELL)
+    assert stop in world.command(MoveStop(symbol=BTC, stop=Decimal(stop))).lower().replace("+", "")
+    assert world.ledger.positions[BTC].plan == position.plan
+    await foreign(world, side=Side.SELL)
+    assert stop in world.command(Adopt(symbol=SOL, stop=Decimal(stop))).lower().replace("+", "")
+    assert SOL not in world.ledger.positions
+    assert not world.said("the engine failed")

@@ -212,3 +212,22 @@ async def test_a_market_entry_in_flight_counts_as_exposure() -> None:
     world.approve(now(world, card))
     assert accounting.exposure(world.ledger, world.engine.market.marks()) > 1_000
     assert BTC in world.engine.market.symbols
+
+
+@pytest.mark.parametrize("stop", ["1e20", "1e30", "1e300", "1e400"])
+@virtual
+async def test_a_stop_of_an_absurd_length_is_refused_and_breaks_nothing(stop: str) -> None:
+    world, card = await carded(Side.SELL)
+    told = edit(world, card, stop=Decimal(stop))
+    assert not world.said("the engine failed"), world.notes
+    assert card.handle in told
+    assert now(world, card) == card
+
+
+@virtual
+async def test_a_card_shows_the_leverage_that_the_venue_is_set_to() -> None:
+    world, card = await carded()  # the wish asks for 3 and so does the directive, the strategy that is on allows 2
+    assert card.leverage == world.engine.directive.risk.leverage == 2
+    assert world.approve(card) == f"{card.handle} approved"
+    await world.until(world.covered)
+    assert world.ledger.positions[SOL].leverage == 2

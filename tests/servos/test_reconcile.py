@@ -173,3 +173,19 @@ async def test_a_symbol_with_an_open_question_does_not_hold_up_the_others() -> N
     await world.until(lambda: any(o.status is OrderStatus.UNKNOWN for o in world.ledger.alive(BTC)))
     world.by_hand(SOL, Side.SELL, str(position.qty))
     await world.until(lambda: not world.ours(SOL), 6.0)
+
+
+@virtual
+async def test_a_reading_that_was_overtaken_by_the_close_does_not_leave_a_symbol_barred() -> None:
+    world = await World().start().ready()
+    position = await world.enter()
+    overtaken = await world.wire.snapshot()
+    world.command(ClosePosition(symbol=SOL))
+    await world.until(lambda: not world.ours() and not world.held(), 5.0)
+    await world.run(3.0)
+    world.ask_account()
+    world.carrier.post(overtaken)
+    assert world.engine.manager.venue_qty[SOL] == position.qty
+    await world.run(3.0)
+    assert world.engine.manager.venue_qty[SOL] == 0
+    await world.enter()

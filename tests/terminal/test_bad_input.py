@@ -26,6 +26,9 @@ def taken() -> Iterator[int]:
         (("--config", "{folder}/wrong.toml"), "unknown key copilot.expiry; known here: expiry_s"),
         (("--config", "{folder}/range.toml"), "copilot.expiry_s = 3"),
         (("--config", "{folder}/torn.toml"), "is not valid TOML"),
+        (("--config", "{folder}/riot.toml"), "demo.scenario: unknown scenario 'riot'; known: calm, range"),
+        (("--config", "{folder}/kind.toml"), "unknown strategy strategies.nope; known: harpoon"),
+        (("--config", "{folder}/param.toml"), "strategies.harpoon.enabled = 'maybe': must be true or false"),
         (("--replay", "{folder}/none.gz"), "none.gz: no such file"),
         (("--record", "{folder}/none/tape"), "not a file in an existing folder"),
         (("--speed", "fast"), "--speed"),
@@ -41,6 +44,9 @@ def test_a_start_that_cannot_be_meant_is_one_line_and_nothing_is_made(
     (tmp_path / "wrong.toml").write_text("[copilot]\nexpiry = 30\n")
     (tmp_path / "range.toml").write_text("[copilot]\nexpiry_s = 3\n")
     (tmp_path / "torn.toml").write_text("[copilot\n")
+    (tmp_path / "riot.toml").write_text('[demo]\nscenario = "riot"\n')
+    (tmp_path / "kind.toml").write_text("[strategies.nope]\nx = 1\n")
+    (tmp_path / "param.toml").write_text('[strategies.harpoon]\nenabled = "maybe"\n')
     before = sorted(tmp_path.iterdir())
     given = [word.format(folder=tmp_path) for word in words]
     state = [] if "--state" in given else ["--state", str(tmp_path / "state")]

@@ -12,6 +12,7 @@ from nexus_engine.model.commands import Approve, Edit, Flatten, MoveStop, Pause,
 from nexus_engine.model.view import LatchView, View
 from nexus_engine.model.words import AccountKind, Latch, Side, TradingState
 from nexus_tui.screens.cockpit import Cockpit
+from nexus_tui.screens.dialogs import number
 from nexus_tui.screens.hands import judge_stop
 from nexus_tui.slip import slippage
 
@@ -129,6 +130,21 @@ async def test_no_other_text_moves_a_stop(text: str) -> None:
         await driven.press("s", *(key if key != "-" else "minus" for key in text), "enter", "escape")
         assert driven.sent == []
         assert isinstance(driven.app.screen, Cockpit)
+
+
+def test_a_price_is_plain_digits_with_commas_only_between_thousands() -> None:
+    good = {"96000.5": "96000.5", " 96,480 ": "96480", "1,234,567.8": "1234567.8", ".5": "0.5", "95000.": "95000"}
+    assert {text: number(text) for text in good} == {text: D(value) for text, value in good.items()}
+    for text in ("0,83", "1,5", "95000,5", "1_000", "1e999999", "1e5", "\u0662\u0660", "nan", "-1", "0", ".", ""):
+        assert number(text) is None, text
+
+
+async def test_a_stop_too_large_to_reckon_with_is_no_price_on_a_sell_card() -> None:
+    async with cockpit(view(proposals=(card(41),))) as driven:
+        await driven.press("e", "s", *"1e999999")
+        assert "this is no price" in driven.text
+        await driven.press("enter", "escape", "escape")
+        assert driven.sent == []
 
 
 def test_a_short_positions_stop_only_comes_down() -> None:

@@ -5,6 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tui_driving import cockpit
 from tui_views import POSITIONS, account, halted, position, view
 
@@ -79,6 +80,18 @@ async def test_before_the_first_picture_the_header_says_what_happens() -> None:
         assert "LIVE main" in driven.row(1)
 
 
+async def test_a_start_that_waits_for_its_venue_says_so_beside_the_first_picture() -> None:
+    waits = "the venue cannot be reached, trying again: connection refused"
+    async with cockpit(waiting=True) as driven:
+        driven.link.said = waits
+        await driven.show(replace(view(), outcome=None))
+        assert "LIVE main" in driven.row(1)
+        assert waits in driven.row(-2)
+        await driven.show(view())
+        assert waits not in driven.row(-2)
+        assert "filled 0.8120" in driven.row(-2)
+
+
 async def test_an_engine_that_could_not_start_says_why() -> None:
     async with cockpit(waiting=True) as driven:
         driven.link.said, driven.link.alive = "the state folder cannot be written", False
@@ -128,6 +141,20 @@ async def test_resizing_to_tiny_and_back_draws_the_same_screen() -> None:
         for size in ((1, 1), (200, 50), (10, 3), (80, 24)):
             await driven.pilot.resize_terminal(*size)
             await driven.pass_ms(0)
+        await driven.arm()
+        await driven.show(view())
+        assert driven.text == before
+
+
+@pytest.mark.parametrize("small", [(1, 1), (20, 5)])
+async def test_resizing_to_tiny_and_back_under_a_dialog_draws_the_same_screen(small: tuple[int, int]) -> None:
+    async with cockpit(size=(120, 40)) as driven:
+        await driven.arm()
+        before = driven.text
+        await driven.press("m")
+        await driven.pilot.resize_terminal(*small)
+        await driven.pilot.resize_terminal(120, 40)
+        await driven.press("escape")
         await driven.arm()
         await driven.show(view())
         assert driven.text == before
