@@ -2,13 +2,14 @@
 # make test           every test of the suite, from a clean clone to the last line
 # make check          the suite plus lint, types and import contracts
 # make trader         a scripted person at the keys, on every size and in tmux
+# make picture        the README's picture, drawn by the demo
 # make monkey         random keys on the demo for MINUTES=60, from SEED if given
 VENV ?= .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 MINUTES ?= 60
 
-.PHONY: run setup test check lint lock bench monkey trader clean
+.PHONY: run setup test check lint lock bench monkey picture trader clean
 
 run:
 	@./nexus $(or $(ARGS),--demo)
@@ -40,6 +41,9 @@ bench: setup
 
 monkey: setup
 	PYTHONPATH=. $(PY) tests/terminal/monkey.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+picture: setup
+	PYTHONPATH=. $(PY) tests/terminal/picture.py docs/cockpit.svg
 
 trader: setup
 	$(PY) -m pytest -m long tests/terminal

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
-from textual.command import CommandPalette
+from textual import events
 from textual.geometry import Region
 from textual.screen import ModalScreen, Screen, ScreenResultType
 
@@ -44,6 +44,8 @@ class Paced(Screen[ScreenResultType]):
             dirty.clear()
             return
         if self._compositor.size != app.size:  # not laid out yet, or not anew
+            # Textual lets the echo of a layout overtake the newest size: without this one the old size would stay.
+            self.post_message(events.Resize(app.size, app.size))
             app.owe()
             return
         whole = self._compositor.size.region
@@ -65,11 +67,3 @@ class Paced(Screen[ScreenResultType]):
 
 class PacedModal(Paced[ScreenResultType], ModalScreen[ScreenResultType]):
     """The same for a dialog."""
-
-
-class Palette(CommandPalette, Paced[None]):
-    """Textual's palette, paced. What lies under it keeps its colours, or all of it would have to be sent."""
-
-    DEFAULT_CSS = """
-    Palette { background: transparent; }
-    """

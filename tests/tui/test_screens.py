@@ -5,7 +5,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from tui_driving import cockpit
+from textual import events
+from textual.geometry import Size
+from tui_driving import Driven, cockpit
 from tui_views import POSITIONS, account, halted, position, view
 
 from nexus_engine.model.view import FeedView, View
@@ -27,6 +29,12 @@ def compare(name: str, text: str) -> None:
     assert drawn == path.read_text(encoding="utf-8")
 
 
+async def plotted(driven: Driven) -> None:
+    """Until plotext has drawn, on the size that it draws on."""
+    while driven.app.size.width >= 200 and not driven.cockpit.query_one(Pnl).plotted:
+        await driven.pilot.pause(0.01)
+
+
 def in_trouble() -> View:
     naked = position("ETHUSDT", Side.BUY, "1.25", "3400.10", 3_412.9, digits=2, state="NAKED", stop=None, naked_ms=800)
     return view(
@@ -39,8 +47,7 @@ def in_trouble() -> View:
 async def test_the_sketch(size: tuple[int, int]) -> None:
     async with cockpit(size=size) as driven:
         await driven.arm()
-        while size == (200, 50) and not driven.cockpit.query_one(Pnl).plotted:
-            await driven.pilot.pause(0.01)
+        await plotted(driven)
         compare(f"cockpit-{size[0]}x{size[1]}", driven.text)
 
 
@@ -130,6 +137,17 @@ async def test_resizing_to_tiny_and_back_draws_the_same_screen() -> None:
             await driven.pass_ms(0)
         await driven.arm()
         await driven.show(view())
+        assert driven.text == before
+
+
+async def test_an_older_size_that_arrives_after_the_newest_does_not_stay() -> None:
+    async with cockpit() as driven:
+        await driven.arm()
+        before = driven.text
+        driven.cockpit.post_message(events.Resize(Size(12, 5), Size(12, 5)))
+        await driven.pilot.pause()
+        for _ in range(2):
+            await driven.show(view())
         assert driven.text == before
 
 
