@@ -76,9 +76,8 @@ class Dialog(PacedModal[ScreenResultType]):
         return cast("NexusApp", self.app)
 
     def redraw(self) -> None:
-        rows = self.rows()
-        self._text.styles.height = len(rows)
-        self._text.show(rows)
+        self._text.draw(self.rows)
+        self._text.styles.height = self._text.count
 
 
 class Confirm(Dialog[bool]):

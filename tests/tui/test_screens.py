@@ -3,6 +3,7 @@
 import os
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual import events
@@ -10,12 +11,14 @@ from textual.geometry import Size
 from tui_driving import Driven, cockpit
 from tui_views import POSITIONS, account, halted, position, view
 
+from nexus_engine.model.commands import Halt
 from nexus_engine.model.view import FeedView, View
 from nexus_engine.model.words import AccountKind, Mode, Sentinel, Side
 from nexus_tui.comfort import Comfort
+from nexus_tui.screens.dialogs import Dialog
 from nexus_tui.themes import BY_NAME, THEMES
 from nexus_tui.widgets.pnl import Pnl
-from nexus_tui.widgets.rows import Rows
+from nexus_tui.widgets.rows import Pane, Row, Rows
 
 GOLDEN = Path(__file__).parent / "golden"
 SIZES = ((80, 24), (120, 40), (200, 50))
@@ -158,6 +161,55 @@ async def test_a_pane_that_cannot_be_drawn_leaves_the_others_alive() -> None:
         assert "BTCUSDT" in driven.text
         await driven.press("q")
         assert "Leave Nexus" in driven.text
+
+
+async def test_whichever_pane_fails_says_so_in_its_own_place_and_comes_back() -> None:
+    def fail(*_: object) -> None:
+        raise LookupError
+
+    async with cockpit(size=(200, 50)) as driven:
+        panes = list(driven.cockpit.query(Pane))
+        for pane in panes:
+            whole = pane.build
+            pane.build = fail  # type: ignore[method-assign, assignment]
+            await driven.pass_ms(250)
+            assert [each for each in panes if "cannot be shown: LookupError" in each.text] == [pane]
+            pane.build = whole  # type: ignore[method-assign]
+        await driven.pass_ms(250)
+        assert "cannot be shown" not in driven.text
+
+
+async def test_a_dialog_that_fails_says_so_can_be_left_and_halt_works_in_it() -> None:
+    class Broken(Dialog[None]):
+        def rows(self) -> list[Row]:
+            raise LookupError
+
+    async with cockpit() as driven:
+        driven.app.push_screen(Broken("Broken", ()))
+        await driven.pilot.pause()
+        assert "cannot be shown: LookupError" in driven.text
+        await driven.press("exclamation_mark", "escape")
+        assert driven.sent == [Halt(reason="key")]
+        assert len(driven.app.screen_stack) == 1
+
+
+@pytest.mark.parametrize(("size", "zoomed"), [((80, 24), False), ((120, 40), False), ((120, 40), True)])
+async def test_what_is_not_seen_is_not_built(size: tuple[int, int], zoomed: bool) -> None:
+    async with cockpit(size=size) as driven:
+        if zoomed:
+            await driven.press("z")
+            await driven.pass_ms(0)
+        built: list[str] = []
+        for pane in driven.cockpit.query(Pane):
+
+            def counted(*seen: Any, whole: Any = pane.build, name: str = pane.id or "") -> Any:
+                built.append(name)
+                return whole(*seen)
+
+            pane.build = counted  # type: ignore[method-assign]
+        await driven.show(view())
+        assert set(built) == {each.id for each in driven.cockpit.query(Pane) if each.region.height}
+        assert set(built) == {"proposals"} if zoomed else ("watch" in built) == (size[0] == 120)
 
 
 async def test_without_colour_no_style_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
