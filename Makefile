@@ -5,6 +5,7 @@
 # make faults         every fault of the venue against the running engine, and the long outages
 # make conformance    independent clients against the practice venue; each is installed on the first run
 # make fuzz           COUNT=10000000 spoiled messages through the uplink's decoders, from SEED if given
+# make picture        the README's picture, drawn by the demo
 # make monkey         random keys on the demo for MINUTES=60, from SEED if given
 VENV ?= .venv
 PY := $(VENV)/bin/python
@@ -14,7 +15,7 @@ COUNT ?= 10000000
 SEED ?=
 SHAPES ?= ../shared/data/messages/binance_futures_message_shapes.jsonl
 
-.PHONY: run setup test check lint lock bench faults monkey trader conformance fuzz clean
+.PHONY: run setup test check lint lock bench faults monkey picture trader conformance fuzz clean
 
 run:
 	@./nexus $(or $(ARGS),--demo)
@@ -50,6 +51,9 @@ faults: setup
 
 monkey: setup
 	PYTHONPATH=. $(PY) tests/terminal/monkey.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
+picture: setup
+	PYTHONPATH=. $(PY) tests/terminal/picture.py docs/cockpit.svg
 
 trader: setup
 	$(PY) -m pytest tests/terminal/test_trader.py

@@ -2,18 +2,17 @@
 
 import os
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic_ns
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from rich.console import RenderableType
 from textual import events
 from textual._compositor import ChopsUpdate
-from textual.app import App, SystemCommand
+from textual.app import App
 from textual.binding import BindingType
-from textual.command import CommandPalette
 from textual.driver import Driver
 from textual.screen import Screen
 from textual.widgets import Input
@@ -28,7 +27,6 @@ from nexus_tui.gate import KeyGate
 from nexus_tui.link import Link
 from nexus_tui.paths import styles_dir
 from nexus_tui.screens.cockpit import Cockpit
-from nexus_tui.screens.paced import Palette
 from nexus_tui.themes import ANSI_VARIABLES, BY_NAME, NO_COLOUR, THEMES
 
 QUIT, DETACH, HANGUP, FLATTEN, TERMINATE = "quit", "detach", "hangup", "flatten", "terminate"
@@ -44,6 +42,7 @@ class NexusApp(App[str], inherit_bindings=False):
     CSS_PATH: ClassVar[Any] = [styles_dir() / name for name in ("base.tcss", "cockpit.tcss", "narrow.tcss")]
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(app=True)]
     NOTIFICATION_TIMEOUT = 3
+    ENABLE_COMMAND_PALETTE = False
 
     def __init__(
         self,
@@ -186,10 +185,6 @@ class NexusApp(App[str], inherit_bindings=False):
         self.canvas.lost()
         self.screen.refresh(layout=True)
 
-    def action_command_palette(self) -> None:
-        if not CommandPalette.is_open(cast("App[object]", self)):
-            self.push_screen(Palette(id="--command-palette"))
-
     def action_picture(self) -> None:
         """Save what is on the screen as SVG: beside the log, or in the current folder."""
         folder = self._log_path.parent if self._log_path is not None else Path()
@@ -223,11 +218,6 @@ class NexusApp(App[str], inherit_bindings=False):
     def action_leave(self) -> None:
         if isinstance(self.screen, Cockpit):
             self.screen.action_leave()
-
-    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        from nexus_tui.commands import commands
-
-        return commands(self, screen)
 
     # ---- the end --------------------------------------------------------------------------------------------------
 

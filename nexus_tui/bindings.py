@@ -69,7 +69,7 @@ KEYS: Final = (
     Key("cockpit", "1", "1", "home", "the whole cockpit again", LOOK),
     Key("redraw", "ctrl+l", "^l", "app.redraw", "paint everything again", LOOK, priority=True),
     Key("picture", "ctrl+g", "^g", "app.picture", "save a picture (SVG)", LOOK, priority=True),
-    Key("palette", "colon,ctrl+p", ": ^p", "app.command_palette", "menu of all actions", LOOK, "menu", 3),
+    Key("palette", "colon,ctrl+p", ": ^p", "menu", "menu of all actions", LOOK, "menu", 4),
     Key("keys", "question_mark", "?", "keys", "this page", LOOK, "keys", 6),
     Key("quit", "q,ctrl+q", "q ^q", "app.leave", "leave; asks how", LEAVE, "quit", 1),
     Key("detach", "ctrl+z", "^z", "app.detach", "leave, the engine goes on", LEAVE, priority=True),
@@ -187,7 +187,7 @@ def footer(width: int, table: Sequence[Key] = KEYS) -> list[tuple[str, str]]:
     """(key, word) for the footer, in table order, as many as fit into `width` cells."""
     chosen = sorted((key for key in table if key.foot), key=lambda key: -key.weight)
     kept: list[str] = []
-    room = width - 1
+    room = width
     for key in chosen:
         need = len(_first(key)) + len(key.foot) + 3
         if need <= room:

@@ -133,6 +133,11 @@ def amount(value: Number) -> str:
     return f"{value:z,.2f}"
 
 
+def counted(count: int, name: str) -> str:
+    """`9 signals`, `1 signal`, `0 refused`."""
+    return f"{count} {name.removesuffix('s') if count == 1 else name}"
+
+
 def percent(value: float, digits: int = 1) -> str:
     """A signed percentage: -1.2%."""
     return f"{value:+z.{digits}f}%"

@@ -11,6 +11,7 @@ from nexus_tui import format as fmt
 from nexus_tui.bindings import bindings
 from nexus_tui.cards import Cards
 from nexus_tui.layout import BOOKS, RULES
+from nexus_tui.screens.dialogs import Dialog
 from nexus_tui.screens.hands import Hands
 from nexus_tui.widgets.body import Body
 from nexus_tui.widgets.candles import Candles
@@ -27,6 +28,8 @@ from nexus_tui.widgets.targets import Targets
 
 TICK_S: Final = 0.25
 _SILENT_MS: Final = 2_000
+_DEEP: Final = 100
+"""Levels of a book that a market order may eat through."""
 
 
 class Cockpit(Hands):
@@ -118,9 +121,11 @@ class Cockpit(Hands):
         candles = self.query_one(Candles)
         candles.symbol, candles.interval = self.symbol, self.interval
         charted = self.symbol and candles.region.height
+        top, shown = self.app.screen, names[: len(ladders)]
+        wanted = [each for each in top.books() if each not in shown] if isinstance(top, Dialog) else []
         return ViewRequest(
-            books=tuple(names[: len(ladders)]),
-            depth=max(5, depth),
+            books=(*shown, *wanted),
+            depth=max(5, depth, _DEEP if wanted else 0),
             chart=(self.symbol, self.interval) if charted else None,
             bars=candles.bars if charted else 0,
             events=max(5, events),

@@ -64,6 +64,10 @@ class Dialog(PacedModal[ScreenResultType]):
     def put(self, view: View) -> None:
         """The newest View, for a dialog that shows some of it."""
 
+    def books(self) -> Sequence[str]:
+        """Symbols whose order books it needs, beside those that the cockpit shows."""
+        return ()
+
     def under(self, line: str) -> None:
         """What stands in the lower frame: the selected proposal, which the box may cover."""
         if line != self._under:
@@ -75,9 +79,8 @@ class Dialog(PacedModal[ScreenResultType]):
         return cast("NexusApp", self.app)
 
     def redraw(self) -> None:
-        rows = self.rows()
-        self._text.styles.height = len(rows)
-        self._text.show(rows)
+        self._text.draw(self.rows)
+        self._text.styles.height = self._text.count
 
 
 class Confirm(Dialog[bool]):
@@ -257,21 +260,37 @@ class Find(Dialog[str]):
             yield Word(max_length=20, compact=True, select_on_focus=False)
             yield self._text
 
+    def line(self, name: str) -> Row:
+        """How an entry is shown, behind its mark."""
+        return row(f" {plain(name, 30)}")
+
+    def weighs(self, name: str, wanted: str) -> int:
+        """How well a name fits what is typed; 0 is not at all."""
+        return (3 if name.upper().startswith(wanted) else 2) if wanted in name.upper() else 0
+
     @property
     def _found(self) -> list[str]:
         wanted = self._typed.strip().upper()
-        return sorted((name for name in self._names if wanted in name.upper()),
-                      key=lambda name: not name.upper().startswith(wanted))  # fmt: skip
+        weights = {name: self.weighs(name, wanted) for name in self._names}
+        return sorted((name for name in self._names if weights[name]), key=lambda name: -weights[name])
 
     def rows(self) -> list[Row]:
         found = self._found
         first = max(0, self._at - _FOUND + 1)
         rows: list[Row] = [
-            ((f" {'▶' if index == self._at else ' '} {plain(name, 30)}", "strong" if index == self._at else ""),)
+            self._marked(self.line(name), chosen=index == self._at)
             for index, name in enumerate(found[first : first + _FOUND], first)
         ]
         rows += [((" none of that name", "quiet"),)] if not found else []
-        return rows + [()] * (min(_FOUND, len(self._names)) - len(rows))
+        rows += [()] * (min(_FOUND, len(self._names)) - len(rows))
+        more = ("   more below", "quiet") if len(found) > first + _FOUND else ("", "")
+        keys: Row = ((" ↓ ↑", "key"), (" move   ", "quiet"), ("Enter", "key"), (" takes it   ", "quiet"))
+        return [*rows, (), (*keys, ("esc", "key"), (" back", "quiet"), more)]
+
+    def _marked(self, line: Row, *, chosen: bool) -> Row:
+        if not chosen:
+            return (("  ", ""), *line)
+        return (("▶".rjust(2), "strong+pick"), *((text, f"{kind}+pick".removeprefix("+")) for text, kind in line))
 
     def action_step(self, step: int) -> None:
         self._at = max(0, min(len(self._found) - 1, self._at + step))

@@ -8,6 +8,7 @@ from nexus_tui.cards import Cards
 from nexus_tui.safe import plain
 from nexus_tui.screens.dialogs import Dialog
 from nexus_tui.screens.paced import Paced
+from nexus_tui.themes import BY_NAME
 from nexus_tui.widgets.header import worst_first
 from nexus_tui.widgets.panes import Events
 from nexus_tui.widgets.positions import Positions
@@ -264,6 +265,20 @@ class Eyes(Paced[None]):
 
         self.app.push_screen(WhyPage(asked, self.view.seq if self.view is not None else 0), done)
         self.tick()
+
+    def action_menu(self) -> None:
+        from nexus_tui.screens.menu import THEME, Menu, entries
+
+        actions = {key.id: key.action for key in self.nexus.key_table}
+
+        def done(name: str | None) -> None:
+            if name and name.startswith(THEME):
+                self.app.theme = BY_NAME[name.removeprefix(THEME)]
+            elif name:
+                self.app.call_later(self.app.run_action, actions[name], self)
+
+        choices = entries(self.nexus.key_table, read_only=self.nexus.read_only, no_colour=self.app.no_color)
+        self.app.push_screen(Menu(choices), done)
 
     def action_keys(self) -> None:
         from nexus_tui.screens.keys import Keys

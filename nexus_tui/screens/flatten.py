@@ -22,7 +22,7 @@ _SCOPES = ("flatten ours", "exit longs", "include foreign")
 
 
 class FlattenPage(Dialog[Flatten]):
-    """All of ours, the longs alone, or what is foreign too; each order with its slippage where its book is shown."""
+    """All of ours, the longs alone, or what is foreign too; each order with its slippage."""
 
     AUTO_FOCUS: ClassVar[str | None] = "Word"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -44,6 +44,11 @@ class FlattenPage(Dialog[Flatten]):
     def put(self, view: View) -> None:
         self._view = view
         self.redraw()
+
+    def books(self) -> list[str]:
+        if self._view is None:
+            return []
+        return [*(each.symbol for each in self._view.positions), *(symbol for symbol, _ in self._view.foreign)]
 
     def rows(self) -> list[Row]:
         scopes: list[Row] = [
@@ -85,7 +90,7 @@ class FlattenPage(Dialog[Flatten]):
         if len(orders) > _LISTED:
             rows.append(row(f" and {len(orders) - _LISTED} more"))
         if foreign and self._scope != _ALL:
-            rows.append(row(f" {len(foreign)} foreign stay: `include foreign` closes them too", "warn"))
+            rows.append(row(f" {len(foreign)} foreign left alone: `include foreign` closes them too", "warn"))
         return rows
 
     def action_scope(self, step: int) -> None:

@@ -8,10 +8,10 @@ from nexus_engine.model.view import PositionView, ProposalView
 from nexus_engine.model.words import AccountKind, Latch, Mode
 from nexus_tui import format as fmt
 from nexus_tui.cards import ARM_NS, READY, SENT, STALE
+from nexus_tui.screens.close import ClosePage
 from nexus_tui.screens.dialogs import Choice, Confirm, Judged, Pick, Price, Typed
 from nexus_tui.screens.eyes import Eyes
 from nexus_tui.screens.flatten import FlattenPage
-from nexus_tui.slip import estimate
 from nexus_tui.widgets.positions import Positions
 
 _RANK: Final = {Mode.WATCHER: 0, Mode.COPILOT: 1, Mode.PILOT: 2}
@@ -129,15 +129,12 @@ class Hands(Eyes):
         if chosen is None or self.view is None:
             return
         part = "half of " if half else ""
-        text = f"{fmt.stance(chosen.side)} {fmt.quantity(chosen.qty)} {chosen.symbol}, PnL {fmt.money(chosen.pnl)}"
-        slip = estimate(self.view, chosen.symbol, chosen.side.opposite, chosen.qty / 2 if half else chosen.qty)
 
         def done(yes: bool | None) -> None:
             if yes and self.nexus.send(c.ClosePosition(symbol=chosen.symbol, half=half)):
                 self._sending(f"{chosen.symbol} close sent")
 
-        lines = (text, f"at market, reduce-only; {slip}")
-        self.app.push_screen(Confirm(f"Close {part}{chosen.symbol}", lines), done)
+        self.app.push_screen(ClosePage(f"Close {part}{chosen.symbol}", self.view, chosen, half=half), done)
 
     def action_stop(self) -> None:
         if not self.nexus.may_act():

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
-from textual.command import CommandPalette
+from textual import events
 from textual.geometry import Region
 from textual.screen import ModalScreen, Screen, ScreenResultType
 
@@ -43,8 +43,12 @@ class Paced(Screen[ScreenResultType]):
                 app.screen.refresh(*dirty)
             dirty.clear()
             return
-        # Not laid out yet, or not anew; or Textual paints nothing now, and what it is given would be lost.
-        if self._compositor.size != app.size or app._batch_count:
+        if app._batch_count:  # Textual paints nothing now, and what it is given would be lost
+            app.owe()
+            return
+        if self._compositor.size != app.size:  # not laid out yet, or not anew
+            # Textual lets the echo of a layout overtake the newest size: without this one the old size would stay.
+            self.post_message(events.Resize(app.size, app.size))
             app.owe()
             return
         whole = self._compositor.size.region
@@ -66,11 +70,3 @@ class Paced(Screen[ScreenResultType]):
 
 class PacedModal(Paced[ScreenResultType], ModalScreen[ScreenResultType]):
     """The same for a dialog."""
-
-
-class Palette(CommandPalette, Paced[None]):
-    """Textual's palette, paced. What lies under it keeps its colours, or all of it would have to be sent."""
-
-    DEFAULT_CSS = """
-    Palette { background: transparent; }
-    """

@@ -31,8 +31,15 @@ class Outcome(Rows):
         subject: Row = ((f" {plain(last.subject, 18)} ", "strong"),)
         end: Row = ((f"  {plain(last.by, 10)} {fmt.clock(last.at_ns)} ", "quiet"),)
         said = plain(last.text.removeprefix(f"{last.subject}: "))
-        text = fmt.words(said, max(0, width - length(subject) - length(end)))
+        text = fmt.words(_newest(said, room := max(0, width - length(subject) - length(end))), room)
         return spread((*subject, (text, _KIND[last.level])), end, width)
+
+
+def _newest(said: str, width: int) -> str:
+    """The end of what was told step by step, where not all of it fits: what counts is how it stands now."""
+    while len(said) > width and "  " in said:
+        said = said.partition("  ")[2]
+    return said
 
 
 class Footer(Rows):

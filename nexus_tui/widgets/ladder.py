@@ -87,11 +87,11 @@ class Ladder(Pane):
 
         def line(rung: Rung, kind: str) -> Row:
             ticks, qty, label = rung
-            if width < _ROOMY:
-                label = label.removeprefix("limit ")
             price = fmt.right(fmt.price(book.tick * ticks, book.price_digits), wide)
             if not qty:
                 return ((f" {price} ", "mark"), (fmt.fit(label, width - wide - 2), "mark"))
+            if width < _ROOMY:
+                label = label.removeprefix("limit ")
             size = fmt.right(fmt.scaled(qty, scale), 7)
             limit = room - len(label) - 1 if label else room
             depth = fmt.bar(qty / largest, room)[: max(1, limit)]

@@ -25,6 +25,7 @@ _LEVEL: Final[dict[Level, Span]] = {
 _SMALLEST_BAR: Final = 3
 _CLOCK: Final = 76
 """From this width on, events tell the seconds."""
+_SHORT: Final = {"account": "acct"}
 _TEXT: Final = {Level.INFO: "", Level.GOOD: "good", Level.WARN: "care", Level.ALARM: "alarm"}
 
 
@@ -91,7 +92,7 @@ class Gauges(Pane):
         if wide and view.sentinel_reason and view.sentinel is not Sentinel.CALM:
             why.append(row(fmt.words(f" {plain(view.sentinel_reason)}", width), "warn"))
         if wide and view.funnel:
-            counts = [f"{count} {plain(name, 10)}" for name, count in view.funnel[:2]]
+            counts = [fmt.counted(count, plain(name, 10)) for name, count in view.funnel[:2]]
             counts[0] = f" why no trade: {counts[0]}"
             why.append(row(fmt.joined(counts, ", ", width), "quiet"))
         return (("Shield", "title"), ("   tightest first", "quiet")), rows[: height - len(why)] + why
@@ -125,7 +126,7 @@ class Events(Pane):
         when = fmt.clock(each.at_ns) if wide else fmt.minute(each.at_ns)
         subject = plain(each.subject, 18)
         if not wide:
-            subject = subject.removesuffix("USDT").ljust(5)
+            subject = _SHORT.get(subject, subject.removesuffix("USDT")).ljust(5)
         mark: Span = ("▶", "strong") if chosen else _LEVEL[each.level]
         head: Row = (
             mark,

@@ -9,7 +9,7 @@ from nexus_engine.model.view import Moment, View
 from nexus_tui import format as fmt
 from nexus_tui.widgets.header import signed
 from nexus_tui.widgets.raster import columns, sparkline
-from nexus_tui.widgets.rows import Pane, Row, row
+from nexus_tui.widgets.rows import EMPTY, Pane, Row, row
 
 _CENTS: Final = 34
 _PLOT_WIDTH, _PLOT_HEIGHT = 40, 8
@@ -108,11 +108,14 @@ def bars(curve: Sequence[Moment], width: int, height: int) -> list[Row]:
     labels = [f"{high:+,.0f}", f"{low:+,.0f}"]
     axis = max(map(len, labels)) + 2
     room = width - axis - 1
+    if not high and not low:
+        flat: Row = ((f" {fmt.right('+0', axis - 2)} ", "quiet"), ("─" * room, "line"))
+        return [EMPTY] * (height // 2) + [flat] + [EMPTY] * (height - height // 2 - 1)
     body, up = columns(over_time(curve, room), room, height)
     left = {0: labels[0]} if high else {}
     if low:
         left[len(body) - 1] = labels[1]
-    if 0 < up < len(body) or not low:
+    if up < len(body) or not low:
         left[up - 1] = labels[0] if up == 1 and high else "+0"
     return [
         ((f" {fmt.right(left.get(y, ''), axis - 2)} ", "quiet"), (text, "good" if y < up else "bad"))

@@ -83,7 +83,7 @@ _FULL: Final = (
     Column("entry", 9, lambda p, w: _price(float(p.entry), p, w)),
     Column("now", 9, lambda p, w: _price(p.price, p, w)),
     Column("PnL", 9, lambda p, w: _money(p.pnl, w)),
-    Column("R", 5, lambda p, w: (f"{p.r:+.1f}", "")),
+    Column("R", 5, lambda p, w: (f"{p.r:+z.1f}", "")),
     Column("  stop at venue", 16, _stop_wide, right=False),
     Column("liq.", 7, lambda p, w: _liquidation(p, w)),
     Column("held", 6, lambda p, w: (fmt.held(p.held_ms), "quiet")),
@@ -124,8 +124,9 @@ class Positions(Pane):
         columns = table(width)
         positions = worst_first(view.positions)
         foreign = [self._foreign(view, width)] if view.foreign else []
+        unsent = self._unsent(view) if width >= _WIDE else []
         if not positions:
-            return heading(view, width), [row(" none open", "quiet"), *foreign]
+            return heading(view, width), [row(" none open", "quiet"), *unsent, *foreign]
         room = height - 1
         if len(positions) + len(foreign) > room and room <= _FEW:
             # Row 2 counts the foreign ones on every screen; our own come first where there is no room for both.
@@ -140,7 +141,7 @@ class Positions(Pane):
             rest = positions[len(shown) :]
             bad = sum(1 for each in rest if each.stop_state != "ok")
             rows.append(row(f"  and {len(rest)} more, {f'{bad} NOT ok' if bad else 'all ok'}", "alarm" if bad else ""))
-        return heading(view, width), rows + foreign
+        return heading(view, width), [*rows, *unsent[: height - len(rows) - len(foreign)], *foreign]
 
     def _row(self, each: PositionView, columns: tuple[Column, ...], width: int) -> Row:
         chosen = self.active and each.symbol == self.selected
@@ -155,6 +156,17 @@ class Positions(Pane):
             text = fmt.right(text, column.width) if column.right else fmt.fit(text, column.width)
             spans.append((text, (kind + over).removeprefix("+") if kind != "alarm" else kind))
         return spread(tuple(spans), (("", over.removeprefix("+")),), width)
+
+    def _unsent(self, view: View) -> list[Row]:
+        """What there would be if the cards were approved."""
+        held = {each.symbol for each in view.positions}
+        cards = [each.proposal for each in view.proposals if each.proposal.status.open]
+        texts = [
+            f"  {fmt.fit(plain(each.symbol), 9)} none; {'market' if each.market else 'limit'} {each.handle} not sent"
+            for each in cards
+            if each.symbol not in held
+        ]
+        return [row(text, "quiet") for text in texts]
 
     def _foreign(self, view: View, width: int) -> Row:
         held = ", ".join(f"{plain(symbol, 14)} {fmt.quantity(qty)}" for symbol, qty in view.foreign[:3])

@@ -154,7 +154,7 @@ def idle(view: View) -> str:
     """What the empty pane says: why there is nothing to decide."""
     if view.account.mode is Mode.WATCHER:
         return "WATCHER only alerts; m changes the mode"
-    counts = ", ".join(f"{count} {plain(name, 12)}" for name, count in view.funnel)
+    counts = ", ".join(fmt.counted(count, plain(name, 12)) for name, count in view.funnel)
     return f"none now   {counts}" if counts else "none now"
 
 

@@ -106,6 +106,11 @@ class Rows(Widget):
         return EMPTY
 
     @property
+    def count(self) -> int:
+        """How many rows are shown."""
+        return len(self._rows)
+
+    @property
     def text(self) -> str:
         """What is shown, for tests and for copying."""
         return "\n".join("".join(text for text, _ in spans).rstrip() for spans in self._rows)

@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from rich.cells import cell_len
+
 from nexus_engine.model.view import Target, View
 from nexus_engine.model.words import Macro
 from nexus_tui import format as fmt
@@ -78,9 +80,19 @@ class Targets(Pane):
             if length((*ranks, *spans)) > width + 2:
                 break
             ranks += spans
-        text = ", ".join(f"{base(each.symbol)} {plain(each.veto, 40)}" for each in vetoed)
         rows = [gate, tuple(ranks) or row(" none may be hunted", "quiet")]
-        return [*rows, row(fmt.words(f" vetoed: {text}", width), "care")] if text else rows
+        return [*rows, row(_vetoes(vetoed, width), "care")] if vetoed else rows
+
+
+def _vetoes(vetoed: list[Target], width: int) -> str:
+    """` vetoed: PEPE funding, +2`: as many with their reason as fit whole, the rest counted."""
+    texts = [f"{base(each.symbol)} {plain(each.veto, 40)}" for each in vetoed]
+    for shown in range(len(texts), 0, -1):
+        more = [f"+{len(texts) - shown}"] if shown < len(texts) else []
+        line = f" vetoed: {', '.join((*texts[:shown], *more))}"
+        if cell_len(line) <= width:
+            return line
+    return fmt.words(f" vetoed: {', '.join(texts)}", width)
 
 
 def base(symbol: str) -> str:

@@ -122,7 +122,7 @@ class Terminal:
 
     def resize(self, columns: int, lines: int) -> None:
         with self._lock:
-            self.screen.resize(lines, columns)
+            self.screen.resize(max(1, lines), max(1, columns))
         self._size(self.master, columns, lines)
 
     def hang_up(self) -> None:

@@ -225,6 +225,25 @@ def test_the_screen_follows_the_terminals_size(start: Start) -> None:
     terminal.wait_for("P41 SELL")
 
 
+@pytest.mark.parametrize("dialog", ["", "q", ":", "F"])
+def test_a_storm_of_sizes_down_to_nothing_breaks_nothing(start: Start, report: Path, dialog: str) -> None:
+    terminal = start()
+    terminal.wait_for("READY")
+    terminal.press(dialog)
+    if dialog:
+        terminal.wait_for(lambda text: "╭─" in text)
+    sizes = ((200, 50), (0, 0), (1, 1), (120, 40), (80, 1), (1, 24), (300, 100), (79, 23), (0, 24), (12, 5))
+    for step, (columns, lines) in enumerate(sizes * 5):
+        terminal.resize(columns, lines)
+        time.sleep(0.002 * (step % 7) ** 2)  # some come alone, some in a crowd
+    terminal.resize(80, 24)
+    terminal.wait_for("╰─" if dialog else "P41 SELL")
+    terminal.wait_for(lambda text: "LIVE main" in text.splitlines()[0] and "HALT" in text.splitlines()[-1])
+    assert "cannot be shown" not in terminal.text
+    assert is_now(terminal.wait_for(is_now))
+    assert Path(f"{report}.log").read_text(encoding="utf-8") == ""
+
+
 def test_opening_and_leaving_dialogs_logs_nothing(start: Start, report: Path) -> None:
     terminal = start()
     terminal.wait_for("READY")

@@ -48,10 +48,10 @@ class Trader:
             self.screen.press(key)
             return
         self.screen.press(":")
-        self.screen.wait_for("Search for")
+        self.screen.wait_for("─ Menu ─")
         time.sleep(HAND_S)
         self.screen.press(action)
-        self.screen.wait_for(lambda text: re.search(rf"\b{action}  \(", text) is not None)
+        self.screen.wait_for(lambda text: re.search(rf"▶ {action} ", text) is not None)
         time.sleep(HAND_S)
         self.screen.press("\r")
 

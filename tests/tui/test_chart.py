@@ -176,3 +176,18 @@ async def test_a_card_says_what_a_fall_of_bitcoin_would_do_where_there_is_room()
         bare = tuple(replace(each, shock=None) for each in picture.proposals)
         await driven.show(view(proposals=bare))
         assert "if BTC falls" not in driven.text
+
+
+def test_a_day_without_profit_or_loss_is_a_line_at_zero() -> None:
+    drawn = texts(bars(earned(0.0, 0.0), 20, 4))
+    assert len(drawn) == 4
+    assert [line for line in drawn if line.strip()] == [" +0 " + "─" * 15]
+
+
+async def test_a_veto_is_shown_with_its_whole_reason_and_the_others_are_counted() -> None:
+    vetoed = tuple(
+        Target(symbol=f"{name}USDT", score=0.1, drop_pct=-3, veto="fell 3.3% in 4 h")
+        for name in ("AVAX", "LINK", "DOGE")
+    )
+    async with cockpit(view(targets=vetoed)) as driven:
+        assert " vetoed: AVAX fell 3.3% in 4 h, +2 " in driven.text

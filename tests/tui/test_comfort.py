@@ -16,6 +16,7 @@ from nexus_tui.__main__ import _comfort
 from nexus_tui.bindings import KEYS, NAMED, KeyProblem, remap
 from nexus_tui.comfort import Comfort, Ringer, heading
 from nexus_tui.safe import plain
+from nexus_tui.screens.menu import entries
 from nexus_tui.themes import BY_NAME
 from nexus_tui.welcome import first_run, welcome
 
@@ -122,8 +123,39 @@ def test_a_wrong_directive_gets_one_line_with_its_file(tmp_path: Path, text: str
 
 async def test_the_menu_has_what_has_no_key() -> None:
     async with cockpit() as driven:
-        offered = {each.title.split()[0] for each in driven.app.get_system_commands(driven.app.screen)}
+        offered = {each.name for each in entries(driven.app.key_table, read_only=False, no_colour=False)}
         assert {key.id for key in KEYS} - offered == {"down", "up", "palette"}
+        await driven.press("colon", *"recon", "enter")
+        assert "nothing" in driven.row(-2)
+
+
+async def test_the_menu_finds_by_name_first_then_by_what_it_does_and_says_what_it_does_not_find() -> None:
+    async with cockpit() as driven:
+        await driven.press("colon", *"stop")
+        listed = driven.text[driven.text.index("Menu") :].split()
+        assert listed.index("▶") < listed.index("move") < listed.index("edit")
+        await driven.press(*"xx")
+        assert "none of that name" in driven.text
+        await driven.press("enter")
+        assert len(driven.app.screen_stack) == 1 and driven.sent == []
+
+
+async def test_the_menu_changes_the_theme_and_without_colour_offers_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with cockpit() as driven:
+        await driven.press("colon", *"light", "enter")
+        assert driven.app.theme == "nexus-light"
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with cockpit() as driven:
+        await driven.press("colon", *"theme")
+        assert "none of that name" in driven.text
+
+
+async def test_the_menu_of_a_cockpit_that_only_looks_offers_nothing_that_acts() -> None:
+    async with cockpit(read_only=True) as driven:
+        await driven.press("colon", *"flatten")
+        assert "none of that name" in driven.text
+        await driven.press("escape", "colon", *"halt", "enter")
+        assert driven.sent == [Halt(reason="key")]
 
 
 # ---- colours ---------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 from golden_faces import Cells, cells, described
 from msgspec.structs import replace
 from test_looking import XRP, explained
-from test_screens import SIZES, compare
+from test_screens import SIZES, compare, in_trouble, plotted
 from textual.geometry import Region
 from tui_driving import cockpit
 from tui_views import NOW, POSITIONS, account, card, halted, view
@@ -15,6 +15,7 @@ from tui_views import NOW, POSITIONS, account, card, halted, view
 from nexus_engine.model.view import LatchView, View
 from nexus_engine.model.words import Latch
 from nexus_tui.themes import BY_NAME
+from nexus_tui.welcome import welcome
 
 FOREIGN = view(foreign=(("XRPUSDT", Decimal(50)),))
 DIFFERS = view(
@@ -44,6 +45,8 @@ DIALOGS: dict[str, tuple[View, Sequence[str]]] = {
     "why": (view(why=explained()), ("enter",)),
     "keys": (view(), ("question_mark",)),
     "find": (view(), ("slash", "s")),
+    "menu": (view(), ("colon",)),
+    "menu-typed": (view(), ("colon", *"stop")),
     "reconcile": (DIFFERS, ()),
     "adopt": (DIFFERS, ("a", "2")),
     "close-foreign": (DIFFERS, ("c", "x")),
@@ -53,8 +56,9 @@ DIALOGS: dict[str, tuple[View, Sequence[str]]] = {
 
 
 async def faces(
-    picture: View, keys: Sequence[str], size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    picture: View, keys: Sequence[str], size: tuple[int, int], monkeypatch: pytest.MonkeyPatch, *, dialog: bool = True
 ) -> list[Cells]:
+    """What the keys open, or all of the cockpit, in dark, light and without colour."""
     found = []
     for no_colour in (False, True):
         if no_colour:
@@ -64,8 +68,12 @@ async def faces(
             await driven.press(*keys)
             await driven.show(picture)
             await driven.show(picture)
-            assert len(driven.app.screen_stack) > 1
-            area = Region.from_union(list(driven.app.screen.boxes()))  # type: ignore[attr-defined]
+            if dialog:
+                assert len(driven.app.screen_stack) > 1
+                area = Region.from_union(list(driven.app.screen.boxes()))  # type: ignore[attr-defined]
+            else:
+                area = Region(0, 0, *size)
+                await plotted(driven)
             found.append(cells(driven, area))
             if not no_colour:
                 driven.app.theme = BY_NAME["light"]
@@ -80,3 +88,22 @@ async def faces(
 async def test_each_dialog(name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     picture, keys = DIALOGS[name]
     compare(f"dialogs/{name}-{size[0]}x{size[1]}", described(await faces(picture, keys, size, monkeypatch)))
+
+
+MAIN: dict[str, View] = {"cockpit": view(), "trouble": in_trouble(), "halted": halted()}
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize("name", MAIN)
+async def test_the_look_of_the_cockpit(name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = await faces(MAIN[name], (), size, monkeypatch, dialog=False)
+    compare(f"looks/{name}-{size[0]}x{size[1]}", described(drawn))
+
+
+def test_the_page_of_the_first_start() -> None:
+    said: list[str] = []
+    answers = iter(("2", "3", "q"))
+    welcome(lambda question: said.append(question) or next(answers), said.append)  # type: ignore[func-returns-value]
+    page = "".join(said)
+    assert max(map(len, page.splitlines())) <= 80
+    compare("welcome", page)

@@ -210,7 +210,7 @@ async def test_flatten_may_leave_the_shorts_alone() -> None:
 async def test_flatten_may_include_what_is_foreign_and_lists_it_first() -> None:
     async with cockpit(view(foreign=(("XRPUSDT", D(50)), ("BNBUSDT", D(-2))))) as driven:
         await driven.press("F")
-        assert "2 foreign stay" in driven.text
+        assert "2 foreign left alone" in driven.text
         await driven.press("tab", "tab")
         assert re.search(r"SELL +50 XRPUSDT +foreign", driven.text)
         assert re.search(r"BUY +2 BNBUSDT +foreign", driven.text)
@@ -218,14 +218,31 @@ async def test_flatten_may_include_what_is_foreign_and_lists_it_first() -> None:
         assert driven.sent == [Flatten(word="flat", foreign=True)]
 
 
-async def test_flatten_says_what_it_would_cost_where_the_book_is_shown() -> None:
-    async with cockpit(size=(200, 50)) as driven:
+@pytest.mark.parametrize("size", [(80, 24), (200, 50)])
+async def test_flatten_says_what_each_order_would_cost_whatever_books_are_shown(size: tuple[int, int]) -> None:
+    large = replace(POSITIONS[0], qty=D(10**9))
+    async with cockpit(view(positions=(large, *POSITIONS[1:])), size=size) as driven:
         await driven.press("F")
-        listed = re.findall(r"(?:BUY|SELL) +[\d.,]+ (\w+) +PnL +\S+ +(slip .*?)  ", driven.text)
-        rows = dict(listed)
-        known = {name for name, slip in rows.items() if slip != "slip unknown"}
-        assert known == {each.symbol for each in POSITIONS} & set(driven.link.requests[-1].books)
-        assert known
+        await driven.pass_ms(250)
+        found = re.findall(r"(?:BUY|SELL) +[\d.,]+ (\w+) +PnL +\S+ +(slip .*?)  ", driven.text)
+        slips = dict(found)
+        assert slips.pop("BTCUSDT") == "slip unknown"
+        assert set(slips) == {"ADAUSDT", "DOGEUSDT"}
+        assert all(slip.startswith("slip -") for slip in slips.values())
+        await driven.press("escape")
+        await driven.pass_ms(250)
+        assert len(driven.link.requests[-1].books) == (1 if size[0] == 80 else 4)
+
+
+async def test_a_close_says_what_it_would_cost() -> None:
+    async with cockpit(view(positions=POSITIONS[1:2])) as driven:
+        await driven.press("c")
+        await driven.pass_ms(250)
+        whole = re.search(r"slip -(\S+),", driven.text)
+        await driven.press("escape", "C")
+        await driven.pass_ms(250)
+        half = re.search(r"slip -(\S+),", driven.text)
+        assert whole and half and D(half[1]) < D(whole[1])
 
 
 def test_slippage_is_measured_from_the_middle_of_the_book_down_the_levels_that_are_needed() -> None:

@@ -1,12 +1,16 @@
 """The ladder's rungs, and the lines between panes."""
 
+from decimal import Decimal
+
 from hypothesis import given
 from hypothesis import strategies as st
 from textual.geometry import Region
 from tui_driving import cockpit
-from tui_views import BOOKS, view
+from tui_views import BOOKS, book, view
 
-from nexus_tui.widgets.ladder import side
+from nexus_engine.model.view import BookMark
+from nexus_engine.model.words import Side
+from nexus_tui.widgets.ladder import Ladder, side
 from nexus_tui.widgets.rules import crossings
 
 levels = st.lists(st.integers(1, 400), min_size=1, max_size=60, unique=True)
@@ -53,3 +57,10 @@ async def test_a_book_that_is_being_rebuilt_shows_no_prices() -> None:
         await driven.pass_ms(0)
         assert "the book is being rebuilt" in driven.text
         assert "148.22" not in driven.text
+
+
+def test_a_mark_outside_the_book_says_what_it_is_and_one_inside_is_short_where_the_ladder_is_narrow() -> None:
+    for price, shown in (("149.90", "149.90 limit P41"), ("148.22", "▇ P41")):
+        marks = (BookMark(price=Decimal(price), label="limit P41", side=Side.SELL),)
+        _, rows = Ladder().build(view(books=(book(marks=marks),)), 28, 12)
+        assert any(shown in "".join(text for text, _ in spans) for spans in rows), rows

@@ -3,18 +3,23 @@
 import os
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tui_driving import cockpit
+from textual import events
+from textual.geometry import Size
+from tui_driving import Driven, cockpit
 from tui_views import POSITIONS, account, halted, position, view
 
+from nexus_engine.model.commands import Halt
 from nexus_engine.model.view import FeedView, View
 from nexus_engine.model.words import AccountKind, Mode, Sentinel, Side
 from nexus_tui.comfort import Comfort
+from nexus_tui.screens.dialogs import Dialog
 from nexus_tui.themes import BY_NAME, THEMES
 from nexus_tui.widgets.pnl import Pnl
-from nexus_tui.widgets.rows import Rows
+from nexus_tui.widgets.rows import Pane, Row, Rows
 
 GOLDEN = Path(__file__).parent / "golden"
 SIZES = ((80, 24), (120, 40), (200, 50))
@@ -26,6 +31,12 @@ def compare(name: str, text: str) -> None:
     if os.environ.get("NEXUS_GOLDEN") == "write":
         path.write_text(drawn, encoding="utf-8")
     assert drawn == path.read_text(encoding="utf-8")
+
+
+async def plotted(driven: Driven) -> None:
+    """Until plotext has drawn, on the size that it draws on."""
+    while driven.app.size.width >= 200 and not driven.cockpit.query_one(Pnl).plotted:
+        await driven.pilot.pause(0.01)
 
 
 def in_trouble() -> View:
@@ -40,8 +51,7 @@ def in_trouble() -> View:
 async def test_the_sketch(size: tuple[int, int]) -> None:
     async with cockpit(size=size) as driven:
         await driven.arm()
-        while size == (200, 50) and not driven.cockpit.query_one(Pnl).plotted:
-            await driven.pilot.pause(0.01)
+        await plotted(driven)
         compare(f"cockpit-{size[0]}x{size[1]}", driven.text)
 
 
@@ -160,6 +170,17 @@ async def test_resizing_to_tiny_and_back_under_a_dialog_draws_the_same_screen(sm
         assert driven.text == before
 
 
+async def test_an_older_size_that_arrives_after_the_newest_does_not_stay() -> None:
+    async with cockpit() as driven:
+        await driven.arm()
+        before = driven.text
+        driven.cockpit.post_message(events.Resize(Size(12, 5), Size(12, 5)))
+        await driven.pilot.pause()
+        for _ in range(2):
+            await driven.show(view())
+        assert driven.text == before
+
+
 async def test_a_pane_that_cannot_be_drawn_leaves_the_others_alive() -> None:
     picture = view(gauges=("not a gauge",))
     async with cockpit(picture) as driven:
@@ -167,6 +188,55 @@ async def test_a_pane_that_cannot_be_drawn_leaves_the_others_alive() -> None:
         assert "BTCUSDT" in driven.text
         await driven.press("q")
         assert "Leave Nexus" in driven.text
+
+
+async def test_whichever_pane_fails_says_so_in_its_own_place_and_comes_back() -> None:
+    def fail(*_: object) -> None:
+        raise LookupError
+
+    async with cockpit(size=(200, 50)) as driven:
+        panes = list(driven.cockpit.query(Pane))
+        for pane in panes:
+            whole = pane.build
+            pane.build = fail  # type: ignore[method-assign, assignment]
+            await driven.pass_ms(250)
+            assert [each for each in panes if "cannot be shown: LookupError" in each.text] == [pane]
+            pane.build = whole  # type: ignore[method-assign]
+        await driven.pass_ms(250)
+        assert "cannot be shown" not in driven.text
+
+
+async def test_a_dialog_that_fails_says_so_can_be_left_and_halt_works_in_it() -> None:
+    class Broken(Dialog[None]):
+        def rows(self) -> list[Row]:
+            raise LookupError
+
+    async with cockpit() as driven:
+        driven.app.push_screen(Broken("Broken", ()))
+        await driven.pilot.pause()
+        assert "cannot be shown: LookupError" in driven.text
+        await driven.press("exclamation_mark", "escape")
+        assert driven.sent == [Halt(reason="key")]
+        assert len(driven.app.screen_stack) == 1
+
+
+@pytest.mark.parametrize(("size", "zoomed"), [((80, 24), False), ((120, 40), False), ((120, 40), True)])
+async def test_what_is_not_seen_is_not_built(size: tuple[int, int], zoomed: bool) -> None:
+    async with cockpit(size=size) as driven:
+        if zoomed:
+            await driven.press("z")
+            await driven.pass_ms(0)
+        built: list[str] = []
+        for pane in driven.cockpit.query(Pane):
+
+            def counted(*seen: Any, whole: Any = pane.build, name: str = pane.id or "") -> Any:
+                built.append(name)
+                return whole(*seen)
+
+            pane.build = counted  # type: ignore[method-assign]
+        await driven.show(view())
+        assert set(built) == {each.id for each in driven.cockpit.query(Pane) if each.region.height}
+        assert set(built) == {"proposals"} if zoomed else ("watch" in built) == (size[0] == 120)
 
 
 async def test_without_colour_no_style_has_one(monkeypatch: pytest.MonkeyPatch) -> None:

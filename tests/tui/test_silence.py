@@ -88,7 +88,7 @@ async def test_a_read_only_cockpit_says_so_everywhere() -> None:
 def test_no_column_of_the_positions_is_cut(width: int) -> None:
     waiting = replace(POSITIONS[0], stop_state="wait", naked_ms=1_200, stop_seen_ms=None)
     room = width - 29 if width < 112 else width - 37
-    _, built = Positions().build(view(positions=(*POSITIONS[1:], waiting)), room, 8)
+    _, built = Positions().build(view(positions=(*POSITIONS[1:], waiting), proposals=()), room, 8)
     head, *rows = ("".join(text for text, _ in spans).rstrip() for spans in built)
     for column, cell in (("held", r"\d(h|d)\d\d"), ("by", "(you|bot)$"), ("R", r"[+-]\d\.\d ")):
         assert (f" {column}" in f"{head} ") == all(bool(re.search(cell, row)) for row in rows), column

@@ -1,0 +1,34 @@
+"""Closing one position, or half of it: what would be sent, and what it would cost."""
+
+from nexus_engine.model.view import PositionView, View
+from nexus_tui import format as fmt
+from nexus_tui.safe import plain
+from nexus_tui.screens.dialogs import Confirm
+from nexus_tui.slip import estimate
+from nexus_tui.widgets.rows import Row
+
+
+class ClosePage(Confirm):
+    """PnL and slippage follow the market while it asks."""
+
+    def __init__(self, title: str, view: View, chosen: PositionView, *, half: bool) -> None:
+        super().__init__(title, ())
+        self._view = view
+        self._chosen = chosen
+        self._half = half
+
+    def books(self) -> list[str]:
+        return [self._chosen.symbol]
+
+    def put(self, view: View) -> None:
+        self._view = view
+        self._chosen = next((each for each in view.positions if each.symbol == self._chosen.symbol), self._chosen)
+        self.redraw()
+
+    def rows(self) -> list[Row]:
+        chosen = self._chosen
+        held = f"{fmt.stance(chosen.side)} {fmt.quantity(chosen.qty)} {chosen.symbol}, PnL {fmt.money(chosen.pnl)}"
+        qty = chosen.qty / 2 if self._half else chosen.qty
+        slip = estimate(self._view, chosen.symbol, chosen.side.opposite, qty)
+        self._lines = [plain(held, 100), f"at market, reduce-only; {slip}"]
+        return super().rows()
