@@ -3,6 +3,7 @@
 import itertools
 import math
 from functools import cache
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,11 @@ from nexus_engine.cortex.regime import RegimeRule
 from nexus_engine.model.config import ShieldConfig
 from nexus_engine.model.words import Regime
 from nexus_engine.shield.blackswan import BlackSwan
+from nexus_engine.sim.book import Ladder, shape
 from nexus_engine.sim.market import Bar, Market
+from nexus_engine.sim.past import response
 from nexus_engine.sim.scenarios import SCENARIOS, aligned_start
+from nexus_engine.sim.specs import CHARACTERS
 from nexus_engine.sim.tide import Course, Phase, Tide
 
 SECOND = 1_000_000_000
@@ -105,6 +109,28 @@ def test_a_flash_crash_is_one(seed: int) -> None:
     for symbol in market.symbols:
         assert abs(math.log(market.last(symbol) / opening[symbol])) < 0.035, symbol
         assert sum(lots for _, lots in market.book(symbol, 50).bids) > 0.4 * deep[symbol], symbol
+
+
+def test_a_book_thins_at_once_where_it_stands_and_the_diff_says_so() -> None:
+    rng = Random(1)
+    ladder = Ladder(1, 1_000, shape(CHARACTERS[BTC], 1.0, rng), rng)
+    before = dict(ladder.levels())
+    ladder.drain()
+    ladder.depth = 0.25
+    ladder.reform(1_000, SECOND, 1)
+    after, changed = dict(ladder.levels()), dict(ladder.drain())
+    assert after.keys() == before.keys()
+    same = sum(abs(after[ticks] - before[ticks] / 4) <= 1 for ticks in before)
+    assert same >= len(before) - 2  # the touch is drawn anew
+    assert before | changed == after
+
+
+@pytest.mark.parametrize("symbol", ["ADAUSDT", "AVAXUSDT"])
+def test_a_livelier_alt_is_carried_further(symbol: str) -> None:
+    tide = Tide(Course((Phase(10, 0.01, 0.02),)), START, 1)
+    far = {name: tide.level(START + 10 * MINUTE, response(name)) for name in (BTC, symbol)}
+    assert far[BTC] == pytest.approx(0.01)
+    assert far[symbol] == pytest.approx(0.02 * CHARACTERS[symbol].vol_5m / 0.0019)
 
 
 def swans(scenario: str, seed: int, minutes: int, step_ns: int) -> list[float]:
