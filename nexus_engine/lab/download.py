@@ -169,7 +169,7 @@ async def fetch(
         async for page in pages.of(series, begin, finish):
             rows += page
             fetched += len(page)
-            told(name, fetched, (begin - start_ms) / max(1, end_ms - start_ms))
+            told(name, fetched, max(0, begin - start_ms) / max(1, end_ms - start_ms))
         series.store(name, begin, finish, rows)
     gaps = series.gaps(start_ms, end_ms)
     return Done(
