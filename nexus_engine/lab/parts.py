@@ -134,8 +134,8 @@ class Series:
     def missing(self, name: str, start_ms: int, end_ms: int) -> tuple[int, int]:
         """What of a window has to be fetched: from where to where; equal when it is all there.
 
-        A part only grows, and to the right: from its end on, also where the window begins later, so that it has no hole;
-        what lies before it means to fetch it anew, the old end included.
+        A part only grows to the right, and from its end on where the window begins later: it has no hole. What lies
+        before it means to fetch it anew, the old end included.
         """
         part = self.parts.get(name)
         if part is None or self._rows_in(name) != part.rows:
