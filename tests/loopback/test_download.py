@@ -122,6 +122,13 @@ async def test_what_lies_between_two_ranges_is_never_taken_for_there(tmp_path: P
     assert stored(tmp_path, kind, interval).equals(stored(tmp_path / "at once", kind, interval))
 
 
+def test_a_candle_is_left_until_no_trade_of_it_can_come_to_light(tmp_path: Path) -> None:
+    series = Series(tmp_path, KLINES, SYMBOL, "1m")
+    minute = START_MS // MINUTE * MINUTE
+    assert download.closed_until(series, NOW_MS, minute + 1) == minute - MINUTE
+    assert download.closed_until(series, NOW_MS, minute + download.LATE_MS) == minute
+
+
 async def test_trades_follow_their_ids_without_a_hole_and_funding_comes_with_its_mark(tmp_path: Path) -> None:
     async with host(speed=0) as venue, Client(venue, (100, 50, 2)) as client:
         for _ in range(120):
@@ -333,7 +340,9 @@ async def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path, capsys
             ([*base, *url, "--symbols", "BTCUSDT,FOOUSDT"], 2, "the venue does not list FOOUSDT"),
             ([*base, "--url", "127.0.0.1"], 2, "begins with http://"),
             ([*base, *url, "--to", "2026-11-19"], 2, "--to is not after --from"),
-            (["--from", "yesterday", *url], 2, "invalid"),
+            (["--from", "yesterday", *url], 2, "'yesterday' is no date like 2024-01-31"),
+            (["--from", "0001-01-01", *url], 2, "before the venue's first day"),
+            (["--from", "9999-12-31", "--out", str(tmp_path), *url], 2, "--from is not in the past"),
             ([*base, *url, "--out", "/proc/nowhere"], 2, "cannot be written"),
         ):
             assert await asyncio.to_thread(download.main, words) == code
