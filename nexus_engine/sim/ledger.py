@@ -119,8 +119,8 @@ class Ledger(msgspec.Struct, kw_only=True):
 
     def shorten(self, keep: int) -> None:
         """Forget what `trimmed` leaves out, once there is far more of it: an account may live for months."""
-        lists = (self.orders, self.algos, self.fills, self.incomes, self.margin_moves)
-        if sum(map(len, lists)) > 10 * keep:
+        rows = len(self.orders) + len(self.algos) + len(self.fills) + len(self.incomes) + len(self.margin_moves)
+        if rows > 10 * keep:
             less = self.trimmed(keep)
             self.orders, self.algos, self.fills = less.orders, less.algos, less.fills
             self.incomes, self.margin_moves = less.incomes, less.margin_moves
