@@ -23,9 +23,14 @@ SECRET_ENV: Final = "NEXUS_BINANCE_API_SECRET"
 Prompt = Callable[[str], str]
 
 
+def typed() -> bool:
+    """Whether a person is at stdin; nobody is at one that was closed."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def ask_terminal(question: str) -> str:
     """A hidden line from the terminal. Raises VaultError where there is none."""
-    if not sys.stdin.isatty():
+    if not typed():
         raise VaultError(
             f"no terminal to ask for the passphrase: use --passphrase-fd, or a systemd credential {CREDENTIAL}"
         )
@@ -51,6 +56,8 @@ def passphrase(fd: int | None = None, prompt: Prompt = ask_terminal) -> Secret:
                 return _phrase(file.read(), f"--passphrase-fd {fd}")
         except OSError as error:
             raise VaultError(f"--passphrase-fd {fd}: cannot be read ({error.strerror})") from error
+        except (ValueError, TypeError, OverflowError):  # below 0, or too large for an int of C
+            raise VaultError(f"--passphrase-fd {fd}: is no descriptor") from None
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if folder and (file_path := Path(folder) / CREDENTIAL).exists():
         try:

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final, NoReturn
 
-from nexus_engine.credentials import ask_terminal, find_key, nobody
+from nexus_engine.credentials import ask_terminal, find_key, nobody, typed
 from nexus_engine.model.config import ConfigError, Directive, load
 from nexus_engine.model.findings import Finding, bad, good, lines, warn, worst
 from nexus_engine.model.paths import StateError, account_path, state_root
@@ -98,7 +98,7 @@ def examine(given: argparse.Namespace) -> tuple[Finding, ...]:
     key: ApiKey | None = None
     if kind is not AccountKind.PAPER:
         try:
-            prompt = ask_terminal if sys.stdin.isatty() else nobody
+            prompt = ask_terminal if typed() else nobody
             key = find_key(root, kind, directive.binance.key, fd=given.passphrase_fd, prompt=prompt)
             found.append(good("key", f"{key.name} {key.scheme} {key.fingerprint}"))
         except VaultError as error:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from nexus_engine.credentials import ask_terminal, ed25519_pem, passphrase
+from nexus_engine.credentials import ask_terminal, ed25519_pem, passphrase, typed
 from nexus_engine.model.config import BinanceConfig, ConfigError, load
 from nexus_engine.model.findings import Finding, bad, lines, warn, worst
 from nexus_engine.model.paths import ACCOUNT_NAME, StateError, state_root
@@ -133,10 +133,15 @@ def _created(given: argparse.Namespace, path: Path) -> Vault:
 
 def _asked(given: argparse.Namespace) -> tuple[ApiKey, str]:
     """The key, and for Ed25519 its public half in PEM."""
-    piped = not sys.stdin.isatty()
+    piped = not typed()
     text = ""
     if piped:
-        text = sys.stdin.read(_MOST_BYTES)
+        try:
+            text = sys.stdin.read(_MOST_BYTES) if sys.stdin is not None else ""
+        except OSError:
+            raise VaultError("stdin: is closed; give the passphrase on another descriptor than the key") from None
+        except UnicodeDecodeError:
+            raise VaultError("stdin: is not text; its first two lines are the API key and its secret") from None
     first, _, rest = text.partition("\n")
     api_key = _word(first if piped else ask_terminal("API key: "), "the API key")
     public = ""

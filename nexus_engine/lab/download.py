@@ -32,7 +32,8 @@ TRIES: Final = 8
 SHARE: Final = 0.5
 """Of the address's request weight: an engine may run on the same address."""
 LATE_MS: Final = 5_000
-"""Trades may come to light this late."""
+"""Trades may come to light this late, also those of a candle."""
+EARLIEST_MS: Final = 1_567_296_000_000
 _MS: Final = 1_000_000
 _PROGRESS_S: Final = 0.5
 
@@ -169,7 +170,7 @@ async def fetch(
         async for page in pages.of(series, begin, finish):
             rows += page
             fetched += len(page)
-            told(name, fetched, (begin - start_ms) / max(1, end_ms - start_ms))
+            told(name, fetched, max(0, begin - start_ms) / max(1, end_ms - start_ms))
         series.store(name, begin, finish, rows)
     gaps = series.gaps(start_ms, end_ms)
     return Done(
@@ -183,7 +184,7 @@ def closed_until(series: Series, end_ms: int, now_ms: int) -> int:
     """The end of what can no longer change: a candle that is still open is not stored."""
     step = series.kind.step(series.interval)
     if series.kind is KLINES and step:
-        return min(end_ms, now_ms // step * step)
+        return min(end_ms, (now_ms - LATE_MS) // step * step)
     return min(end_ms, now_ms - LATE_MS)
 
 
@@ -239,8 +240,14 @@ def _list(text: str) -> list[str]:
 
 
 def _time(text: str) -> int:
-    at = datetime.fromisoformat(text)
-    return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1e3)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date like 2024-01-31 or 2024-01-31T15:00") from None
+    at_ms = round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1e3)
+    if at_ms < EARLIEST_MS:
+        raise argparse.ArgumentTypeError(f"{text!r} lies before the venue's first day, 2019-09-01")
+    return at_ms
 
 
 def _checked(given: argparse.Namespace) -> None:
@@ -276,6 +283,8 @@ async def _run(given: argparse.Namespace) -> int:
         pages = Pages(rest, progress.note, Random())
         await _listed(rest, progress)
         now_ms = (clock.utc_ns() + rest.clock_skew_ns()) // _MS
+        if given.start >= now_ms:
+            raise UsageError("--from is not in the past")
         end_ms = now_ms if given.end is None else given.end
         done = []
         for kind in given.what or ["klines"]:

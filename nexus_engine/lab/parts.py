@@ -134,7 +134,8 @@ class Series:
     def missing(self, name: str, start_ms: int, end_ms: int) -> tuple[int, int]:
         """What of a window has to be fetched: from where to where; equal when it is all there.
 
-        A part only grows to the right: what lies before it means to fetch it anew, the old end included.
+        A part only grows to the right, and from its end on where the window begins later: it has no hole. What lies
+        before it means to fetch it anew, the old end included.
         """
         part = self.parts.get(name)
         if part is None or self._rows_in(name) != part.rows:
@@ -143,7 +144,7 @@ class Series:
         if start_ms < part.start_ms:
             del self.parts[name]
             return start_ms, max(end_ms, part.end_ms)
-        return max(start_ms, part.end_ms), max(end_ms, part.end_ms)
+        return part.end_ms, max(end_ms, part.end_ms)
 
     def store(self, name: str, start_ms: int, end_ms: int, rows: Sequence[tuple[Any, ...]]) -> None:
         """Put fetched rows, in order of their key, behind what the part has."""

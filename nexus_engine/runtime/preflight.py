@@ -62,6 +62,10 @@ class Preflight:
             except Unreachable as error:
                 wait_s = AGAIN_S
                 self._tell(f"account and key could not be checked: {error}")
+            except Exception as error:
+                # what was found the last time must not count for ever; whoever supervises begins again
+                self._tell(f"account and key could not be checked: {type(error).__name__}; see the log")
+                raise
             else:
                 self._tell("" if sick is None else f"{sick.check}: {sick.text}; {sick.todo}")
                 if sick is not None:

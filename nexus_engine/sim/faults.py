@@ -48,13 +48,15 @@ from nexus_engine.sim.fault_kinds import (
     USER,
     table,
 )
-from nexus_engine.sim.mangle import pick
+from nexus_engine.sim.mangle import dump, pick
 
 PLACES = {
     "stream /public": STREAM, "stream /market": STREAM, "stream": STREAM, "user": USER, "algo": ALGO, "server": SERVER,
 }  # fmt: skip
 METHODS = ("GET", "POST", "PUT", "DELETE", "*")
 _WHERE_AND_WHEN = frozenset({"on", "kind", "match", "at_s", "for_s", "after", "count", "probability", "seed"})
+MOST = {"size": 64 << 20, "copies": 100_000, "skew_ms": 10 * 365 * 86_400_000, "code": 1_000_000}
+"""What a venue can hold in memory, and write as a number."""
 
 Scalar = str | int | float | bool
 
@@ -113,6 +115,9 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
         for name in ("at_s", "for_s", "after", "count", "delay_ms", "retry_after_s", "copies", "size"):
             if not 0 <= getattr(self, name) < 1 << 32:
                 raise FaultFileError(f"{name} = {getattr(self, name)}: allowed are numbers from 0")
+        for name, most in MOST.items():
+            if abs(getattr(self, name)) > most:
+                raise FaultFileError(f"{name} = {getattr(self, name)}: allowed are numbers up to {most}")
         if not 0 <= self.probability <= 1:
             raise FaultFileError(f"probability = {self.probability}: allowed are 0 to 1")
         lowest = 200 if self.kind.startswith("html") else 400
@@ -124,6 +129,10 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
             raise FaultFileError(f"for_s: kind = {self.kind!r} needs the seconds it lasts")
         if self.kind == "edit" and not self.edit:
             raise FaultFileError("edit: kind = 'edit' needs {path = value}")
+        try:
+            dump(self.edit)
+        except TypeError:
+            raise FaultFileError("edit: a date or time is no value of JSON; write it as text") from None
 
 
 class Struck(msgspec.Struct, frozen=True):

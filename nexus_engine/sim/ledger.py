@@ -106,16 +106,24 @@ class Ledger(msgspec.Struct, kw_only=True):
 
     def trimmed(self, keep: int) -> "Ledger":
         """A copy to persist: everything open and the newest `keep` of what is closed."""
-        closed = [i for i, order in self.orders.items() if order.status not in OPEN_ORDER][:-keep]
-        ended = [i for i, algo in self.algos.items() if algo.status not in OPEN_ALGO][:-keep]
+        closed = set([i for i, order in self.orders.items() if order.status not in OPEN_ORDER][:-keep])
+        ended = set([i for i, algo in self.algos.items() if algo.status not in OPEN_ALGO][:-keep])
         return msgspec.structs.replace(
             self,
-            orders={i: order for i, order in self.orders.items() if i not in set(closed)},
-            algos={i: algo for i, algo in self.algos.items() if i not in set(ended)},
+            orders={i: order for i, order in self.orders.items() if i not in closed},
+            algos={i: algo for i, algo in self.algos.items() if i not in ended},
             fills=self.fills[-keep:],
             incomes=self.incomes[-keep:],
             margin_moves=self.margin_moves[-keep:],
         )
+
+    def shorten(self, keep: int) -> None:
+        """Forget what `trimmed` leaves out, once there is far more of it: an account may live for months."""
+        rows = len(self.orders) + len(self.algos) + len(self.fills) + len(self.incomes) + len(self.margin_moves)
+        if rows > 10 * keep:
+            less = self.trimmed(keep)
+            self.orders, self.algos, self.fills = less.orders, less.algos, less.fills
+            self.incomes, self.margin_moves = less.incomes, less.margin_moves
 
 
 class SymbolMargin(msgspec.Struct, frozen=True, kw_only=True):

@@ -159,20 +159,9 @@ class PaperVenue:
         """What happened on the account since the last call; by then it is kept."""
         events, self.account.events = self.account.events, []
         if events:
-            self._trim()
+            self.account.ledger.shorten(KEPT_ROWS)
             self._store(self._kept)
         return events
-
-    def _trim(self) -> None:
-        ledger = self.account.ledger
-        if len(ledger.orders) + len(ledger.algos) + len(ledger.fills) > 8 * KEPT_ROWS:
-            less = ledger.trimmed(KEPT_ROWS)
-            ledger.orders, ledger.algos, ledger.fills, ledger.incomes = (
-                less.orders,
-                less.algos,
-                less.fills,
-                less.incomes,
-            )
 
     # ---- the market is told ------------------------------------------------------------------------------------------
 

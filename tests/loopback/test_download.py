@@ -105,6 +105,30 @@ async def test_what_has_happened_since_is_added_and_nothing_is_asked_twice(tmp_p
     assert stored(tmp_path, KLINES, "1m").height == earlier.rows
 
 
+@pytest.mark.parametrize("kind", [KLINES, FUNDING], ids=lambda kind: kind.name)
+async def test_what_lies_between_two_ranges_is_never_taken_for_there(tmp_path: Path, kind: parts.Kind) -> None:
+    day = START_MS // DAY * DAY - 12 * DAY  # all of it in one month, and in one year
+    interval = "1h" if kind is KLINES else ""
+    async with host(speed=0) as venue, Client(venue, (1500, 1000, 1000)) as client:
+        venue.venue.funding_paid.extend(
+            FundingPaid(SYMBOL, 1e-4, 9e4, (day + i * 8 * 3_600_000) * 1_000_000) for i in range(-24, 0)
+        )
+        series = Series(tmp_path, kind, SYMBOL, interval)
+        await client.get(series, day - 8 * DAY, day - 6 * DAY)
+        await client.get(series, day - 3 * DAY, day - DAY)
+        await client.get(series, day - 8 * DAY, day - DAY)
+        whole = await client.get(Series(tmp_path / "at once", kind, SYMBOL, interval), day - 8 * DAY, day - DAY)
+    assert whole.rows == 7 * (24 if kind is KLINES else 3)
+    assert stored(tmp_path, kind, interval).equals(stored(tmp_path / "at once", kind, interval))
+
+
+def test_a_candle_is_left_until_no_trade_of_it_can_come_to_light(tmp_path: Path) -> None:
+    series = Series(tmp_path, KLINES, SYMBOL, "1m")
+    minute = START_MS // MINUTE * MINUTE
+    assert download.closed_until(series, NOW_MS, minute + 1) == minute - MINUTE
+    assert download.closed_until(series, NOW_MS, minute + download.LATE_MS) == minute
+
+
 async def test_trades_follow_their_ids_without_a_hole_and_funding_comes_with_its_mark(tmp_path: Path) -> None:
     async with host(speed=0) as venue, Client(venue, (100, 50, 2)) as client:
         for _ in range(120):
@@ -316,7 +340,9 @@ async def test_the_command_says_what_is_wrong_in_one_line(tmp_path: Path, capsys
             ([*base, *url, "--symbols", "BTCUSDT,FOOUSDT"], 2, "the venue does not list FOOUSDT"),
             ([*base, "--url", "127.0.0.1"], 2, "begins with http://"),
             ([*base, *url, "--to", "2026-11-19"], 2, "--to is not after --from"),
-            (["--from", "yesterday", *url], 2, "invalid"),
+            (["--from", "yesterday", *url], 2, "'yesterday' is no date like 2024-01-31"),
+            (["--from", "0001-01-01", *url], 2, "before the venue's first day"),
+            (["--from", "9999-12-31", "--out", str(tmp_path), *url], 2, "--from is not in the past"),
             ([*base, *url, "--out", "/proc/nowhere"], 2, "cannot be written"),
         ):
             assert await asyncio.to_thread(download.main, words) == code

@@ -301,6 +301,27 @@ async def test_a_permission_service_that_is_away_locks_entries_and_nothing_else(
         await seen(runtime, lambda view: "unlock" in view.account.blocked)
 
 
+async def test_a_check_that_fails_by_itself_locks_entries_instead_of_leaving_the_last_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ill(root: Path) -> tuple[Any, ...]:
+        raise PermissionError(13, "Permission denied")
+
+    told: list[str] = []
+    async with host() as venue:
+        options = live(tmp_path, venue)
+        where = address(options.resolve(), options.key)
+        checks = preflight.Preflight(where, tmp_path / "main-live", SystemClock(), told.append)
+        monkeypatch.setattr(preflight, "DAILY_S", 0.0)
+        running_on = asyncio.create_task(checks.keep())
+        await until(lambda: told)
+        assert told[0] == ""
+        monkeypatch.setattr(preflight.checkup, "machine", ill)
+        with pytest.raises(PermissionError):
+            await asyncio.wait_for(running_on, 10.0)
+    assert told[-1].startswith("account and key could not be checked: PermissionError")
+
+
 async def test_the_lease_runs_out_and_says_so(tmp_path: Path) -> None:
     async with host() as venue, running(live(tmp_path, venue, lease_h=0.0005)) as runtime:
         await seen(runtime, lambda view: "unlock" in view.account.blocked)

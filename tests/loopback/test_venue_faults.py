@@ -121,6 +121,11 @@ def test_a_fault_file_is_read(tmp_path: Path) -> None:
         ('on = "server"\nkind = "down"', ["for_s", "seconds"]),
         ('on = "user"\nkind = "disconnect"\nclose_code = 1234', ["close_code", "1006"]),
         ('on = "GET /x"\nkind = "edit"', ["edit", "path"]),
+        ('on = "user"\nkind = "oversized"\nsize = 4000000000', ["size", "up to"]),
+        ('on = "user"\nkind = "duplicate"\ncopies = 4000000000', ["copies", "up to"]),
+        ('on = "server"\nkind = "skew"\nfor_s = 5\nskew_ms = 99999999999999999', ["skew_ms", "up to"]),
+        ('on = "GET /x"\nkind = "refuse"\ncode = 99999999999999999999', ["code", "up to"]),
+        ('on = "GET /x"\nkind = "edit"\nedit = {a = 1979-05-27}', ["edit", "JSON"]),
     ],
 )
 def test_a_bad_fault_names_the_key_and_what_it_allows(tmp_path: Path, text: str, words: list[str]) -> None:

@@ -4,6 +4,7 @@ from decimal import Decimal as D
 
 import pytest
 from desk import BTC, Desk, refused
+from msgspec.structs import replace
 
 from nexus_engine.sim.account import Account
 from nexus_engine.sim.orders import AccountEvent, Algo, AlgoEvent, OrderEvent
@@ -137,6 +138,19 @@ def test_longs_pay_a_positive_funding_rate_and_shorts_receive_it(desk: Desk) -> 
     wallet = desk.account.ledger.wallet
     desk.account.fund(BTC, 0.0001, 3_000, desk.shelf)
     assert desk.account.ledger.wallet == wallet + D("10")
+
+
+def test_a_ledger_that_lives_for_long_stays_short_and_keeps_what_is_open() -> None:
+    desk = Desk()
+    resting = desk.order("BUY", "0.01", "99000")
+    ledger = desk.account.ledger
+    for i in range(30_000):
+        gone = replace(resting, order_id=i, client_id=f"gone{i}", status="CANCELED")
+        ledger.orders[i] = gone
+        ledger.shorten(1_000)
+    assert len(ledger.orders) <= 10_000 and ledger.orders[resting.order_id] is resting and 29_999 in ledger.orders
+    desk.account.cancel(BTC, resting.order_id, None, 2_000)
+    assert resting.status == "CANCELED"
 
 
 def test_a_trimmed_ledger_keeps_everything_open_and_the_totals() -> None:

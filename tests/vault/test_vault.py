@@ -4,6 +4,8 @@ import io
 import json
 import os
 import stat
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 
@@ -224,6 +226,27 @@ def test_what_is_wrong_with_a_command_is_one_line_and_quotes_no_argument(shell: 
         assert code == 2 and out == "" and told in err and err.count("\n") == 1, err
     code, _, err = shell("list", phrase="something else entirely")
     assert (code, err) == (2, f"nexus keys: {shell.root / 'vault'}: wrong passphrase\n")
+
+
+@pytest.mark.parametrize("number", ["-1", "99999999999999999999"])
+def test_a_number_that_is_no_descriptor_is_one_line(
+    number: str, path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert keys.main(["list", "--state", str(path.parent), f"--passphrase-fd={number}"]) == 2
+    told = capsys.readouterr()
+    assert told.out == "" and told.err == f"nexus keys: --passphrase-fd {number}: is no descriptor\n"
+
+
+def test_a_stdin_that_is_closed_or_was_spent_on_the_passphrase_is_one_line(path: Path) -> None:
+    command = [sys.executable, "-m", "nexus_tui", "keys", "add", "x", "--live", "--state", str(path.parent)]
+    phrase = piped(PHRASE.reveal())
+    for line in ('exec "$@" --passphrase-fd 3 3<&"$FD" <&-', 'exec "$@" --passphrase-fd 0 <&"$FD"'):
+        ran = subprocess.run(
+            ["bash", "-c", line, "bash", *command], env=os.environ | {"FD": str(phrase)}, pass_fds=(phrase,),
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert (ran.returncode, ran.stdout) == (2, "") and ran.stderr.count("\n") == 1, ran.stderr
+        phrase = piped(PHRASE.reveal())
 
 
 def test_a_first_key_makes_the_vault_in_a_folder_of_its_own(
