@@ -192,7 +192,7 @@ def test_a_shell_gets_its_prompt_back_after_a_detach(cockpit: Cockpit) -> None:
     ("words", "told"),
     [
         (["--scenario", "riot"], "unknown scenario"),
-        (["--live"], "--demo and --testnet work"),
+        (["--live"], "live needs a key: `nexus keys add NAME --live`"),
         (["--config", "/no/such.toml"], "/no/such.toml"),
         (["--replay", "/no/such.gz"], "/no/such.gz"),
         (["--account", "../x"], "account"),
