@@ -15,7 +15,10 @@ class Tmux:
     ) -> None:
         self._tmux = ["tmux", "-S", str(socket), "-f", os.devnull]
         self._env = {key: value for key, value in os.environ.items() if key != "TMUX"} | dict(env)
-        self._run("new-session", "-d", "-x", str(columns), "-y", str(lines), *command)
+        # tmux 3.3 now and then knows that a pane is dead and never how: the shell writes it down.
+        self._code = socket.with_suffix(".code")
+        shell = ("sh", "-c", '"$@"; printf %s "$?" > "$0"', str(self._code))
+        self._run("new-session", "-d", "-x", str(columns), "-y", str(lines), *shell, *command)
         self._run("set-option", "-g", "remain-on-exit", "on")
         self._run("set-option", "-g", "status", "off")
         self._run("resize-window", "-x", str(columns), "-y", str(lines))
@@ -44,10 +47,10 @@ class Tmux:
     def wait(self, timeout_s: float) -> int:
         """The exit code of the program."""
         deadline_s = time.monotonic() + timeout_s
-        while len(told := self._run("display-message", "-p", "#{pane_dead_status}").split()) != 1:
+        while not (self._code.exists() and (told := self._code.read_text())):
             assert time.monotonic() < deadline_s, self.text
             time.sleep(0.1)
-        return int(told[0])
+        return int(told)
 
     def close(self) -> None:
         subprocess.run([*self._tmux, "kill-server"], env=self._env, capture_output=True, timeout=10)
