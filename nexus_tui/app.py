@@ -14,6 +14,7 @@ from textual._compositor import ChopsUpdate
 from textual.app import App
 from textual.binding import BindingType
 from textual.driver import Driver
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -139,6 +140,12 @@ class NexusApp(App[str], inherit_bindings=False):
         if whole or self._owed:
             self._owed = False
             self.screen._compositor_refresh()
+
+    def measure(self) -> None:
+        """Ask the terminal for its size: in a storm of resizes the news of the last one can get lost."""
+        ask: Callable[[], tuple[int, int]] | None = getattr(self._driver, "terminal_size", None)
+        if ask is not None and (size := Size(*ask())) != self.size:
+            self.post_message(events.Resize(size, size))
 
     def refresh_css(self, animate: bool = True) -> None:
         self.canvas.lost()  # every cell may look different

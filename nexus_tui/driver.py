@@ -159,6 +159,10 @@ class CockpitDriver(LinuxDriver):
             return True
         return self._out is not None and self._out.idle and monotonic_ns() - self._last_ns >= LOST_NS
 
+    def terminal_size(self) -> tuple[int, int]:
+        """(columns, rows) by the terminal's own word, now."""
+        return self._get_terminal_size()
+
     def _tell(self, callback: Callable[..., None], *args: Any) -> None:
         """Run on the app's loop, from any thread, unless that has ended."""
         try:

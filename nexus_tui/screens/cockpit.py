@@ -134,6 +134,7 @@ class Cockpit(Hands):
 
     def tick(self) -> None:
         """Pull the newest View and paint what changed."""
+        self.nexus.measure()
         if not self.is_current:
             return
         now_ns = self.nexus.clock()

@@ -136,8 +136,8 @@ def test_a_client_that_never_reads_is_cut_and_blocks_nobody(folder: Path) -> Non
         return False
 
     wait_until(cut, 30.0)
-    assert slowest_s < 0.5
     slow.close()
+    assert slowest_s < 2.0
 
 
 def test_more_links_than_are_served_are_turned_away(folder: Path) -> None:
