@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 from textual import events
+from textual._styles_cache import StylesCache
 from textual.geometry import Region
 from textual.screen import ModalScreen, Screen, ScreenResultType
 
@@ -70,3 +71,7 @@ class Paced(Screen[ScreenResultType]):
 
 class PacedModal(Paced[ScreenResultType], ModalScreen[ScreenResultType]):
     """The same for a dialog."""
+
+    def on_unmount(self) -> None:
+        # Textual keeps colours by the cache that asked for them, and with it the last lines of a thousand dead widgets.
+        StylesCache.get_inner_outer.cache_clear()

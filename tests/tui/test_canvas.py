@@ -1,8 +1,11 @@
 """What is painted, when, and how much of it: a dialog costs its own box, a slow link gets a frame in parts."""
 
+import gc
+
 from hypothesis import given
 from hypothesis import strategies as st
 from textual._compositor import ChopsUpdate
+from textual._styles_cache import StylesCache
 from textual.geometry import Region
 from tui_driving import cockpit
 
@@ -120,3 +123,15 @@ async def test_a_dialog_on_the_largest_screen_costs_its_own_box() -> None:
         await driven.press("escape")
         assert "Leave Nexus" not in driven.text
         assert box.area <= sum(areas) < 2 * box.area + 600
+
+
+async def test_a_dialog_that_was_left_is_not_remembered() -> None:
+    async with cockpit() as driven:
+
+        async def kept() -> int:
+            for _ in range(4):
+                await driven.press("m", "escape")
+            gc.collect()
+            return sum(isinstance(each, StylesCache) for each in gc.get_objects())
+
+        assert await kept() >= await kept()
