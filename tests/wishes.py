@@ -16,6 +16,7 @@ class Wishes:
 
     intervals = ("1m",)
     warmup_bars = 1
+    leverage: int | None = None
 
     def __init__(self) -> None:
         self.counters: Counter[str] = Counter()

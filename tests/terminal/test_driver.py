@@ -266,7 +266,7 @@ def test_a_paste_without_brackets_fills_a_typed_dialog_and_sends_nothing(start: 
     terminal.press("F")
     terminal.wait_for("and Enter; Esc")
     terminal.press("flat\r" * 1_000)
-    terminal.wait_for(lambda text: re.search(r"│  (flat)+ +│", text) is not None)
+    terminal.wait_for(lambda text: re.search(r"│  flat[flat]* +│", text) is not None)
     # right after such a burst a key may be dropped, which is said
     press_until(terminal, "\x1b", lambda: "and Enter; Esc" not in terminal.text)
     press_until(terminal, "\x1a", lambda: terminal.process.poll() is not None)
