@@ -1,4 +1,4 @@
-"""The cockpit's app: one screen so far, the keys that work everywhere, and the pace of painting."""
+"""The cockpit's app: the keys that work everywhere, what the terminal is told beside frames, and how it ends."""
 
 import os
 import traceback
@@ -8,24 +8,19 @@ from pathlib import Path
 from time import monotonic_ns
 from typing import Any, ClassVar
 
-from rich.console import RenderableType
 from textual import events
-from textual._compositor import ChopsUpdate
-from textual.app import App
 from textual.binding import BindingType
 from textual.driver import Driver
-from textual.geometry import Size
 from textual.screen import Screen
 from textual.widgets import Input
 
 from nexus_engine.model.commands import AnyCommand, Halt
 from nexus_engine.model.view import View
 from nexus_tui.bindings import bindings, deciding, emergency, keymap
-from nexus_tui.canvas import Canvas
 from nexus_tui.comfort import Comfort, Ringer, heading
-from nexus_tui.drain import Drain
 from nexus_tui.gate import KeyGate
 from nexus_tui.link import Link
+from nexus_tui.pace import PacedApp
 from nexus_tui.paths import styles_dir
 from nexus_tui.screens.cockpit import Cockpit
 from nexus_tui.themes import ANSI_VARIABLES, BY_NAME, NO_COLOUR, THEMES
@@ -33,7 +28,7 @@ from nexus_tui.themes import ANSI_VARIABLES, BY_NAME, NO_COLOUR, THEMES
 QUIT, DETACH, HANGUP, FLATTEN, TERMINATE = "quit", "detach", "hangup", "flatten", "terminate"
 
 
-class NexusApp(App[str], inherit_bindings=False):
+class NexusApp(PacedApp, inherit_bindings=False):
     """Shows what a link sees. `run()` returns how it was left: quit, detach, hangup, flatten or terminate.
 
     None means that it failed; the traceback, without any value, is then in `log_path`.
@@ -65,13 +60,10 @@ class NexusApp(App[str], inherit_bindings=False):
         no_colour = "NO_COLOR" in os.environ
         for stale in ("COLUMNS", "LINES"):  # asked before the terminal itself, and no resize changes them
             os.environ.pop(stale, None)
-        super().__init__(driver_class=driver_class, ansi_color=True if no_colour else None)
+        super().__init__(clock=clock, driver_class=driver_class, ansi_color=True if no_colour else None)
         self.animation_level = "none"
         self.link = link
         self.read_only = read_only
-        self.clock = clock
-        self.drain = Drain()
-        self.canvas = Canvas()
         self.key_table = comfort.keys
         self.emergency = emergency(comfort.keys)
         self.gate = KeyGate(self.drain, emergency=self.emergency, deciding=deciding(comfort.keys))
@@ -79,7 +71,6 @@ class NexusApp(App[str], inherit_bindings=False):
         self._ringer = Ringer(comfort.bell)
         self._heading = ""
         self._log_path = log_path
-        self._owed = False
         for each in THEMES:
             self.register_theme(each)
         self.theme = NO_COLOUR if no_colour else BY_NAME[comfort.theme]
@@ -90,66 +81,6 @@ class NexusApp(App[str], inherit_bindings=False):
 
     def get_default_screen(self) -> Screen[Any]:
         return Cockpit()
-
-    # ---- the pace of painting -------------------------------------------------------------------------------------
-
-    def frame_free(self) -> bool:
-        """A frame may be painted now."""
-        free: Callable[[], bool] | None = getattr(self._driver, "free", None)
-        return not self.drain.busy if free is None else free()
-
-    def owe(self) -> None:
-        """Something could not be painted; it will be as soon as the frame on its way has been taken."""
-        self._owed = True
-
-    def _display(self, screen: Screen[Any], renderable: RenderableType | None) -> None:
-        if renderable is None or self._batch_count:
-            return
-        if not self.frame_free():
-            # A screen of Textual's own, which does not keep what it could not paint: all of it, later.
-            self.owe()
-            screen.refresh()
-            return
-        super()._display(screen, renderable)
-        spans = renderable.spans if isinstance(renderable, ChopsUpdate) else ()
-        cells = sum(end - start for _, start, end in spans) or screen.size.area
-        end_frame: Callable[[int], None] | None = getattr(self._driver, "end_frame", None)
-        if end_frame is not None:
-            end_frame(cells)
-        else:
-            self.frame_taken(self.drain.begin(self.clock(), cells))
-
-    def frame_taken(self, frame: int) -> None:
-        """The terminal has painted `frame`."""
-        whole = self.drain.done(frame, self.clock())
-        if (cockpit := self._cockpit) is not None:
-            cockpit.drained()
-        self.paint_owed(whole=whole)
-
-    @property
-    def _cockpit(self) -> Cockpit | None:
-        bottom = self.screen_stack[0] if self._screen_stack else None
-        return bottom if isinstance(bottom, Cockpit) else None
-
-    def paint_owed(self, *, whole: bool = False) -> None:
-        """Paint what waited; all of it after a stall, when nobody knows what the terminal shows."""
-        if not self._screen_stack or not self.is_running:
-            return
-        if whole:
-            self.canvas.lost()
-        if whole or self._owed:
-            self._owed = False
-            self.screen._compositor_refresh()
-
-    def measure(self) -> None:
-        """Ask the terminal for its size: in a storm of resizes the news of the last one can get lost."""
-        ask: Callable[[], tuple[int, int]] | None = getattr(self._driver, "terminal_size", None)
-        if ask is not None and (size := Size(*ask())) != self.size:
-            self.post_message(events.Resize(size, size))
-
-    def refresh_css(self, animate: bool = True) -> None:
-        self.canvas.lost()  # every cell may look different
-        super().refresh_css(animate)
 
     # ---- keys that work everywhere --------------------------------------------------------------------------------
 
