@@ -37,6 +37,7 @@ from nexus_engine.sim.rules import (
     TAKE_BOUND,
     VenueError,
     check_words,
+    good_till,
     lots_of,
     ticks_of,
 )
@@ -128,6 +129,7 @@ class Account:
             order_id=0, client_id=request.client_id, symbol=spec.symbol, side_buy=request.side == "BUY",
             type=request.type, tif=request.tif if limit else "GTC", qty_lots=qty_lots, price_ticks=price_ticks,
             reduce_only=request.reduce_only, position_side=request.position_side, created_ms=now_ms, updated_ms=now_ms,
+            good_till_ms=good_till(request.tif, request.good_till_ms, now_ms) if limit else 0,
         )  # fmt: skip
         self._check_room(order, spec, price_ticks * spec.tick if limit else mark, market)
         bid, ask = market.touch(spec.symbol)
@@ -217,10 +219,15 @@ class Account:
             self._countdowns[symbol] = now_ms + span_ms
 
     def expire(self, now_ms: int) -> None:
-        """Cancel what was left to a countdown that has run out."""
+        """Cancel what was left to a countdown that has run out; end what was good till now. How the venue calls such
+        an end is in none of its documents: here it is EXPIRED, as it is for every other time in force.
+        """
         for symbol in [symbol for symbol, due_ms in self._countdowns.items() if now_ms >= due_ms]:
             del self._countdowns[symbol]
             self.cancel_all(symbol, now_ms)
+        for order in [order for order in self.resting.values() if 0 < order.good_till_ms <= now_ms]:
+            self._finish(order, "EXPIRED", now_ms)
+        self.conditionals.expire(now_ms)
 
     def set_leverage(self, symbol: str, leverage: int, now_ms: int) -> None:
         spec = self.spec(symbol)
