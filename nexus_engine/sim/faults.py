@@ -13,7 +13,8 @@
     at_s = 60
     for_s = 5
 
-Where: `on` is "METHOD /path" (`*` and `?` match, METHOD may be `*`; "GET /private/ws" is the handshake of a socket),
+Where: `on` is "METHOD /path" (`*` and `?` match, METHOD may be `*`; "GET /private/ws" is the handshake of a socket;
+"POST /fapi/v1/order" is order.place of the WebSocket API too, and so for each of its methods that has a route),
 "stream /public", "stream /market", "stream" (both), "user" (the account's events), "algo" (a conditional order reaches
 its trigger) or "server" (a tick of its clock, 100 ms).
 
