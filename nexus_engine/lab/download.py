@@ -22,8 +22,8 @@ from nexus_engine.model.secret import Secret
 from nexus_engine.model.words import AccountKind, Outcome
 from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.uplink.binance.outcomes import RATE_LIMIT, RestError
-from nexus_engine.uplink.binance.replies import AggTradeRow, FullKline, FundingRow
-from nexus_engine.uplink.binance.rest import BinanceRest, Endpoint
+from nexus_engine.uplink.binance.replies import AggTradeRow, FullKline
+from nexus_engine.uplink.binance.rest import FUNDING_RATES, BinanceRest, Endpoint
 from nexus_engine.uplink.binance.settings import BinanceSettings, UplinkError, urls
 from nexus_engine.uplink.stream import Backoff
 
@@ -39,7 +39,6 @@ _PROGRESS_S: Final = 0.5
 
 _Klines: Final = Endpoint("get", "klines", list[FullKline], weight=10, signed=False)
 _Aggs: Final = Endpoint("get", "aggTrades", list[AggTradeRow], weight=20, signed=False)
-_Funding: Final = Endpoint("get", "fundingRate", list[FundingRow], weight=1, signed=False)
 
 T = TypeVar("T")
 Rows = list[tuple[Any, ...]]
@@ -139,7 +138,7 @@ class Pages:
         limit = self._limits[FUNDING.name]
         while start_ms < end_ms:
             params = {"symbol": series.symbol, "startTime": start_ms, "endTime": end_ms - 1, "limit": limit}
-            rows = await self.ask(_Funding, params)
+            rows = await self.ask(FUNDING_RATES, params)
             yield [
                 (row.funding_time, row.funding_rate, float(row.mark_price) if row.mark_price else None)
                 for row in rows

@@ -307,13 +307,16 @@ class Account:
         for side in POSITION_SIDES[self.ledger.hedge]:
             position = self.position(held(symbol, side))
             if position.lots:
-                self._fund(symbol, side, position, rate, now_ms, market)
+                self.charge(symbol, position.lots, market.mark(symbol), rate, now_ms, market, side=side)
 
-    def _fund(self, symbol: str, side: str, position: Position, rate: float, now_ms: int, market: Liquidity) -> None:
-        spec = self.spec(symbol)
-        paid = money(position.lots * spec.step * decimal_price(market.mark(symbol)) * decimal_price(rate))
+    def charge(
+        self, symbol: str, lots: int, mark: float, rate: float, now_ms: int, market: Liquidity, *, side: str = "BOTH"
+    ) -> None:
+        """Book the funding of a position of so many lots when the mark was this, which may be long ago."""
+        position = self.position(held(symbol, side))
+        paid = money(lots * self.spec(symbol).step * decimal_price(mark) * decimal_price(rate))
         self.ledger.funding -= paid
-        if symbol in self.ledger.isolated:
+        if symbol in self.ledger.isolated and position.lots:
             position.isolated_wallet -= paid
         self.book(symbol, "FUNDING_FEE", -paid, now_ms)
         self.tell_account("FUNDING_FEE", symbol, now_ms, market, change=-paid, side=side)

@@ -9,12 +9,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from venue_host import KEY, SECRET, Host, host
 
 from nexus_engine.model.commands import Unlock
 from nexus_engine.model.config import Directive
-from nexus_engine.model.events import AnyEvent, BookSnapshot, FeedStatus, Mark, OrderUpdate
+from nexus_engine.model.events import AccountUpdate, AnyEvent, BookSnapshot, FeedStatus, Mark, OrderUpdate
 from nexus_engine.model.orders import Order
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.view import View, ViewRequest
@@ -24,7 +25,8 @@ from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.runtime.paper import connect_paper
 from nexus_engine.runtime.uplinks import Need, Uplink, address
 from nexus_engine.sim.faults import Fault
-from nexus_engine.sim.paper import open_account
+from nexus_engine.sim.paper_file import Funding, open_account
+from nexus_engine.sim.wire import FundingPaid
 from nexus_engine.store.rows import reading, rows
 from nexus_engine.store.verify import verify
 from nexus_engine.vault import ApiKey, Vault
@@ -128,6 +130,31 @@ async def test_paper_fills_from_the_live_book_without_a_key_and_keeps_its_accoun
             assert (await again.uplink.broker.submit(exit_order)).outcome is Outcome.DONE
             await until(lambda: OrderStatus.FILLED in again.reports("x1"))
             assert not (await again.uplink.broker.snapshot()).positions
+
+
+async def test_paper_asks_the_venue_for_the_fundings_it_slept_through(tmp_path: Path) -> None:
+    hour = 3_600_000_000_000
+    async with host() as venue:
+        async with paper(venue, tmp_path) as made:
+            await made.uplink.broker.submit(order("e1", Side.BUY, "0.050"))
+        kept = open_account(tmp_path, Decimal(1))
+        slept_ns = kept.funding[SYMBOL].next_ns - 24 * hour
+        kept.funding[SYMBOL] = Funding(5e-4, slept_ns)
+        (tmp_path / "paper.json").write_bytes(msgspec.json.encode(kept))
+        venue.venue.funding_paid.extend(
+            FundingPaid(SYMBOL, rate, 90_000.0, slept_ns + hours * hour)
+            for hours, rate in ((-8, 9e-4), (0, 1e-4), (8, -2e-4), (16, 3e-4))
+        )
+        venue.venue.funding_paid.append(FundingPaid("ETHUSDT", 9e-4, 3_000.0, slept_ns))
+        async with paper(venue, tmp_path) as again:
+            owed = Decimal(-90_000) * Decimal("0.050") * Decimal("0.0002")
+            await until(lambda: any(isinstance(event, AccountUpdate) for event in again.events))
+        found = open_account(tmp_path, Decimal(1))
+        assert found.ledger.funding == owed and not found.owed
+        assert found.funding[SYMBOL].next_ns == slept_ns + 24 * hour
+        async with paper(venue, tmp_path) as third:
+            assert not [event for event in third.events if isinstance(event, AccountUpdate)]
+        assert open_account(tmp_path, Decimal(1)).ledger.funding == owed
 
 
 @contextlib.asynccontextmanager
