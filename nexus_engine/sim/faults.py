@@ -56,7 +56,7 @@ PLACES = {
 }  # fmt: skip
 METHODS = ("GET", "POST", "PUT", "DELETE", "*")
 _WHERE_AND_WHEN = frozenset({"on", "kind", "match", "at_s", "for_s", "after", "count", "probability", "seed"})
-MOST = {"size": 64 << 20, "copies": 100_000, "skew_ms": 10 * 365 * 86_400_000, "code": 1_000_000}
+MOST = {"size": 64 << 20, "copies": 100_000, "delay_ms": 600_000, "skew_ms": 10 * 365 * 86_400_000, "code": 1_000_000}
 """What a venue can hold in memory, and write as a number."""
 
 Scalar = str | int | float | bool
