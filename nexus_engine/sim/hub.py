@@ -45,10 +45,14 @@ class Connection:
         self.born_s = self.heard_s = self.pinged_s = now_s
         self._transport = transport
         self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
 
     def push(self, whole_frame: bytes) -> None:
         if self.open:
             self._waiting.append(whole_frame)
+            self._waiting_bytes += len(whole_frame)
+            if self._waiting_bytes > SLOW_BYTES:
+                self.flush()  # a tick may bring more than memory holds
 
     def flush(self) -> None:
         """Write what was pushed; cut off a client that does not read."""
@@ -56,6 +60,7 @@ class Connection:
             return
         data = b"".join(self._waiting)
         self._waiting.clear()
+        self._waiting_bytes = 0
         self._transport.write(data)
         if self.buffered > SLOW_BYTES:
             self.close(POLICY_VIOLATION)
@@ -68,6 +73,7 @@ class Connection:
         if not self.open:
             return
         self.open = False
+        self._waiting.clear()
         if code == ABNORMAL:
             self._transport.abort()
             return
