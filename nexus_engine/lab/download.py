@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import polars as pl
@@ -19,6 +19,7 @@ import polars as pl
 from nexus_engine.lab.parts import AGG_TRADES, FUNDING, HOUR, KINDS, KLINES, STEPS_MS, Series
 from nexus_engine.model.config import BinanceConfig
 from nexus_engine.model.secret import Secret
+from nexus_engine.model.usage import Parser, UsageError
 from nexus_engine.model.words import AccountKind, Outcome
 from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.uplink.binance.outcomes import RATE_LIMIT, RestError
@@ -48,10 +49,6 @@ Rows = list[tuple[Any, ...]]
 
 class DownloadError(Exception):
     """It cannot go on; the message is one line."""
-
-
-class UsageError(Exception):
-    """The command was not meant like this; the message is one clear line."""
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,11 +211,6 @@ def _gap(series: Series, after: int, before: int) -> str:
 # ---- the command -----------------------------------------------------------------------------------------------------
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see {self.prog} --help")
-
-
 def main(argv: Sequence[str]) -> int:
     """0: all is there; 1: venue or disk ended it, and the same command goes on; 2: bad usage, one line on stderr."""
     try:
@@ -240,7 +232,7 @@ def _say(text: object, code: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="nexus download", description=__doc__, allow_abbrev=False)
+    parser = Parser(prog="nexus download", description=__doc__, allow_abbrev=False)
     parser.add_argument("what", nargs="*", metavar="KIND", help=f"{', '.join(KINDS)} (klines)")
     parser.add_argument("--symbols", type=_list, metavar="A,B", help="which (those of the default directive)")
     parser.add_argument("--intervals", type=_list, default=["1m"], metavar="1m,5m", help="of klines (1m)")
