@@ -228,7 +228,7 @@ class BinanceRest:
 
     def _without_secrets(self, text: str) -> str:
         """What a venue, or whatever stands before it, says: some repeat the request."""
-        for secret in (self.settings.api_key, self.settings.api_secret):
+        for secret in (self.settings.api_key, self.settings.api_secret, self.settings.private_key):
             if secret:
                 text = text.replace(secret.reveal(), MASK)
         return _SIGNED.sub(rf"\1={MASK}", text)
