@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from pathlib import Path
@@ -193,6 +195,26 @@ async def test_a_paper_account_runs_on_the_venues_public_streams_and_is_found_ag
                 assert all(feed.up for feed in view.feeds) and not view.problem
             told = directive(venue, AccountKind.PAPER, paper={"wallet": 99.0})
         assert not venue.server.hub.listen_key
+
+
+class Ring:
+    """Garbage that only a collection finds."""
+
+    def __init__(self) -> None:
+        self.next = self
+
+
+async def test_what_was_alive_when_an_account_started_can_be_collected_after_its_end(tmp_path: Path) -> None:
+    """Else a process that starts several, as a test's does, keeps all that each of them saw."""
+    ring = Ring()
+    seen_ring = weakref.ref(ring)
+    async with host() as venue:
+        told = directive(venue, AccountKind.PAPER)
+        async with running(Options(kind=AccountKind.PAPER, state=tmp_path, directive=told)) as runtime:
+            assert runtime.ready.is_set() and gc.get_freeze_count()
+    del ring
+    gc.collect()
+    assert seen_ring() is None
 
 
 async def test_the_pilot_trades_paper_from_the_signal_to_the_confirmed_stop_and_over_a_restart(tmp_path: Path) -> None:
