@@ -192,8 +192,8 @@ class PaperVenue:
 
     @property
     def owed(self) -> Owed | None:
-        """Fundings to be asked for, None when all are paid."""
-        return next((owed for owed in self._kept.owed if owed.until_ns), None)
+        """Fundings to be asked for, None when all are paid that can be: a symbol may have left the directive."""
+        return next((owed for owed in self._kept.owed if owed.until_ns and owed.symbol in self._specs), None)
 
     def settle(self, owed: Owed, fundings: Iterable[Settled]) -> None:
         """Pay what was owed, each at its own rate and mark, for what was held."""

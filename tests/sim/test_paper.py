@@ -222,6 +222,14 @@ def test_a_link_that_was_gone_for_hours_is_a_sleep_too_and_who_held_nothing_owes
     assert short.venue.owed is None
 
 
+def test_what_is_owed_for_a_symbol_that_left_the_directive_waits_until_it_is_back() -> None:
+    desk = Desk()
+    left = Owed(symbol="ETHUSDT", lots=1, since_ns=START, until_ns=START + H)
+    desk.kept.owed.append(left)
+    desk.book().mark(90_000.0)
+    assert desk.venue.owed is None and desk.kept.owed == [left]
+
+
 # ---- the file --------------------------------------------------------------------------------------------------------
 
 
