@@ -43,7 +43,7 @@ lock: setup
 		--python-version 3.11 -c requirements.lock --group dev -o requirements-dev.lock
 
 bench: setup
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; PYTHONPATH=. $(PY) $$script || exit 1; done
 
 faults: setup
 	PYTHONPATH=.:tests $(PY) tests/drills.py $(ARGS)

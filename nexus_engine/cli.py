@@ -10,7 +10,7 @@ COMMANDS: Final = {
     "kill": ("nexus_engine.runtime.commands:kill", "HALT from a second shell, even when the cockpit is frozen"),
     "doctor": ("nexus_engine.doctor:main", "health of machine, account, key and venue, and what to do (--json)"),
     "config": ("nexus_engine.explain:main", "--explain: every key of the directive; --default: a file to start from"),
-    "keys": ("nexus_engine.keys:main", "add, list, check, remove: the vault of API keys"),
+    "keys": ("nexus_engine.keys:main", "add, list, check, remove, passphrase: the vault of API keys"),
     "exchange": ("nexus_engine.sim.exchange:main", "the practice venue alone, for any client"),
     "download": (
         "nexus_engine.lab.download:main",

@@ -51,13 +51,7 @@ def passphrase(fd: int | None = None, prompt: Prompt = ask_terminal) -> Secret:
     Raises VaultError.
     """
     if fd is not None:
-        try:
-            with os.fdopen(fd, "rb") as file:
-                return _phrase(file.read(), f"--passphrase-fd {fd}")
-        except OSError as error:
-            raise VaultError(f"--passphrase-fd {fd}: cannot be read ({error.strerror})") from error
-        except (ValueError, TypeError, OverflowError):  # below 0, or too large for an int of C
-            raise VaultError(f"--passphrase-fd {fd}: is no descriptor") from None
+        return passphrase_of(fd, f"--passphrase-fd {fd}")
     folder = os.environ.get("CREDENTIALS_DIRECTORY")
     if folder and (file_path := Path(folder) / CREDENTIAL).exists():
         try:
@@ -65,6 +59,17 @@ def passphrase(fd: int | None = None, prompt: Prompt = ask_terminal) -> Secret:
         except OSError as error:
             raise VaultError(f"{file_path}: cannot be read ({error.strerror})") from error
     return Secret(prompt("passphrase of the vault: "))
+
+
+def passphrase_of(fd: int, where: str) -> Secret:
+    """What the descriptor gives; `where` is how it was named. Raises VaultError."""
+    try:
+        with os.fdopen(fd, "rb") as file:
+            return _phrase(file.read(), where)
+    except OSError as error:
+        raise VaultError(f"{where}: cannot be read ({error.strerror})") from error
+    except (ValueError, TypeError, OverflowError):  # below 0, or too large for an int of C
+        raise VaultError(f"{where}: is no descriptor") from None
 
 
 def _phrase(raw: bytes, where: str) -> Secret:

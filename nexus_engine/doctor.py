@@ -9,13 +9,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final
 
 from nexus_engine.credentials import ask_terminal, find_key, nobody, typed
 from nexus_engine.model.config import ConfigError, Directive, load
 from nexus_engine.model.findings import Finding, bad, good, lines, warn, worst
 from nexus_engine.model.paths import StateError, account_path, state_root
 from nexus_engine.model.secret import Secret
+from nexus_engine.model.usage import Parser, UsageError, of_an_account
 from nexus_engine.model.words import AccountKind
 from nexus_engine.runtime import checkup
 from nexus_engine.runtime.clock import SystemClock
@@ -34,15 +35,6 @@ _LOCK: Final = Path(__file__).resolve().parents[1] / "requirements.lock"
 _PYTHONS: Final = ((3, 11), (3, 13))
 _SMALLEST: Final = (80, 24)
 _SHOWN: Final = ("textual", "aiohttp", "python-binance", "polars", "TA-Lib")
-
-
-class UsageError(Exception):
-    """The command was not meant like this; the message is one clear line."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see {self.prog} --help")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -66,17 +58,10 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="nexus doctor", description="Health, and what to do.", allow_abbrev=False)
-    kinds = parser.add_mutually_exclusive_group()
-    for kind in AccountKind:
-        kinds.add_argument(
-            f"--{kind.lower()}", dest="kind", action="store_const", const=kind, help=f"the {kind.lower()} account"
-        )
-    parser.add_argument("--account", metavar="NAME", help="which account (main)")
+    parser = Parser(prog="nexus doctor", description="Health, and what to do.", allow_abbrev=False)
+    of_an_account(parser)
     parser.add_argument("--config", metavar="FILE", type=Path, help="the system directive")
-    parser.add_argument("--state", metavar="DIR", type=Path, help="the state folder")
     parser.add_argument("--passphrase-fd", metavar="N", type=int, help="read the vault's passphrase from there")
-    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return parser
 
 

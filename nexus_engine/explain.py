@@ -8,7 +8,7 @@ import typing
 from collections.abc import Iterator, Sequence
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NoReturn, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, get_args, get_origin
 
 import msgspec
 from pydantic import BaseModel
@@ -17,6 +17,7 @@ from pydantic.fields import FieldInfo
 from nexus_engine.cortex.factory import STRATEGIES
 from nexus_engine.cortex.strategy import Param, checked
 from nexus_engine.model.config import ConfigError, Directive, load
+from nexus_engine.model.usage import Parser, UsageError
 
 _FREE: Final = ("keys", "strategies")
 """Tables whose keys are not the directive's own."""
@@ -37,15 +38,6 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         return f"{self.section}.{self.key}" if self.section else self.key
-
-
-class UsageError(Exception):
-    """The command was not meant like this; the message is one clear line."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see {self.prog} --help")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -75,7 +67,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="nexus config", description="The system directive, nexus.toml.", allow_abbrev=False)
+    parser = Parser(prog="nexus config", description="The system directive, nexus.toml.", allow_abbrev=False)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--explain", action="store_true", help="every key: default, what is allowed, what it does")
     what.add_argument("--default", action="store_true", help="a file to start from: every key, commented out")

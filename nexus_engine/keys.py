@@ -1,15 +1,19 @@
-"""`nexus keys add | list | check | remove`: the vault from the command line. No secret is ever an argument."""
+"""`nexus keys add | list | check | remove | passphrase`: the vault from the command line.
+
+No secret is ever an argument.
+"""
 
 import argparse
 import asyncio
 import json
+import os
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from nexus_engine.credentials import ask_terminal, ed25519_pem, passphrase, typed
+from nexus_engine.credentials import CREDENTIAL, ask_terminal, ed25519_pem, passphrase, passphrase_of, typed
 from nexus_engine.model.config import BinanceConfig, ConfigError, load
 from nexus_engine.model.findings import Finding, bad, lines, warn, worst
 from nexus_engine.model.paths import ACCOUNT_NAME, StateError, state_root
@@ -24,7 +28,7 @@ from nexus_engine.uplink.binance.checks import (
     reachable,
 )
 from nexus_engine.uplink.binance.settings import urls
-from nexus_engine.vault import ApiKey, Scheme, Vault, VaultError, locked, vault_path
+from nexus_engine.vault import ApiKey, Scheme, Vault, VaultError, WrongPassphrase, locked, vault_path
 
 _SHOWN: Final = re.compile(r"^[\x21-\x7e]{8,256}$")
 _MOST_BYTES: Final = 16_384
@@ -39,13 +43,16 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run one command. 0: done; 1: the venue says no, or does not answer; 2: bad usage or input, one line on stderr."""
+    """Run one command. 0: done; 1: the vault or the venue says no, or does not answer; 2: bad usage or input.
+
+    What went wrong is one line on stderr.
+    """
     try:
         given = _parser().parse_args(argv)
         return int(given.run(given, vault_path(state_root(given.state))))
     except (VaultError, StateError, ConfigError) as error:
         sys.stderr.write(f"nexus keys: {error}\n")
-        return 2
+        return 1 if isinstance(error, WrongPassphrase) else 2
     except SystemExit as stop:
         return int(stop.code or 0)
 
@@ -56,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--passphrase-fd", type=int, metavar="N", help="read the passphrase from this descriptor")
     common.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser = _Parser(prog="nexus keys", description="API keys, sealed with a passphrase in the state folder.")
-    commands = parser.add_subparsers(required=True, metavar="add | list | check | remove")
+    commands = parser.add_subparsers(required=True, metavar="add | list | check | remove | passphrase")
     one = commands.add_parser(
         "add",
         parents=[common],
@@ -78,6 +85,14 @@ def _parser() -> argparse.ArgumentParser:
     one = commands.add_parser("remove", parents=[common], help="forget a key")
     one.add_argument("name", help="which one")
     one.set_defaults(run=_remove)
+    one = commands.add_parser(
+        "passphrase",
+        parents=[common],
+        help="seal the vault with another passphrase",
+        description="Asks for the passphrase, and twice for the new one.",
+    )
+    one.add_argument("--new-passphrase-fd", type=int, metavar="N", help="read the new one from this descriptor")
+    one.set_defaults(run=_passphrase)
     return parser
 
 
@@ -115,20 +130,16 @@ def _opened(given: argparse.Namespace, path: Path) -> Vault:
 
 
 def _created(given: argparse.Namespace, path: Path) -> Vault:
-    asked = False
+    return Vault.create(path, passphrase(given.passphrase_fd, _twice))
 
-    def twice(question: str) -> str:
-        nonlocal asked
-        asked = True
-        first = ask_terminal(f"new {question}")
-        if ask_terminal("the same again: ") != first:
-            raise VaultError("the two differ; nothing was stored")
-        return first
 
-    phrase = passphrase(given.passphrase_fd, twice)
-    if asked:
-        sys.stderr.write("Write it down: without it the vault cannot be opened by anybody.\n")
-    return Vault.create(path, phrase)
+def _twice(question: str) -> str:
+    """A new passphrase from a person."""
+    first = ask_terminal(f"new {question}")
+    if ask_terminal("the same again: ") != first:
+        raise VaultError("the two differ; nothing was stored")
+    sys.stderr.write("Write it down: without it the vault cannot be opened by anybody.\n")
+    return first
 
 
 def _asked(given: argparse.Namespace) -> tuple[ApiKey, str]:
@@ -186,6 +197,27 @@ def _remove(given: argparse.Namespace, path: Path) -> int:
     with locked(path):
         gone = _opened(given, path).remove(given.name)
     _say(given, {"removed": _row(gone)}, f"{gone.name}: removed here; delete it at the venue too")
+    return 0
+
+
+# ---- passphrase ------------------------------------------------------------------------------------------------------
+
+
+def _passphrase(given: argparse.Namespace, path: Path) -> int:
+    fd = given.new_passphrase_fd
+    if fd is None and not typed():
+        raise VaultError("no terminal to ask for the new passphrase: use --new-passphrase-fd")
+    with locked(path):
+        vault = _opened(given, path)
+        if fd is None:
+            fresh = Secret(_twice("passphrase of the vault: "))
+        else:
+            fresh = passphrase_of(fd, f"--new-passphrase-fd {fd}")
+        vault.seal_with(fresh)
+    text = "the vault has its new passphrase; copies of the old file still open with the old one"
+    if "CREDENTIALS_DIRECTORY" in os.environ:
+        text += f", and the credential {CREDENTIAL} must be made anew"
+    _say(given, {"changed": True, "keys": len(vault.keys)}, text)
     return 0
 
 

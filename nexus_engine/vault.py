@@ -37,6 +37,10 @@ class VaultError(Exception):
     """The vault or a key cannot be used; the message is one line and holds no secret."""
 
 
+class WrongPassphrase(VaultError):
+    """The vault is whole, and does not open."""
+
+
 class Scheme(StrEnum):
     """How requests are signed."""
 
@@ -118,8 +122,7 @@ class Vault:
     @classmethod
     def create(cls, path: Path, passphrase: Secret, *, work: int = WORK) -> "Vault":
         """A new, empty one; nothing is written yet. Raises VaultError for a passphrase that is too short."""
-        if len(passphrase.reveal()) < SHORTEST:
-            raise VaultError(f"a passphrase has at least {SHORTEST} characters")
+        _long_enough(passphrase)
         return cls(path, passphrase, (), work)
 
     @classmethod
@@ -128,7 +131,7 @@ class Vault:
         found = _read(path)
         text = _unseal(found, passphrase)
         if text is None:
-            raise VaultError(f"{path}: wrong passphrase")
+            raise WrongPassphrase(f"{path}: wrong passphrase")
         try:
             rows = msgspec.json.decode(text, type=list[_Row])
         except msgspec.MsgspecError:
@@ -168,6 +171,19 @@ class Vault:
         self._store(tuple(key for key in self.keys if key is not gone))
         return gone
 
+    def seal_with(self, passphrase: Secret) -> None:
+        """Store under another passphrase, at no less work than a new vault's. Raises VaultError, and is as it was."""
+        _long_enough(passphrase)
+        if passphrase == self._passphrase:
+            raise VaultError("the new passphrase is the old one; nothing was changed")
+        before = self._passphrase, self._work
+        self._passphrase, self._work = passphrase, max(self._work, WORK)
+        try:
+            self._store(self.keys)
+        except VaultError:
+            self._passphrase, self._work = before
+            raise
+
     def _store(self, keys: tuple[ApiKey, ...]) -> None:
         rows = [
             _Row(key.name, key.venue, key.kind, key.scheme, key.api_key.reveal(), key.secret.reveal()) for key in keys
@@ -178,6 +194,11 @@ class Vault:
         except OSError as error:
             raise VaultError(f"{self._path}: cannot be written ({error.strerror})") from error
         self.keys = keys
+
+
+def _long_enough(passphrase: Secret) -> None:
+    if len(passphrase.reveal()) < SHORTEST:
+        raise VaultError(f"a passphrase has at least {SHORTEST} characters")
 
 
 @contextlib.contextmanager

@@ -170,11 +170,10 @@ def _open(given: "argparse.Namespace") -> int:
     try:
         options = _options(given)
         comfort = _comfort(options.directive, given.config)
-        from nexus_engine.runtime import AccountBusy, Runtime, with_key
+        from nexus_engine.runtime import AccountBusy
 
         try:
-            runtime = Runtime(options)
-            runtime.options = with_key(options, given.passphrase_fd)
+            runtime = _taken(options, given.passphrase_fd)
         except AccountBusy as busy:
             if leash is None:
                 return _refuse(f"{busy}; see it with `nexus attach`")
@@ -191,6 +190,20 @@ def _open(given: "argparse.Namespace") -> int:
 
         print(json.dumps(runtime.stats))
     return code
+
+
+def _taken(options: "Options", passphrase_fd: int | None) -> "Runtime":
+    """The account with its key. One that may run is looked for first, since whoever attaches needs no key; one that
+    was never started is made last, so that a start without a key leaves nothing behind.
+    """
+    from nexus_engine.model.paths import account_path, state_root
+    from nexus_engine.runtime import Runtime, with_key
+
+    if not account_path(state_root(options.state), options.account, options.kind).exists():
+        options = with_key(options, passphrase_fd)
+    runtime = Runtime(options)
+    runtime.options = with_key(options, passphrase_fd)
+    return runtime
 
 
 def _phrase(options: "Options") -> str:

@@ -274,7 +274,7 @@ class Engine:
             # first: what follows may break, and the pulse must not die of it
             turn.timer(PULSE, PULSE_MS)
             self.manager.pulse(turn)
-            live.expire(turn, self.shield.lock)
+            live.expire(turn, self.shield.lock, self.manager)
             self.desk.refresh(turn)
             marks = self.market.marks()
             accounting.open_day(turn, marks)

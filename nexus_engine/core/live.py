@@ -7,6 +7,7 @@ from nexus_engine.model.commands import live_phrase
 from nexus_engine.model.facts import Leased
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import AccountKind, Level
+from nexus_engine.servos.manager import Manager
 from nexus_engine.shield.lease import HOUR_NS, Lock
 
 
@@ -24,11 +25,13 @@ def unlock(turn: Turn, lock: Lock, word: str, hours: float, by: str) -> str:
     return f"entries unlocked for {hours:g} h" + (f"; still locked: {lock.unfit}" if lock.unfit else "")
 
 
-def expire(turn: Turn, lock: Lock) -> None:
-    """Say it when the lease has run out."""
+def expire(turn: Turn, lock: Lock, manager: Manager) -> None:
+    """When the lease has run out, end what still works under it, and say so. Exits and stops stay alive."""
     if turn.ledger.lease_until_ns and lock.left_ns(turn.ledger, turn.at_ns, turn.mono_ns) <= 0:
         turn.record(Leased(at_ns=turn.at_ns, until_ns=0, by="bot"))
-        turn.note(Level.WARN, "account", "the lease has ended: LIVE entries are locked again")
+        count = manager.cancel_entries(turn)
+        cancelled = f"; cancelling {count} working" if count else ""
+        turn.note(Level.WARN, "account", f"the lease has ended: LIVE entries are locked again{cancelled}")
 
 
 def checked(turn: Turn, lock: Lock, problem: str) -> None:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 import polars as pl
@@ -19,11 +19,12 @@ import polars as pl
 from nexus_engine.lab.parts import AGG_TRADES, FUNDING, HOUR, KINDS, KLINES, STEPS_MS, Series
 from nexus_engine.model.config import BinanceConfig
 from nexus_engine.model.secret import Secret
+from nexus_engine.model.usage import Parser, UsageError
 from nexus_engine.model.words import AccountKind, Outcome
 from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.uplink.binance.outcomes import RATE_LIMIT, RestError
-from nexus_engine.uplink.binance.replies import AggTradeRow, FullKline, FundingRow
-from nexus_engine.uplink.binance.rest import BinanceRest, Endpoint
+from nexus_engine.uplink.binance.replies import AggTradeRow, FullKline
+from nexus_engine.uplink.binance.rest import FUNDING_RATES, BinanceRest, Endpoint
 from nexus_engine.uplink.binance.settings import BinanceSettings, UplinkError, urls
 from nexus_engine.uplink.stream import Backoff
 
@@ -33,13 +34,14 @@ SHARE: Final = 0.5
 """Of the address's request weight: an engine may run on the same address."""
 LATE_MS: Final = 5_000
 """Trades may come to light this late, also those of a candle."""
+SETTLED_MS: Final = 600_000
+"""What the venue has not listed after this long is not there. What is younger and missing is asked for again."""
 EARLIEST_MS: Final = 1_567_296_000_000
 _MS: Final = 1_000_000
 _PROGRESS_S: Final = 0.5
 
 _Klines: Final = Endpoint("get", "klines", list[FullKline], weight=10, signed=False)
 _Aggs: Final = Endpoint("get", "aggTrades", list[AggTradeRow], weight=20, signed=False)
-_Funding: Final = Endpoint("get", "fundingRate", list[FundingRow], weight=1, signed=False)
 
 T = TypeVar("T")
 Rows = list[tuple[Any, ...]]
@@ -47,10 +49,6 @@ Rows = list[tuple[Any, ...]]
 
 class DownloadError(Exception):
     """It cannot go on; the message is one line."""
-
-
-class UsageError(Exception):
-    """The command was not meant like this; the message is one clear line."""
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +66,9 @@ class Done(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Pages:
-    """Asks the venue page by page, as slowly as it wants. `limit` is rows a page."""
+    """Asks the venue page by page, as slowly as it wants. `limit` is rows a page; a venue may give less, so only a page
+    that reaches the end, or has no rows, is the last.
+    """
 
     def __init__(
         self,
@@ -108,10 +108,12 @@ class Pages:
         )
 
     async def _klines(self, series: Series, start_ms: int, end_ms: int) -> AsyncIterator[Rows]:
-        limit = self._limits[KLINES.name]
+        limit, step = self._limits[KLINES.name], STEPS_MS[series.interval]
         while start_ms < end_ms:
             params = {"symbol": series.symbol, "interval": series.interval, "limit": limit}
             rows = await self.ask(_Klines, params | {"startTime": start_ms, "endTime": end_ms - 1})
+            if not rows:
+                return
             yield [
                 (
                     row.open_ms, row.open, row.high, row.low, row.close, row.volume, row.quote_volume, row.trades,
@@ -120,40 +122,40 @@ class Pages:
                 for row in rows
                 if start_ms <= row.open_ms < end_ms
             ]  # fmt: skip
-            if len(rows) < limit:
-                return
-            start_ms = _onward(start_ms, rows[-1].open_ms + 1)
+            start_ms = _onward(start_ms, rows[-1].open_ms + step)
 
     async def _aggs(self, series: Series, start_ms: int, end_ms: int) -> AsyncIterator[Rows]:
-        limit, base = self._limits[AGG_TRADES.name], {"symbol": series.symbol, "limit": self._limits[AGG_TRADES.name]}
+        base, next_id = {"symbol": series.symbol, "limit": self._limits[AGG_TRADES.name]}, 0
         # the venue takes a window of less than an hour, and no window beside an id
         rows = await self.ask(_Aggs, base | {"startTime": start_ms, "endTime": min(end_ms, start_ms + HOUR) - 1})
-        while True:
+        while rows:
             fitting = [row for row in rows if start_ms <= row.T < end_ms]
             yield [(row.a, row.T, row.p, row.q, row.f, row.l, row.m) for row in fitting]
-            if len(rows) < limit or end_ms <= rows[-1].T:
+            if end_ms <= rows[-1].T:
                 return
-            rows = await self.ask(_Aggs, base | {"fromId": rows[-1].a + 1})
+            next_id = _onward(next_id, rows[-1].a + 1)
+            rows = await self.ask(_Aggs, base | {"fromId": next_id})
 
     async def _funding(self, series: Series, start_ms: int, end_ms: int) -> AsyncIterator[Rows]:
         limit = self._limits[FUNDING.name]
         while start_ms < end_ms:
             params = {"symbol": series.symbol, "startTime": start_ms, "endTime": end_ms - 1, "limit": limit}
-            rows = await self.ask(_Funding, params)
+            rows = await self.ask(FUNDING_RATES, params)
+            if not rows:
+                return
             yield [
                 (row.funding_time, row.funding_rate, float(row.mark_price) if row.mark_price else None)
                 for row in rows
                 if start_ms <= row.funding_time < end_ms
             ]
-            if len(rows) < limit:
-                return
             start_ms = _onward(start_ms, rows[-1].funding_time + 1)
 
 
-def _onward(start_ms: int, following_ms: int) -> int:
-    if following_ms <= start_ms:
+def _onward(asked: int, following: int) -> int:
+    """Where the next page begins, by time or by id."""
+    if following <= asked:
         raise DownloadError("the venue answers with rows that were not asked for; nothing more was stored")
-    return following_ms
+    return following
 
 
 async def fetch(
@@ -167,11 +169,14 @@ async def fetch(
         if begin >= finish:
             continue
         rows: Rows = []
+        had = series.rows_of(name)
         async for page in pages.of(series, begin, finish):
             rows += page
-            fetched += len(page)
-            told(name, fetched, max(0, begin - start_ms) / max(1, end_ms - start_ms))
-        series.store(name, begin, finish, rows)
+            told(name, fetched + len(rows), max(0, begin - start_ms) / max(1, end_ms - start_ms))
+        known = known_until(series, begin, finish, rows, now_ms)
+        if rows or known > begin:
+            series.store(name, begin, known, rows)
+        fetched += series.rows_of(name) - had
     gaps = series.gaps(start_ms, end_ms)
     return Done(
         kind=series.kind.name, symbol=series.symbol, interval=series.interval, rows=series.rows(start_ms, end_ms),
@@ -188,16 +193,22 @@ def closed_until(series: Series, end_ms: int, now_ms: int) -> int:
     return min(end_ms, now_ms - LATE_MS)
 
 
+def known_until(series: Series, start_ms: int, end_ms: int, rows: Rows, now_ms: int) -> int:
+    """How far what was fetched can be believed: to the end, but of the newest minutes not past the last row."""
+    if rows and series.kind is AGG_TRADES:
+        last_ms = int(rows[-1][1])  # there may be more in its millisecond
+    elif rows:
+        last_ms = int(rows[-1][0]) + (series.kind.step(series.interval) or 1)
+    else:
+        last_ms = start_ms
+    return min(end_ms, max(last_ms, now_ms - SETTLED_MS))
+
+
 def _gap(series: Series, after: int, before: int) -> str:
     return f"{_utc(after)} to {_utc(before)}" if series.kind.keyed_by_time else f"id {after} to {before}"
 
 
 # ---- the command -----------------------------------------------------------------------------------------------------
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see {self.prog} --help")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -221,7 +232,7 @@ def _say(text: object, code: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="nexus download", description=__doc__, allow_abbrev=False)
+    parser = Parser(prog="nexus download", description=__doc__, allow_abbrev=False)
     parser.add_argument("what", nargs="*", metavar="KIND", help=f"{', '.join(KINDS)} (klines)")
     parser.add_argument("--symbols", type=_list, metavar="A,B", help="which (those of the default directive)")
     parser.add_argument("--intervals", type=_list, default=["1m"], metavar="1m,5m", help="of klines (1m)")

@@ -190,8 +190,12 @@ class Series:
 
     def rows(self, start_ms: int, end_ms: int) -> int:
         """How many the parts of the range hold."""
-        names = [name for name, _, _ in self.windows(start_ms, end_ms)]
-        return sum(part.rows for name in names if (part := self.parts.get(name)) is not None)
+        return sum(self.rows_of(name) for name, _, _ in self.windows(start_ms, end_ms))
+
+    def rows_of(self, name: str) -> int:
+        """How many a part holds."""
+        part = self.parts.get(name)
+        return 0 if part is None else part.rows
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.parquet"
@@ -227,10 +231,10 @@ def gaps_in(keys: pl.Series, step: int | None) -> Iterator[Gap]:
 
 def _durable(path: Path, data: bytes | None = None) -> None:
     """Have a file on the disk before it takes another's name."""
-    fd = os.open(path, os.O_WRONLY | (os.O_CREAT | os.O_TRUNC if data is not None else 0), 0o644)
+    if data is not None:
+        path.write_bytes(data)  # all of it, or it raises
+    fd = os.open(path, os.O_WRONLY)
     try:
-        if data is not None:
-            os.write(fd, data)
         os.fsync(fd)
     finally:
         os.close(fd)

@@ -307,6 +307,7 @@ class Account:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        gc.unfreeze()
 
     # ---- what runs beside the engine ---------------------------------------------------------------------------------
 

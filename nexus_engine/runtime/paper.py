@@ -4,6 +4,7 @@ import logging
 import random
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -13,13 +14,17 @@ from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.ports import Clock, Sink
 from nexus_engine.runtime.options import StartError
 from nexus_engine.runtime.uplinks import Address, Connect, Need, Uplink, settings_for
-from nexus_engine.sim.paper import Kept, PaperBroker, PaperError, PaperVenue, keep_account, open_account
+from nexus_engine.sim.paper import PaperBroker, PaperVenue
+from nexus_engine.sim.paper_file import Keeper, Owed, PaperError, Settled, open_account
 from nexus_engine.uplink.binance.feed import BinanceFeed
 from nexus_engine.uplink.binance.outcomes import RestError
-from nexus_engine.uplink.binance.rest import BinanceRest
+from nexus_engine.uplink.binance.rest import FUNDING_RATES, BinanceRest
 from nexus_engine.uplink.binance.settings import UplinkError
 
 log = logging.getLogger(__name__)
+
+_PAGE: Final = 1_000
+_MS: Final = 1_000_000
 
 
 def connect_paper(folder: Path) -> Connect:
@@ -40,15 +45,16 @@ class _Paper:
     def __init__(self, directive: Directive, rest: BinanceRest, folder: Path, clock: Clock) -> None:
         self._rest = rest
         self._leverage = directive.risk.leverage
-        self._folder = folder
-        self._failing = False
         try:
             kept = open_account(folder, Decimal(repr(directive.paper.wallet)))
         except PaperError as error:
             raise StartError(str(error)) from error
-        self._venue = PaperVenue(kept, clock, self._keep)
+        self._venue = PaperVenue(kept, clock)
+        self._keeper = Keeper(folder, kept, _told)
         feed = BinanceFeed(rest, random.Random())
-        self.broker = self.feed = PaperBroker(self._venue, feed, clock, directive.paper.latency_ms)
+        self.broker = self.feed = PaperBroker(
+            self._venue, feed, clock, directive.paper.latency_ms, keep=self._keeper.keep, ask=self._fundings
+        )
 
     async def introduce(self, sink: Sink) -> tuple[str, ...]:
         instruments = await self._listed()
@@ -56,6 +62,7 @@ class _Paper:
             self._venue.begin(instruments, self._leverage)
         except PaperError as error:
             raise StartError(str(error)) from error
+        await self._keeper.keep()
         self._deliver(sink, tuple(replace(instrument, trading=False) for instrument in instruments))
         return self._rest.unlisted
 
@@ -63,6 +70,7 @@ class _Paper:
         self._deliver(sink, await self._listed())
 
     async def close(self) -> None:
+        await self._keeper.keep()
         await self._rest.close()
 
     async def _listed(self) -> tuple[Instrument, ...]:
@@ -76,12 +84,26 @@ class _Paper:
         clock = self._rest.clock
         sink(Instruments(at_ns=clock.utc_ns(), mono_ns=clock.mono_ns(), instruments=instruments))
 
-    def _keep(self, kept: Kept) -> None:
-        """A disk that is full must not end a practice account; a start would say what it has lost."""
-        try:
-            keep_account(self._folder, kept)
-            self._failing = False
-        except OSError as error:
-            if not self._failing:
-                log.warning("the paper account is not kept: %s", error.strerror)
-            self._failing = True
+    async def _fundings(self, owed: Owed) -> list[Settled] | None:
+        """What the venue has charged since; None when it cannot be asked."""
+        found: list[Settled] = []
+        start_ms = owed.since_ns // _MS
+        while True:
+            params = {"symbol": owed.symbol, "startTime": start_ms, "limit": _PAGE}
+            try:
+                rows = await self._rest.call(FUNDING_RATES, params)
+            except RestError as error:
+                log.warning("fundings of %s, slept through, cannot be asked for: %s", owed.symbol, error)
+                return None
+            found += [Settled(row.funding_time * _MS, row.funding_rate, float(row.mark_price or 0)) for row in rows]
+            if len(rows) < _PAGE or rows[-1].funding_time < start_ms:
+                return found
+            start_ms = rows[-1].funding_time + 1
+
+
+def _told(error: OSError | None) -> None:
+    """A disk that is full must not end a practice account; a start would say what it has lost."""
+    if error is None:
+        log.warning("the paper account is kept again")
+    else:
+        log.warning("the paper account is not kept: %s", error.strerror)

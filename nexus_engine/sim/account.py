@@ -37,6 +37,7 @@ from nexus_engine.sim.rules import (
     TAKE_BOUND,
     VenueError,
     check_words,
+    good_till,
     lots_of,
     ticks_of,
 )
@@ -128,6 +129,7 @@ class Account:
             order_id=0, client_id=request.client_id, symbol=spec.symbol, side_buy=request.side == "BUY",
             type=request.type, tif=request.tif if limit else "GTC", qty_lots=qty_lots, price_ticks=price_ticks,
             reduce_only=request.reduce_only, position_side=request.position_side, created_ms=now_ms, updated_ms=now_ms,
+            good_till_ms=good_till(request.tif, request.good_till_ms, now_ms) if limit else 0,
         )  # fmt: skip
         self._check_room(order, spec, price_ticks * spec.tick if limit else mark, market)
         bid, ask = market.touch(spec.symbol)
@@ -217,10 +219,15 @@ class Account:
             self._countdowns[symbol] = now_ms + span_ms
 
     def expire(self, now_ms: int) -> None:
-        """Cancel what was left to a countdown that has run out."""
+        """Cancel what was left to a countdown that has run out; end what was good till now. How the venue calls such
+        an end is in none of its documents: here it is EXPIRED, as it is for every other time in force.
+        """
         for symbol in [symbol for symbol, due_ms in self._countdowns.items() if now_ms >= due_ms]:
             del self._countdowns[symbol]
             self.cancel_all(symbol, now_ms)
+        for order in [order for order in self.resting.values() if 0 < order.good_till_ms <= now_ms]:
+            self._finish(order, "EXPIRED", now_ms)
+        self.conditionals.expire(now_ms)
 
     def set_leverage(self, symbol: str, leverage: int, now_ms: int) -> None:
         spec = self.spec(symbol)
@@ -300,13 +307,16 @@ class Account:
         for side in POSITION_SIDES[self.ledger.hedge]:
             position = self.position(held(symbol, side))
             if position.lots:
-                self._fund(symbol, side, position, rate, now_ms, market)
+                self.charge(symbol, position.lots, market.mark(symbol), rate, now_ms, market, side=side)
 
-    def _fund(self, symbol: str, side: str, position: Position, rate: float, now_ms: int, market: Liquidity) -> None:
-        spec = self.spec(symbol)
-        paid = money(position.lots * spec.step * decimal_price(market.mark(symbol)) * decimal_price(rate))
+    def charge(
+        self, symbol: str, lots: int, mark: float, rate: float, now_ms: int, market: Liquidity, *, side: str = "BOTH"
+    ) -> None:
+        """Book the funding of a position of so many lots when the mark was this, which may be long ago."""
+        position = self.position(held(symbol, side))
+        paid = money(lots * self.spec(symbol).step * decimal_price(mark) * decimal_price(rate))
         self.ledger.funding -= paid
-        if symbol in self.ledger.isolated:
+        if symbol in self.ledger.isolated and position.lots:
             position.isolated_wallet -= paid
         self.book(symbol, "FUNDING_FEE", -paid, now_ms)
         self.tell_account("FUNDING_FEE", symbol, now_ms, market, change=-paid, side=side)

@@ -13,7 +13,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -39,8 +38,6 @@ HOST = "127.0.0.1"
 STATE_FILE = "venue.json"
 STATE_VERSION = 1
 KEPT_ROWS = 500
-LISTED_ROWS = 1000
-"""Of what is closed, as many stay listed while the venue runs: as many as its longest page has."""
 FASTEST = 1000.0
 KEEP_S = 5.0
 """How often the market's prices and time are stored while nothing happens on the account."""
@@ -114,7 +111,6 @@ class _Keeper:
         self._save()
 
     def _save(self) -> None:
-        self._venue.account.ledger.shorten(LISTED_ROWS)
         market = self._venue.market
         self._kept.prices = market.prices() or self._kept.prices
         self._kept.market_ns = market.now_ns
@@ -130,9 +126,8 @@ class _Keeper:
             self._failing = True
 
 
-def _keep_nothing(venue: Venue) -> None:
+def _keep_nothing() -> None:
     """Without a state folder an account lives as long as its venue."""
-    venue.account.ledger.shorten(LISTED_ROWS)
 
 
 def _watch_parent(descriptor: int, stop: asyncio.Event) -> None:
@@ -160,7 +155,7 @@ async def run(options: Options) -> int:
     account = "new" if kept is None else "kept"
     kept = kept or Kept()
     venue = _venue(options, kept)
-    store: Callable[[], None] = partial(_keep_nothing, venue)
+    store: Callable[[], None] = _keep_nothing
     if options.state:
         try:
             store = _Keeper(options.state, kept, venue)

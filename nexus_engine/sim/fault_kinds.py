@@ -98,7 +98,7 @@ _ON_MESSAGES = {
     "mute": _kind({*MESSAGE, SERVER}, "nothing is sent; the socket stays open and answers pings"),
     "disconnect": _kind({*MESSAGE, SERVER}, "sockets close with close_code (1006: no close frame)", "close_code"),
     "duplicate": _kind(MESSAGE, "sent 1 + copies times", "copies"),
-    "reorder": _kind(MESSAGE, "sent after the next message of its stream"),
+    "reorder": _kind(MESSAGE, "sent after the next message of its stream, or a second later without one"),
     "binary": _kind(MESSAGE, "sent as a binary frame"),
     "oversized": _kind(MESSAGE, "size bytes of text before the message", "size"),
     "skip_depth": _kind({STREAM}, "one depth diff is lost, so the next one's pu does not fit"),

@@ -13,7 +13,8 @@
     at_s = 60
     for_s = 5
 
-Where: `on` is "METHOD /path" (`*` and `?` match, METHOD may be `*`; "GET /private/ws" is the handshake of a socket),
+Where: `on` is "METHOD /path" (`*` and `?` match, METHOD may be `*`; "GET /private/ws" is the handshake of a socket;
+"POST /fapi/v1/order" is order.place of the WebSocket API too, and so for each of its methods that has a route),
 "stream /public", "stream /market", "stream" (both), "user" (the account's events), "algo" (a conditional order reaches
 its trigger) or "server" (a tick of its clock, 100 ms).
 
@@ -55,7 +56,7 @@ PLACES = {
 }  # fmt: skip
 METHODS = ("GET", "POST", "PUT", "DELETE", "*")
 _WHERE_AND_WHEN = frozenset({"on", "kind", "match", "at_s", "for_s", "after", "count", "probability", "seed"})
-MOST = {"size": 64 << 20, "copies": 100_000, "skew_ms": 10 * 365 * 86_400_000, "code": 1_000_000}
+MOST = {"size": 64 << 20, "copies": 100_000, "delay_ms": 600_000, "skew_ms": 10 * 365 * 86_400_000, "code": 1_000_000}
 """What a venue can hold in memory, and write as a number."""
 
 Scalar = str | int | float | bool

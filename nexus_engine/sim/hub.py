@@ -19,6 +19,7 @@ POLICY_VIOLATION = 1008
 GOING_AWAY = 1001
 ABNORMAL = 1006  # never on the wire: the connection just ends
 _ABORT_AFTER_S = 2.0
+HELD_S = 1.0  # what waits for its stream's next message goes without one after this
 _TEXT, _BINARY, _CLOSE, PING, PONG = 0x81, 0x82, 0x88, 0x89, 0x8A
 CATEGORIES = ("public", "market", "private")
 
@@ -44,10 +45,14 @@ class Connection:
         self.born_s = self.heard_s = self.pinged_s = now_s
         self._transport = transport
         self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
 
     def push(self, whole_frame: bytes) -> None:
         if self.open:
             self._waiting.append(whole_frame)
+            self._waiting_bytes += len(whole_frame)
+            if self._waiting_bytes > SLOW_BYTES:
+                self.flush()  # a tick may bring more than memory holds
 
     def flush(self) -> None:
         """Write what was pushed; cut off a client that does not read."""
@@ -55,6 +60,7 @@ class Connection:
             return
         data = b"".join(self._waiting)
         self._waiting.clear()
+        self._waiting_bytes = 0
         self._transport.write(data)
         if self.buffered > SLOW_BYTES:
             self.close(POLICY_VIOLATION)
@@ -67,6 +73,7 @@ class Connection:
         if not self.open:
             return
         self.open = False
+        self._waiting.clear()
         if code == ABNORMAL:
             self._transport.abort()
             return
@@ -83,7 +90,7 @@ class Hub:
         self._faults = faults
         self._home = home
         self._commit = commit
-        self._held: dict[str, list[bytes]] = {}  # by stream: what goes out after its next message
+        self._held: dict[str, bytes] = {}  # by stream: what goes out after its next message
         self.muted = False
         """Nothing is sent; the sockets stay and answer pings."""
         self._encode = msgspec.json.Encoder().encode
@@ -182,7 +189,11 @@ class Hub:
             case "delay":
                 asyncio.get_running_loop().call_later(fault.delay_ms / 1000, self._send_late, stream, raw)
             case "reorder":
-                self._held.setdefault(stream, []).append(raw)
+                if stream in self._held:
+                    self._push(stream, raw)  # it is the next message of the one before it
+                else:
+                    self._held[stream] = raw
+                    asyncio.get_running_loop().call_later(HELD_S, self._let_go, stream, raw)
             case "duplicate":
                 for _ in range(1 + fault.copies):
                     self._push(stream, raw)
@@ -198,6 +209,10 @@ class Hub:
         self._push(stream, raw)
         self.flush()
 
+    def _let_go(self, stream: str, raw: bytes) -> None:
+        if self._held.get(stream) is raw:
+            self._send_late(stream, self._held.pop(stream))
+
     def _push(self, stream: str, raw: bytes, head: int = _TEXT) -> None:
         if self.muted:
             return
@@ -209,12 +224,14 @@ class Hub:
             else:
                 plain = plain or frame(raw, head)
                 connection.push(plain)
-        for held in self._held.pop(stream, ()):
+        held = self._held.pop(stream, None)
+        if held is not None:
             self._push(stream, held)
 
     def drop_listen_key(self) -> None:
         """Nothing more is heard on the key; its sockets stay open and mute, as on the venue."""
         self._heard.pop(self.listen_key, None)
+        self._held.pop(self.listen_key, None)
         self.listen_key = ""
 
     def flush(self) -> None:

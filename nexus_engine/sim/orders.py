@@ -59,6 +59,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal | None = None
     price: Decimal | None = None
     tif: str = "GTC"
+    good_till_ms: int | None = None
     reduce_only: bool = False
     client_id: str = ""
     position_side: str = "BOTH"
@@ -74,6 +75,7 @@ class NewAlgo(msgspec.Struct, frozen=True, kw_only=True):
     activate_price: Decimal | None = None
     callback_pct: Decimal | None = None
     tif: str = "GTC"
+    good_till_ms: int | None = None
     working_type: str = "CONTRACT_PRICE"
     reduce_only: bool = False
     close_position: bool = False
@@ -82,7 +84,7 @@ class NewAlgo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Order(msgspec.Struct, kw_only=True):
-    """A plain order's life. `quote` is the money traded so far; `reason` the venue's expiry reason."""
+    """A plain order's life. `quote` is the money traded so far; `good_till_ms` when it expires, 0 for never."""
 
     order_id: int
     client_id: str
@@ -99,6 +101,7 @@ class Order(msgspec.Struct, kw_only=True):
     filled_lots: int = 0
     quote: Decimal = ZERO
     algo_id: int = 0
+    good_till_ms: int = 0
     created_ms: int = 0
     updated_ms: int = 0
 
@@ -145,6 +148,7 @@ class Algo(msgspec.Struct, kw_only=True):
     filled_lots: int = 0
     quote: Decimal = ZERO
     reason: str = ""
+    good_till_ms: int = 0
     created_ms: int = 0
     updated_ms: int = 0
     trigger_ms: int = 0

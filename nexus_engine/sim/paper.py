@@ -2,18 +2,14 @@
 
 A taker walks the live book, and what it took is gone until the venue tells that level anew. A resting order fills when
 the market trades through its price, never at its price: who stands before us in the queue is not known. Conditional
-orders watch the mark; funding is paid by the venue's rates at the venue's times.
+orders watch the mark; funding is paid by the venue's rates at the venue's times, those that nobody heard of included.
 """
 
 import asyncio
 import math
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from decimal import Decimal
-from pathlib import Path
-from typing import Final
-
-import msgspec
+from typing import Final, TypeVar
 
 from nexus_engine.model.book import OrderBook
 from nexus_engine.model.effects import Cancel
@@ -36,62 +32,21 @@ from nexus_engine.sim import orders as own
 from nexus_engine.sim.account import Account
 from nexus_engine.sim.broker import NS_PER_MS, PracticeBroker
 from nexus_engine.sim.contract import Print
-from nexus_engine.sim.ledger import Ledger
+from nexus_engine.sim.paper_file import FILE, KEPT_ROWS, Funding, Kept, Owed, PaperError, Settled
 from nexus_engine.sim.rules import VenueError
 from nexus_engine.sim.specs import SPECS, SymbolSpec, ladder
 
-FILE: Final = "paper.json"
-KEPT_ROWS: Final = 500
 WHOLE_BOOK: Final = 5_000
 LESSER: Final = ladder(20, Decimal("0.05"))
 """Brackets of a contract whose own are not known: they are told to a key alone."""
 INTERNAL: Final = -1001
+LATE_NS: Final = 60_000_000_000
+"""A mark that comes this long after a funding was not there when it was paid: its rate is asked for."""
+HOUR_NS: Final = 3_600_000_000_000
+AGAIN_S: Final = 30.0
 
 
-class PaperError(Exception):
-    """The kept account cannot be used; the message is one line."""
-
-
-class Funding(msgspec.Struct, frozen=True):
-    """What a symbol will be charged, and when (UTC ns)."""
-
-    rate: float
-    next_ns: int
-
-
-class Kept(msgspec.Struct, kw_only=True):
-    """A paper account between two starts."""
-
-    version: int = 1
-    ledger: Ledger
-    funding: dict[str, Funding] = {}
-
-
-def open_account(folder: Path, wallet: Decimal) -> Kept:
-    """The kept account of `folder`, or a new one. Raises PaperError for a file that cannot be read."""
-    path = folder / FILE
-    try:
-        kept = msgspec.json.decode(path.read_bytes(), type=Kept)
-    except FileNotFoundError:
-        return Kept(ledger=Ledger(start=wallet, wallet=wallet))
-    except OSError as error:
-        raise PaperError(f"{path}: cannot be read ({error.strerror})") from error
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise PaperError(f"{path}: is damaged; move it away, and a new paper account begins") from error
-    if kept.version != 1:
-        raise PaperError(f"{path}: has version {kept.version}; this program knows 1")
-    return kept
-
-
-def keep_account(folder: Path, kept: Kept) -> None:
-    """Replace the file whole, readable by its owner only. Raises OSError."""
-    path, fresh = folder / FILE, folder / f"{FILE}.new"
-    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(msgspec.json.encode(msgspec.structs.replace(kept, ledger=kept.ledger.trimmed(KEPT_ROWS))))
-        file.flush()
-        os.fsync(fd)
-    fresh.replace(path)
+R = TypeVar("R")
 
 
 class _Side:
@@ -127,12 +82,13 @@ class _Market:
 
 
 class PaperVenue:
-    """The account and its live market. `store` is called after every change of the account, before it is told."""
+    """The account and its live market."""
 
-    def __init__(self, kept: Kept, clock: Clock, store: Callable[[Kept], None]) -> None:
+    def __init__(self, kept: Kept, clock: Clock) -> None:
         self._kept = kept
         self._clock = clock
-        self._store = store
+        self.heard_ns = 0
+        """The venue's clock, as last heard."""
         self._specs: dict[str, SymbolSpec] = {}
         self._markets: dict[str, _Market] = {}
         self.account = Account(self._specs, kept.ledger)
@@ -153,14 +109,12 @@ class PaperVenue:
             if not self.account.position(symbol).lots:
                 ledger.isolated.add(symbol)
                 ledger.leverage[symbol] = min(leverage, self._specs[symbol].max_leverage)
-        self._store(self._kept)
 
     def take_events(self) -> list[own.UserEvent]:
-        """What happened on the account since the last call; by then it is kept."""
+        """What happened on the account since the last call."""
         events, self.account.events = self.account.events, []
         if events:
             self.account.ledger.shorten(KEPT_ROWS)
-            self._store(self._kept)
         return events
 
     # ---- the market is told ------------------------------------------------------------------------------------------
@@ -171,6 +125,8 @@ class PaperVenue:
         if market is None:
             return
         symbol, now_ms = market.spec.symbol, self._clock.utc_ns() // NS_PER_MS
+        self.heard_ns = getattr(event, "venue_ns", self.heard_ns)
+        self._sleep_through(symbol)
         if isinstance(event, BookDelta):
             if market.book.valid:
                 market.book.delta(event.bids, event.asks, event.update_id)
@@ -212,6 +168,9 @@ class PaperVenue:
         if due is not None and event.next_funding_ns > due.next_ns and event.venue_ns >= due.next_ns:
             account.fund(symbol, due.rate, now_ms, self)
         self._kept.funding[symbol] = Funding(event.funding_rate, event.next_funding_ns)
+        for owed in self._kept.owed:
+            if owed.symbol == symbol and not owed.until_ns:
+                owed.until_ns = event.next_funding_ns
         if not market.book.valid:
             return  # there is nothing that a stop could be filled from
         last = self.last(symbol) / market.tick
@@ -219,6 +178,31 @@ class PaperVenue:
         held = [name for name, position in account.ledger.positions.items() if position.lots]
         if all(self._markets[name].mark and self._markets[name].book.valid for name in held):
             account.liquidation.check(now_ms, self)
+
+    # ---- fundings that nobody heard of -------------------------------------------------------------------------------
+
+    def _sleep_through(self, symbol: str) -> None:
+        """Whoever was away when a funding was due does not know its rate, nor how many there were."""
+        due = self._kept.funding.get(symbol)
+        if due is None or self.heard_ns <= due.next_ns + LATE_NS:
+            return
+        del self._kept.funding[symbol]
+        if lots := self.account.position(symbol).lots:
+            self._kept.owed.append(Owed(symbol=symbol, lots=lots, since_ns=due.next_ns))
+
+    @property
+    def owed(self) -> Owed | None:
+        """Fundings to be asked for, None when all are paid that can be: a symbol may have left the directive."""
+        return next((owed for owed in self._kept.owed if owed.until_ns and owed.symbol in self._specs), None)
+
+    def settle(self, owed: Owed, fundings: Iterable[Settled]) -> None:
+        """Pay what was owed, each at its own rate and mark, for what was held."""
+        now_ms = self._clock.utc_ns() // NS_PER_MS
+        for one in fundings:
+            if owed.since_ns <= one.at_ns < owed.until_ns:
+                mark = one.mark or self.mark(owed.symbol)
+                self.account.charge(owed.symbol, owed.lots, mark, one.rate, now_ms, self)
+        self._kept.owed.remove(owed)
 
     # ---- liquidity for the account -----------------------------------------------------------------------------------
 
@@ -260,14 +244,25 @@ class PaperVenue:
         return float(self.account.position(symbol).entry(self._specs[symbol].step))
 
 
+Keep = Callable[[], Awaitable[None]]
+"""Returns when the account, as it is at the call or later, is kept."""
+Ask = Callable[[Owed], Awaitable[Sequence[Settled] | None]]
+"""The fundings of a symbol from a time on; None when the venue cannot be asked now."""
+
+
 class PaperBroker(PracticeBroker):
-    """Feed and Broker: the live feed's events go to the account first, what happens there follows them."""
+    """Feed and Broker: the live feed's events go to the account first; what happens there follows when it is kept."""
 
     practice: PaperVenue
 
-    def __init__(self, practice: PaperVenue, feed: Feed, clock: Clock, latency_ms: int) -> None:
+    def __init__(
+        self, practice: PaperVenue, feed: Feed, clock: Clock, latency_ms: int, *, keep: Keep, ask: Ask
+    ) -> None:
         super().__init__(practice, clock, latency_ms)
         self._feed = feed
+        self._keep = keep
+        self._ask = ask
+        self._owing = asyncio.Event()
         self._sink: Sink | None = None
 
     async def run(self, sink: Sink) -> None:
@@ -279,6 +274,8 @@ class PaperBroker(PracticeBroker):
             hear(event)
             sink(event)
             self._tell_user(sink)
+            if self.practice.owed is not None:
+                self._owing.set()
 
         sink(
             FeedStatus(
@@ -286,7 +283,9 @@ class PaperBroker(PracticeBroker):
             )
         )
         try:
-            await self._feed.run(heard)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._pay_late(sink))
+                await self._feed.run(heard)
         finally:
             for task in self._late:
                 task.cancel()
@@ -294,18 +293,35 @@ class PaperBroker(PracticeBroker):
 
     async def submit(self, order: Order) -> SubmitResult:
         """Fills follow as the account's own events."""
-        result = await super().submit(order)
-        self._tell()
-        return result
+        return await self._told(await super().submit(order))
 
     async def cancel(self, cancel: Cancel) -> CancelResult:
-        result = await super().cancel(cancel)
-        self._tell()
-        return result
+        return await self._told(await super().cancel(cancel))
 
-    def _tell(self) -> None:
+    async def _told(self, result: R) -> R:
         if self._sink is not None:
             self._tell_user(self._sink)
+        await self._keep()
+        return result
+
+    async def _later(self, sink: Sink, events: list[own.UserEvent]) -> None:
+        await self._keep()
+        await super()._later(sink, events)
+
+    async def _pay_late(self, sink: Sink) -> None:
+        """Ask for the fundings that were slept through, until the venue has told them all."""
+        while True:
+            await self._owing.wait()
+            while (owed := self.practice.owed) is not None:
+                # fundings are on the hour, and listed some seconds later
+                young_ns = LATE_NS - self.practice.heard_ns % HOUR_NS
+                found = await self._ask(owed) if young_ns <= 0 else None
+                if found is None:
+                    await asyncio.sleep(AGAIN_S)
+                else:
+                    self.practice.settle(owed, found)
+                    self._tell_user(sink)
+            self._owing.clear()
 
     # ---- what else a feed is asked -----------------------------------------------------------------------------------
 

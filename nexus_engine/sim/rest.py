@@ -186,8 +186,9 @@ class Rest:
             p.need("timeInForce")
         return NewOrder(
             symbol=scale.spec.symbol, side=p.need("side"), type=kind, quantity=p.number("quantity"),
-            price=p.number("price"), tif=p.text("timeInForce") or "GTC", reduce_only=p.flag("reduceOnly"),
-            client_id=p.text("newClientOrderId") or token_hex(11), position_side=p.text("positionSide") or "BOTH",
+            price=p.number("price"), tif=p.text("timeInForce") or "GTC", good_till_ms=p.integer("goodTillDate"),
+            reduce_only=p.flag("reduceOnly"), client_id=p.text("newClientOrderId") or token_hex(11),
+            position_side=p.text("positionSide") or "BOTH",
         )  # fmt: skip
 
     def new_order(self, p: Params) -> Json:
@@ -251,6 +252,7 @@ class Rest:
             symbol=scale.spec.symbol, side=p.need("side"), type=kind, quantity=p.number("quantity"),
             price=p.number("price"), trigger_price=p.number("triggerPrice"), activate_price=p.number("activatePrice"),
             callback_pct=p.number("callbackRate"), tif=p.text("timeInForce") or "GTC",
+            good_till_ms=p.integer("goodTillDate"),
             working_type=p.text("workingType") or "CONTRACT_PRICE", reduce_only=p.flag("reduceOnly"),
             close_position=p.flag("closePosition"), client_id=p.text("clientAlgoId") or token_hex(11),
             position_side=p.text("positionSide") or "BOTH",

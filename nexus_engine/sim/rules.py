@@ -8,7 +8,9 @@ from nexus_engine.sim.orders import POSITION_SIDES
 from nexus_engine.sim.specs import SymbolSpec
 
 CLIENT_ID = re.compile(r"^[.A-Z:/a-z0-9_-]{1,36}$")
-TIMES_IN_FORCE = frozenset({"GTC", "IOC", "FOK", "GTX"})
+TIMES_IN_FORCE = frozenset({"GTC", "IOC", "FOK", "GTX", "GTD"})
+GOOD_TILL_LEAST_MS = 600_000  # ahead of now
+GOOD_TILL_END_MS = 253_402_300_799_000  # the last second of the year 9999
 MAX_OPEN_ORDERS = 200  # a symbol
 MAX_OPEN_ALGOS = 200  # an account
 TAKE_BOUND = Decimal("0.05")  # how far from the mark a market order trades; the rest expires
@@ -86,17 +88,17 @@ MESSAGES: dict[int, str] = {
     -5021: "Due to the order could not be filled immediately, the FOK order has been rejected.",
     -5022: "Due to the order could not be executed as maker, the Post Only order will be rejected.",
     -5027: "No need to modify the order.",
+    -5040: "The goodTillDate timestamp must be greater than the current time plus 600 seconds and smaller than "
+    "253402300799000 (UTC 9999-12-31 23:59:59)",
 }
 
 
 class VenueError(Exception):
     """The venue refuses a request: its code, its words, the HTTP status they travel with, and when to come again."""
 
-    def __init__(
-        self, code: int, detail: str = "", http_status: int = 400, retry_after_s: float = 0.0, msg: str = ""
-    ) -> None:
+    def __init__(self, code: int, detail: str = "", http_status: int = 400, retry_after_s: float = 0.0) -> None:
         self.code = code
-        self.msg = msg or MESSAGES[code].format(detail)
+        self.msg = MESSAGES[code].format(detail)
         self.http_status = http_status
         self.retry_after_s = math.ceil(retry_after_s)
         super().__init__(f"{code}: {self.msg}")
@@ -115,6 +117,18 @@ def check_words(side: str, position_side: str, tif: str, client_id: str, *, hedg
         raise VenueError(-4015)
     if not CLIENT_ID.match(client_id):
         raise VenueError(-1100, "newClientOrderId")
+
+
+def good_till(tif: str, date_ms: int | None, now_ms: int) -> int:
+    """When an order expires, in whole seconds as the venue keeps it; 0 for one that is not good till a date."""
+    if tif != "GTD":
+        return 0
+    if date_ms is None:
+        raise VenueError(-1102, "goodTillDate")
+    date_ms = date_ms // 1_000 * 1_000
+    if not now_ms + GOOD_TILL_LEAST_MS < date_ms < GOOD_TILL_END_MS:
+        raise VenueError(-5040)
+    return date_ms
 
 
 def lots_of(spec: SymbolSpec, quantity: Decimal | None, *, market_order: bool) -> int:

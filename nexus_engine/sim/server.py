@@ -13,7 +13,6 @@ from aiohttp import WSMsgType, web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from nexus_engine.sim import spoil, wire_account, wire_user
-from nexus_engine.sim.fault_kinds import KINDS
 from nexus_engine.sim.faults import Faults, Struck
 from nexus_engine.sim.hub import ABNORMAL, CATEGORIES, GOING_AWAY, PING, POLICY_VIOLATION, PONG, Connection, Hub, frame
 from nexus_engine.sim.keys import Keys, check_time
@@ -63,7 +62,9 @@ class Server:
         self._rest = Rest(venue, self._now_ms)
         self.keys = Keys(api_key, api_secret, public_key)
         self.limits = Limits(clock)
-        self._wsapi = WsApi(self.keys, self._perform_and_tell, self.limits.count, self.limits.rows, self._now_ms)
+        self._wsapi = WsApi(
+            self.keys, self._perform_and_tell, self.limits.count, self.limits.rows, faults.request, self._now_ms
+        )
         self._drive, self._store = drive, store
         self._faults = faults
         self._last: dict[tuple[str, str], Reply] = {}
@@ -197,7 +198,9 @@ class Server:
 
         struck = self._faults.request(request.method, request.path, params)
         if struck is None:
-            reply = self._last[request.method, request.path] = act()
+            reply = act()
+            if (request.method, request.path) in ROUTES:  # what is no route of ours has no end of names
+                self._last[request.method, request.path] = reply
             return self._respond(reply)
         last = self._last.get((request.method, request.path))
         return await spoil.serve(struck, request, params, act, self._respond, last)
@@ -239,22 +242,15 @@ class Server:
         return endpoint(self._rest, params)
 
     async def _api_socket(self, request: web.Request) -> web.StreamResponse:
-        return spoil.hang_up(request) if self._down else await self._wsapi.socket(request)
+        refused = await self._met_at_the_door(request)
+        return await self._wsapi.socket(request) if refused is None else refused
 
     def _perform_and_tell(self, method: str, path: str, params: Params, authorise: Authorise) -> Any:
-        """The same for the WebSocket API, which a fault on the route can refuse; the other kinds pass it by."""
-        struck = self._faults.request(method, path, params.values)
-        refusal = None if struck is None else spoil.refusal_of(struck, params.values)
+        """The same for the WebSocket API."""
         try:
-            result = None
-            if struck is None or refusal is None or KINDS[struck.kind].executed:
-                result = self._perform(method, path, params, authorise)
+            return self._perform(method, path, params, authorise)
         finally:
             self._tell_account()
-        if refusal is not None:
-            code, msg = refusal.body["code"], refusal.body["msg"]
-            raise VenueError(code, http_status=refusal.status, retry_after_s=refusal.retry_after_s, msg=msg)
-        return result
 
     def _admit(self, request: web.Request, security: str, params: Params, query: str, body: str) -> None:
         if security == OPEN:
@@ -284,13 +280,8 @@ class Server:
         names = [name for name in request.match_info.get("names", "").split("/") if name]
         names += [name for name in request.query.get("streams", "").split("/") if name]
         names += request.query.getall("listenKey", [])
-        if self._down:
-            return spoil.hang_up(request)
-        struck = self._faults.request("GET", request.path, request.query)
-        if struck is not None and struck.kind != "delay":
-            return await spoil.serve(struck, request, {}, lambda: Reply({}), self._respond, None)
-        if struck is not None:
-            await asyncio.sleep(struck.fault.delay_ms / 1000)
+        if (refused := await self._met_at_the_door(request)) is not None:
+            return refused
         socket = web.WebSocketResponse(autoping=False, compress=False, max_msg_size=1 << 16)
         await socket.prepare(request)
         transport = request.transport
@@ -314,6 +305,18 @@ class Server:
         finally:
             self.hub.remove(connection)
         return socket
+
+    async def _met_at_the_door(self, request: web.Request) -> web.StreamResponse | None:
+        """What a handshake gets instead of a socket; None when it may have one."""
+        if self._down:
+            return spoil.hang_up(request)
+        struck = self._faults.request("GET", request.path, request.query)
+        if struck is not None and struck.kind == "delay":
+            await asyncio.sleep(struck.fault.delay_ms / 1000)
+            struck = None
+        if struck is None:
+            return None
+        return await spoil.serve(struck, request, {}, lambda: Reply({}), self._respond, None)
 
     def _control(self, connection: Connection, text: str) -> Json:
         """SUBSCRIBE, UNSUBSCRIBE and LIST_SUBSCRIPTIONS."""

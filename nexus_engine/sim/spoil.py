@@ -57,7 +57,9 @@ async def serve(
     if kind.startswith("hang"):
         return await hang(request)
     if kind.startswith("html"):
-        return _page(struck)
+        status, text = page(struck)
+        headers = {"Retry-After": str(fault.retry_after_s)} if fault.retry_after_s else {}
+        return web.Response(text=text, status=status, content_type="text/html", headers=headers)
     assert reply is not None
     if spared(struck, params):
         return write(reply)
@@ -101,11 +103,10 @@ async def hang(request: web.Request) -> web.Response:
     return web.Response()
 
 
-def _page(struck: Struck) -> web.Response:
-    fault = struck.fault
-    status = fault.status or (502 if fault.kind == "html_after" else 403)
-    headers = {"Retry-After": str(fault.retry_after_s)} if fault.retry_after_s else {}
-    return web.Response(text=PAGE.format(status=status), status=status, content_type="text/html", headers=headers)
+def page(struck: Struck) -> tuple[int, str]:
+    """(status, text) of a web page that comes instead of an answer."""
+    status = struck.fault.status or (502 if struck.kind == "html_after" else 403)
+    return status, PAGE.format(status=status)
 
 
 async def _truncated(request: web.Request, whole: web.Response) -> web.StreamResponse:

@@ -18,7 +18,7 @@ from nexus_engine.sim.orders import (
     NewOrder,
     Order,
 )
-from nexus_engine.sim.rules import MAX_OPEN_ALGOS, MESSAGES, VenueError, check_words, lots_of, ticks_of
+from nexus_engine.sim.rules import MAX_OPEN_ALGOS, MESSAGES, VenueError, check_words, good_till, lots_of, ticks_of
 from nexus_engine.sim.specs import SymbolSpec
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Conditionals:
             working_type=request.working_type,
             reduce_only=request.reduce_only or (request.close_position and request.position_side == "BOTH"),
             close_position=request.close_position, position_side=request.position_side,
-            created_ms=now_ms, updated_ms=now_ms,
+            good_till_ms=good_till(request.tif, request.good_till_ms, now_ms), created_ms=now_ms, updated_ms=now_ms,
         )  # fmt: skip
         self._check_position(algo)
         reference = self._reference(algo, market)
@@ -136,6 +136,11 @@ class Conditionals:
         for algo in gone:
             self._end(algo, "CANCELED", now_ms)
         return gone
+
+    def expire(self, now_ms: int) -> None:
+        """End what was good till now and has not triggered."""
+        for algo in [a for a in self.open.values() if a.status == "NEW" and 0 < a.good_till_ms <= now_ms]:
+            self._end(algo, "EXPIRED", now_ms)
 
     def shed(self, name: str, lots: int, now_ms: int) -> None:
         """A close-all order lives only as long as a position it would close."""
@@ -188,7 +193,8 @@ class Conditionals:
         kind = CONDITIONAL_TYPES[algo.type][1]
         request = NewOrder(
             symbol=algo.symbol, side="BUY" if algo.side_buy else "SELL", type=kind, quantity=lots * spec.step,
-            price=algo.price_ticks * spec.tick if kind == "LIMIT" else None, tif=algo.tif,
+            price=algo.price_ticks * spec.tick if kind == "LIMIT" else None,
+            tif="GTC" if algo.good_till_ms else algo.tif,  # its date was checked when it was placed
             reduce_only=algo.reduce_only, client_id=algo.client_id, position_side=algo.position_side,
         )  # fmt: skip
         try:
@@ -198,6 +204,8 @@ class Conditionals:
             self._end(algo, "REJECTED", now_ms)
             return
         order.algo_id, order.close_position = algo.algo_id, algo.close_position
+        if kind == "LIMIT":
+            order.tif, order.good_till_ms = algo.tif, algo.good_till_ms
         algo.status = "TRIGGERED"
         algo.order_id = account.ledger.last_id + 1  # the id `enter` is about to give
         self._tell(algo, now_ms)

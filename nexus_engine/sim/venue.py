@@ -20,6 +20,9 @@ from nexus_engine.sim.specs import SymbolSpec
 from nexus_engine.sim.wire import MS, Diff, FundingPaid, Scale, Trade
 
 KEPT_TRADES = 1000
+FRESH_TRADES = 20_000  # of a symbol that nobody publishes; older ones are forgotten
+LISTED_ROWS = 1000
+"""Of what is closed, as many stay listed while the venue runs: as many as its longest page has."""
 LONGEST_STEP_NS = 2_000_000_000
 USUAL_STEP_NS = 500_000_000
 USUAL_STEPS = 8
@@ -70,7 +73,7 @@ class _Line:
         self.touched = 0  # times a client took liquidity since the last diff
         self.next_trade = first_id // 10
         self.next_agg = first_id // 20
-        self.fresh: list[Trade] = []
+        self.fresh: deque[Trade] = deque(maxlen=FRESH_TRADES)
         self.trades: deque[Trade] = deque(maxlen=KEPT_TRADES)
         self.aggregates: deque[Trade] = deque(maxlen=KEPT_TRADES)
 
@@ -126,6 +129,8 @@ class Venue:
     def take_events(self) -> list[UserEvent]:
         """The account's events since the last call."""
         events, self.account.events = self.account.events, []
+        if events:
+            self.account.ledger.shorten(LISTED_ROWS)
         return events
 
     # -- the public tape ----------------------------------------------------------------------------------------------
@@ -140,7 +145,8 @@ class Venue:
     def publish(self, symbol: str) -> Update:
         """Everything since the last publication: one diff, the trades, and the same put together by price and side."""
         line = self._lines[symbol]
-        trades, line.fresh = line.fresh, []
+        trades = list(line.fresh)
+        line.fresh.clear()
         line.trades.extend(trades)
         aggregates = self._aggregate(line, trades)
         line.aggregates.extend(aggregates)

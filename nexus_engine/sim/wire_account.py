@@ -49,7 +49,7 @@ def order_row(scale: Scale, order: Order) -> Json:
         "origType": order.type,
         "priceMatch": "NONE",
         "selfTradePreventionMode": "NONE",
-        "goodTillDate": 0,
+        "goodTillDate": order.good_till_ms,
         "time": order.created_ms,
         "updateTime": order.updated_ms,
     }
@@ -93,7 +93,7 @@ def algo_row(scale: Scale, algo: Algo) -> Json:
         "createTime": algo.created_ms,
         "updateTime": algo.updated_ms,
         "triggerTime": algo.trigger_ms,
-        "goodTillDate": 0,
+        "goodTillDate": algo.good_till_ms,
     } | (trail if algo.type == "TRAILING_STOP_MARKET" else {})
 
 

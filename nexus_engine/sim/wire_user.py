@@ -57,7 +57,7 @@ def order_trade_update(scale: Scale, event: OrderEvent) -> Json:
             "rp": plain(fill.realised) if fill else "0",
             "V": "NONE",
             "pm": "NONE",
-            "gtd": 0,
+            "gtd": order.good_till_ms,
             "er": "5" if event.execution == "CALCULATED" else "0",
         },
     }
@@ -130,7 +130,7 @@ def algo_update(scale: Scale, event: AlgoEvent) -> Json:
         "pP": False,
         "R": algo.reduce_only,
         "tt": algo.trigger_ms,
-        "gtd": 0,
+        "gtd": algo.good_till_ms,
     }
     if algo.order_id:
         body |= {

@@ -2,19 +2,24 @@
 
 A request is `{"id", "method", "params"}`, a reply `{"id", "status", "result" | "error", "rateLimits"}`. What is signed
 are the params but the signature, by name, as `name=value` joined with `&`; a session logged on with an Ed25519 key
-needs neither key nor signature any more.
+needs neither key nor signature any more. A fault on a route hits the method of that route too.
 """
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from nexus_engine.sim import spoil
+from nexus_engine.sim.fault_kinds import KINDS
+from nexus_engine.sim.faults import Struck
+from nexus_engine.sim.hub import frame
 from nexus_engine.sim.keys import Keys, check_time
+from nexus_engine.sim.mangle import mangled
 from nexus_engine.sim.params import Params
 from nexus_engine.sim.rest import OPEN, ROUTES, SIGNED
 from nexus_engine.sim.rules import VenueError
@@ -52,6 +57,8 @@ Perform = Callable[[str, str, Params, Authorise], Any]
 """(HTTP method, path, params, what checks the caller): the reply's body; VenueError."""
 Limits = Callable[[int, int], list[Json]]
 """(weight, orders): the limits that a request of so much counts for, as they stand."""
+Meet = Callable[[str, str, Mapping[str, str]], Struck | None]
+"""(HTTP method, path, params): the fault that hits the request, if any."""
 
 
 class Session:
@@ -71,9 +78,12 @@ class WsApi:
         perform: Perform,
         count: Callable[[int, int], None],
         limits: Limits,
+        meet: Meet,
         now_ms: Callable[[], int],
     ) -> None:
         self._now_ms = now_ms
+        self._meet = meet
+        self._last: dict[str, Json] = {}  # by method
         self._transports: set[asyncio.Transport] = set()
         self._keys = keys
         self._perform = perform
@@ -91,8 +101,8 @@ class WsApi:
         try:
             async with asyncio.timeout(LIFE_S):
                 async for message in socket:
-                    if message.type is WSMsgType.TEXT:
-                        await socket.send_str(msgspec.json.encode(self.answer(session, message.data)).decode())
+                    if message.type is WSMsgType.TEXT and (raw := await self._serve(transport, session, message.data)):
+                        await socket.send_str(raw.decode())
         except TimeoutError:
             await socket.close(code=WSCloseCode.GOING_AWAY)
         finally:
@@ -104,27 +114,70 @@ class WsApi:
         for transport in self._transports:
             transport.abort()
 
-    def answer(self, session: Session, text: str) -> Json:
-        """The reply to one request, whatever it is."""
-        identity: Any = None
-        params: dict[str, str] = {}
-        weight, orders = 0, 0
+    async def _serve(self, transport: asyncio.Transport, session: Session, text: str) -> bytes:
+        """The frame that answers a request, empty for none. A delay holds up what follows on the socket."""
         try:
             identity, method, params = read(text)
-            route = METHODS.get(method)
+        except VenueError as error:
+            return _encode(self._reply(session, {}, (0, 0), _refused(None, error)))
+        route = METHODS.get(method)
+        struck = None if route is None else self._meet(*route, params)
+        if struck is not None and struck.kind == "delay":
+            await asyncio.sleep(struck.fault.delay_ms / 1000)
+        if route is None or struck is None or struck.kind == "delay" or spoil.spared(struck, params):
+            reply = self._answer(session, identity, method, params)
             if route is not None:
-                weight, orders = _counts(route, Params(params))
+                self._last[method] = reply
+            return _encode(reply)
+        reply = self._answer(session, identity, method, params) if KINDS[struck.kind].executed else {}
+        refusal = spoil.refusal_of(struck, params)
+        if refusal is not None:
+            told: Json = {"id": identity, "status": refusal.status, "error": refusal.body}
+            return _encode(self._reply(session, params, _counts(route, Params(params)), told))
+        return self._spoiled(transport, struck, reply, self._last.get(method, reply))
+
+    @staticmethod
+    def _spoiled(transport: asyncio.Transport, struck: Struck, reply: Json, last: Json) -> bytes:
+        """What comes instead of a reply. Values are edited in its result, as they are in the body of the route's."""
+        kind = struck.kind
+        if kind.startswith("hang"):
+            return b""
+        if kind.startswith("drop"):
+            transport.abort()
+            return b""
+        if kind.startswith("html"):
+            return spoil.page(struck)[1].encode()
+        if kind == "stale":
+            return _encode(last | {"id": reply["id"]})
+        if kind == "truncate":
+            whole = frame(_encode(reply))
+            transport.write(whole[: len(whole) // 2])
+            transport.close()
+            return b""
+        if kind == "garbage":
+            return mangled(struck.fault, reply)
+        name = "result" if "result" in reply else "error"
+        return _encode(reply | {name: msgspec.Raw(mangled(struck.fault, reply[name]))})
+
+    def _answer(self, session: Session, identity: Any, method: str, params: dict[str, str]) -> Json:
+        """The reply to one request, whatever it is."""
+        route = METHODS.get(method)
+        counts = (SESSION_WEIGHT, 0)
+        try:
+            if route is not None:
+                counts = _counts(route, Params(params))
                 result = self._perform(*route, Params(params), lambda security: self._admit(session, security, params))
             else:
-                weight = SESSION_WEIGHT
                 result = self._session(session, method, params)
             reply: Json = {"id": identity, "status": 200, "result": result}
         except VenueError as error:
-            body: Json = {"code": error.code, "msg": error.msg}
-            reply = {"id": identity, "status": error.http_status, "error": body}
-        if session.limits_shown and params.get("returnRateLimits") != "false":
-            reply["rateLimits"] = self._limits(weight, orders)
-        return reply
+            reply = _refused(identity, error)
+        return self._reply(session, params, counts, reply)
+
+    def _reply(self, session: Session, params: dict[str, str], counts: tuple[int, int], reply: Json) -> Json:
+        """With the limits that it counted for, unless the session or the request does not want them."""
+        shown = session.limits_shown and params.get("returnRateLimits") != "false"
+        return reply | {"rateLimits": self._limits(*counts)} if shown else reply
 
     def _admit(self, session: Session, security: str, params: dict[str, str]) -> None:
         if security == OPEN:
@@ -170,6 +223,14 @@ class WsApi:
             "returnRateLimits": session.limits_shown,
             "serverTime": self._now_ms(),
         }
+
+
+def _encode(reply: Json) -> bytes:
+    return msgspec.json.encode(reply)
+
+
+def _refused(identity: Any, error: VenueError) -> Json:
+    return {"id": identity, "status": error.http_status, "error": {"code": error.code, "msg": error.msg}}
 
 
 def read(text: str) -> tuple[Any, str, dict[str, str]]:

@@ -6,25 +6,16 @@ import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import NoReturn
 
 import msgspec
 
 from nexus_engine.model.paths import StateError, account_path, journal_path, state_root
 from nexus_engine.model.ports import JournalError
+from nexus_engine.model.usage import Parser, UsageError, of_an_account
 from nexus_engine.model.words import AccountKind
 from nexus_engine.store.export import FORMATS, TABLES, table, write
 from nexus_engine.store.verify import verify
 from nexus_engine.store.why import intent_of, lines, story
-
-
-class UsageError(Exception):
-    """The command was not meant like this; the message is one clear line."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see {self.prog} --help")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -44,16 +35,9 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = _Parser(add_help=False)
-    common.add_argument("--account", default="main", metavar="NAME", help="which account (main)")
-    common.add_argument("--state", type=Path, metavar="DIR", help="the state folder")
-    common.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    kinds = common.add_mutually_exclusive_group()
-    for kind in AccountKind:
-        kinds.add_argument(
-            f"--{kind.lower()}", dest="kind", action="store_const", const=kind, help=f"the {kind.lower()} account"
-        )
-    parser = _Parser(prog="nexus journal", description="Read what was decided, and why.")
+    common = Parser(add_help=False)
+    of_an_account(common, "main")
+    parser = Parser(prog="nexus journal", description="Read what was decided, and why.")
     commands = parser.add_subparsers(required=True, metavar="verify | export | why")
     one = commands.add_parser("verify", parents=[common], help="check the chain, and the trading state it gives")
     one.set_defaults(run=_verify)

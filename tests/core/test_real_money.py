@@ -93,6 +93,22 @@ async def test_a_card_that_was_made_in_the_lease_is_not_sent_after_it() -> None:
 
 
 @virtual
+async def test_what_still_works_of_an_entry_when_the_lease_ends_is_cancelled_at_that_moment() -> None:
+    world = await live(lease_h=60 / 3600).start().ready()
+    check(world)
+    world.command(Unlock(word="live main"))
+    await world.until(lambda: world.ledger.lease_until_ns - world.now()[0] < 3e9, 90.0)
+    world.tape.lots[SOL] = 40
+    world.wish(target_pct=None, limit_pct=0.0)
+    await world.until(lambda: world.held() and any(not order.reduce_only for order in world.resting()), 3.0)
+    await world.until(lambda: world.ledger.lease_until_ns == 0, 4.0)
+    assert "the lease has ended: LIVE entries are locked again; cancelling 1 working" in world.notes[-1]
+    await world.until(lambda: not [order for order in world.resting() if not order.reduce_only], 0.5)
+    await world.until(lambda: world.covered(SOL), 1.0)
+    assert world.held() and not list(world.ledger.alive(leg=Leg.ENTRY))
+
+
+@virtual
 async def test_a_check_that_turns_bad_locks_entries_and_leaves_the_stop_alone() -> None:
     world = await live().start().ready()
     check(world)

@@ -122,6 +122,67 @@ async def test_what_lies_between_two_ranges_is_never_taken_for_there(tmp_path: P
     assert stored(tmp_path, kind, interval).equals(stored(tmp_path / "at once", kind, interval))
 
 
+@pytest.mark.parametrize("kind", [KLINES, AGG_TRADES, FUNDING], ids=lambda kind: kind.name)
+async def test_a_venue_that_gives_less_a_page_than_was_asked_for_has_told_its_rows_all_the_same(
+    tmp_path: Path, kind: parts.Kind
+) -> None:
+    """Mirrors cap a page as they like; only a page without rows, or one that reaches the end, is the last."""
+    interval = "1m" if kind is KLINES else ""
+    async with host(speed=0) as venue, Client(venue, (100, 100, 100)) as client:
+        for _ in range(60):
+            venue.venue.advance(1_000_000_000, time.time_ns())
+            venue.venue.publish(SYMBOL)
+        first = venue.venue.aggregates(SYMBOL)[0].at_ns // 1_000_000
+        venue.venue.funding_paid.extend(
+            FundingPaid(SYMBOL, 1e-4, 9e4, START_NS + i * 28_800_000_000_000) for i in range(-30, 0)
+        )
+        start = {KLINES.name: START_MS - 10 * 3_600_000, AGG_TRADES.name: first, FUNDING.name: START_MS - 12 * DAY}
+        whole = await client.get(Series(tmp_path / "whole", kind, SYMBOL, interval), start[kind.name], NOW_MS)
+        ask = client.pages.ask
+
+        async def capped(endpoint: Any, params: dict[str, Any]) -> Any:
+            return (await ask(endpoint, params))[:7]
+
+        client.pages.ask = capped  # type: ignore[assignment,method-assign]
+        done = await client.get(Series(tmp_path / "capped", kind, SYMBOL, interval), start[kind.name], NOW_MS)
+    assert done.rows == whole.rows > 20
+    assert stored(tmp_path / "capped", kind, interval).equals(stored(tmp_path / "whole", kind, interval))
+
+
+@pytest.mark.parametrize("kind", [KLINES, AGG_TRADES, FUNDING], ids=lambda kind: kind.name)
+async def test_what_the_venue_lists_late_is_asked_for_again(tmp_path: Path, kind: parts.Kind) -> None:
+    """A closed candle, trades and a funding can take the venue minutes to list: its end is not believed at once."""
+    interval = "1m" if kind is KLINES else ""
+    async with host(speed=0) as venue, Client(venue, (1500, 1000, 1000)) as client:
+        for _ in range(90):
+            venue.venue.advance(1_000_000_000, time.time_ns())
+            venue.venue.publish(SYMBOL)
+        now = venue.venue.market.now_ns // 1_000_000
+        venue.venue.funding_paid.extend(
+            FundingPaid(SYMBOL, 1e-4, 9e4, at_ms * 1_000_000) for at_ms in (now - 8 * 3_600_000, now - 30_000)
+        )
+        start = now - DAY if kind is FUNDING else now - 3_600_000 // 2
+        real, hidden = client.pages.of, now - 60_000
+
+        async def late(series: Series, start_ms: int, end_ms: int) -> AsyncIterator[download.Rows]:
+            key = 1 if kind is AGG_TRADES else 0
+            async for page in real(series, start_ms, end_ms):
+                yield [row for row in page if row[key] + (MINUTE if kind is KLINES else 0) <= hidden]
+
+        client.pages.of = late  # type: ignore[assignment,method-assign]
+        first = await client.get(Series(tmp_path, kind, SYMBOL, interval), start, now, now)
+        client.pages.of = real  # type: ignore[method-assign]
+        second = await client.get(Series(tmp_path, kind, SYMBOL, interval), start, now, now)
+        assert first.rows < second.rows
+        later = now + 2 * download.SETTLED_MS
+        await client.get(Series(tmp_path, kind, SYMBOL, interval), start, now, later)
+        asked = client.pages.requests
+        await client.get(Series(tmp_path, kind, SYMBOL, interval), start, now, later)
+        assert client.pages.requests == asked  # by now it is settled, and nobody asks any more
+        await client.get(Series(tmp_path / "at once", kind, SYMBOL, interval), start, now, later)
+    assert stored(tmp_path, kind, interval).equals(stored(tmp_path / "at once", kind, interval))
+
+
 def test_a_candle_is_left_until_no_trade_of_it_can_come_to_light(tmp_path: Path) -> None:
     series = Series(tmp_path, KLINES, SYMBOL, "1m")
     minute = START_MS // MINUTE * MINUTE

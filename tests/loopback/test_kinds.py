@@ -2,19 +2,22 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from venue_host import KEY, SECRET, Host, host
 
 from nexus_engine.model.commands import Unlock
 from nexus_engine.model.config import Directive
-from nexus_engine.model.events import AnyEvent, BookSnapshot, FeedStatus, Mark, OrderUpdate
+from nexus_engine.model.events import AccountUpdate, AnyEvent, BookSnapshot, FeedStatus, Mark, OrderUpdate
 from nexus_engine.model.orders import Order
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.view import View, ViewRequest
@@ -24,7 +27,8 @@ from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.runtime.paper import connect_paper
 from nexus_engine.runtime.uplinks import Need, Uplink, address
 from nexus_engine.sim.faults import Fault
-from nexus_engine.sim.paper import open_account
+from nexus_engine.sim.paper_file import Funding, open_account
+from nexus_engine.sim.wire import FundingPaid
 from nexus_engine.store.rows import reading, rows
 from nexus_engine.store.verify import verify
 from nexus_engine.vault import ApiKey, Vault
@@ -130,6 +134,31 @@ async def test_paper_fills_from_the_live_book_without_a_key_and_keeps_its_accoun
             assert not (await again.uplink.broker.snapshot()).positions
 
 
+async def test_paper_asks_the_venue_for_the_fundings_it_slept_through(tmp_path: Path) -> None:
+    hour = 3_600_000_000_000
+    async with host() as venue:
+        async with paper(venue, tmp_path) as made:
+            await made.uplink.broker.submit(order("e1", Side.BUY, "0.050"))
+        kept = open_account(tmp_path, Decimal(1))
+        slept_ns = kept.funding[SYMBOL].next_ns - 24 * hour
+        kept.funding[SYMBOL] = Funding(5e-4, slept_ns)
+        (tmp_path / "paper.json").write_bytes(msgspec.json.encode(kept))
+        venue.venue.funding_paid.extend(
+            FundingPaid(SYMBOL, rate, 90_000.0, slept_ns + hours * hour)
+            for hours, rate in ((-8, 9e-4), (0, 1e-4), (8, -2e-4), (16, 3e-4))
+        )
+        venue.venue.funding_paid.append(FundingPaid("ETHUSDT", 9e-4, 3_000.0, slept_ns))
+        async with paper(venue, tmp_path) as again:
+            owed = Decimal(-90_000) * Decimal("0.050") * Decimal("0.0002")
+            await until(lambda: any(isinstance(event, AccountUpdate) for event in again.events))
+        found = open_account(tmp_path, Decimal(1))
+        assert found.ledger.funding == owed and not found.owed
+        assert found.funding[SYMBOL].next_ns == slept_ns + 24 * hour
+        async with paper(venue, tmp_path) as third:
+            assert not [event for event in third.events if isinstance(event, AccountUpdate)]
+        assert open_account(tmp_path, Decimal(1)).ledger.funding == owed
+
+
 @contextlib.asynccontextmanager
 async def running(options: Options) -> AsyncIterator[Runtime]:
     runtime = Runtime(options)
@@ -166,6 +195,26 @@ async def test_a_paper_account_runs_on_the_venues_public_streams_and_is_found_ag
                 assert all(feed.up for feed in view.feeds) and not view.problem
             told = directive(venue, AccountKind.PAPER, paper={"wallet": 99.0})
         assert not venue.server.hub.listen_key
+
+
+class Ring:
+    """Garbage that only a collection finds."""
+
+    def __init__(self) -> None:
+        self.next = self
+
+
+async def test_what_was_alive_when_an_account_started_can_be_collected_after_its_end(tmp_path: Path) -> None:
+    """Else a process that starts several, as a test's does, keeps all that each of them saw."""
+    ring = Ring()
+    seen_ring = weakref.ref(ring)
+    async with host() as venue:
+        told = directive(venue, AccountKind.PAPER)
+        async with running(Options(kind=AccountKind.PAPER, state=tmp_path, directive=told)) as runtime:
+            assert runtime.ready.is_set() and gc.get_freeze_count()
+    del ring
+    gc.collect()
+    assert seen_ring() is None
 
 
 async def test_the_pilot_trades_paper_from_the_signal_to_the_confirmed_stop_and_over_a_restart(tmp_path: Path) -> None:

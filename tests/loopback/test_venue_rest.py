@@ -252,3 +252,24 @@ async def test_trades_of_the_tape_can_be_read_back() -> None:
         assert await venue.ok("GET", "/fapi/v1/trades", signed=False, symbol="BTCUSDT", limit=5)
         trades = await venue.ok("GET", "/fapi/v1/historicalTrades", symbol="BTCUSDT", fromId=first["f"], limit=3)
         assert [row["id"] for row in trades] == [first["f"], first["f"] + 1, first["f"] + 2]
+
+
+async def test_an_order_good_till_a_date_is_placed_listed_and_ended_by_the_venues_clock() -> None:
+    async with host(speed=0) as venue:
+        gtd = LIMIT | {"timeInForce": "GTD", "newClientOrderId": "nx-gtd"}
+        info = await venue.ok("GET", "/fapi/v1/exchangeInfo", signed=False)
+        assert "GTD" in info["symbols"][0]["timeInForce"]
+        for date_ms, code in ((None, -1102), (now_ms() + 590_000, -5040), ("soon", -1130)):
+            dated = {} if date_ms is None else {"goodTillDate": date_ms}
+            status, body = await venue.call("POST", "/fapi/v1/order", **gtd, **dated)
+            assert (status, body["code"]) == (400, code)
+        date_ms = now_ms() + 700_000
+        checked = await venue.ok("POST", "/fapi/v1/order/test", **gtd, goodTillDate=date_ms)
+        assert checked["goodTillDate"] == date_ms // 1000 * 1000
+        await venue.ok("POST", "/fapi/v1/order", **gtd, goodTillDate=date_ms)
+        async with venue.user() as ears:
+            venue.venue.settle(date_ms * 1_000_000)
+            ended = await ears.until(lambda message: message["e"] == "ORDER_TRADE_UPDATE")
+        assert (ended["o"]["X"], ended["o"]["gtd"]) == ("EXPIRED", date_ms // 1000 * 1000)
+        row = await venue.ok("GET", "/fapi/v1/order", symbol="BTCUSDT", origClientOrderId="nx-gtd")
+        assert (row["status"], row["timeInForce"], row["goodTillDate"]) == ("EXPIRED", "GTD", date_ms // 1000 * 1000)

@@ -13,7 +13,7 @@ from binance import AsyncClient
 from binance.exceptions import BinanceAPIException
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from venue_host import KEY, SECRET, Ears, Hands, Host, host
+from venue_host import DEADLINE_S, KEY, SECRET, Ears, Hands, Host, host
 
 from nexus_engine.sim.faults import Fault
 from nexus_engine.sim.rules import VenueError
@@ -207,6 +207,84 @@ async def test_a_fault_of_the_route_is_one_of_the_socket_too(kind: str, status: 
         reply = await plain.signed("order.place", symbol=BTC, side="BUY", type="MARKET", quantity="0.01")
         assert (reply["status"], reply["error"]["code"]) == (status, code)
         assert len(venue.venue.account.ledger.orders) == orders
+
+
+ORDER = {"symbol": BTC, "side": "BUY", "type": "MARKET", "quantity": "0.01"}
+
+
+@pytest.mark.parametrize(("kind", "orders"), [("hang_before", 0), ("hang_after", 1)])
+async def test_a_reply_that_never_comes_holds_up_nothing_else_on_its_socket(kind: str, orders: int) -> None:
+    async with host(speed=0, faults=[Fault(on="POST /fapi/v1/order", kind=kind)]) as venue, caller(venue) as plain:
+        await plain.socket.send_json({"id": "lost", "method": "ticker.price", "params": {"symbol": BTC}})
+        assert (await plain.next())["id"] == "lost"
+        # the next reply on the socket is that of the next request
+        params = {"apiKey": KEY, "timestamp": int(time.time() * 1000)} | ORDER
+        text = "&".join(f"{name}={params[name]}" for name in sorted(params)).encode()
+        params["signature"] = hmac.new(SECRET.encode(), text, "sha256").hexdigest()
+        await plain.socket.send_json({"id": "order", "method": "order.place", "params": params})
+        assert (await plain.call("ticker.price", symbol=BTC))["id"] == "ticker.price"
+        assert len(venue.venue.account.ledger.orders) == orders
+
+
+@pytest.mark.parametrize(("kind", "orders"), [("drop_before", 0), ("drop_after", 1), ("truncate", 1)])
+async def test_a_socket_that_ends_instead_of_a_reply_is_replaced_and_the_order_asked_for(
+    kind: str, orders: int
+) -> None:
+    async with host(speed=0, faults=[Fault(on="POST /fapi/v1/order", kind=kind)]) as venue:
+        async with caller(venue) as plain:
+            with pytest.raises(AssertionError):  # CLOSED or ERROR, and not a message
+                await plain.signed("order.place", **ORDER, newClientOrderId="nx-lost")
+            assert plain.socket.closed
+        async with caller(venue) as plain:
+            asked = await plain.signed("order.status", symbol=BTC, origClientOrderId="nx-lost")
+            assert (asked["status"] == 200) == bool(orders)
+        assert len(venue.venue.account.ledger.orders) == orders
+
+
+async def test_a_reply_is_late_or_old_or_no_reply_at_all() -> None:
+    where = "GET /fapi/v2/ticker/price"
+    faults = [
+        Fault(on=where, kind="stale", after=1),
+        Fault(on=where, kind="delay", delay_ms=50, after=2),
+        Fault(on=where, kind="html", after=3),
+        Fault(on=where, kind="garbage", body="{", after=4),
+        Fault(on=where, kind="edit", edit={"price": "-1"}, after=5),
+        Fault(on=where, kind="numbers", value="NaN", after=6),
+        Fault(on=where, kind="unknown_field", after=7),
+    ]
+    async with host(speed=0, faults=faults) as venue, caller(venue) as plain:
+        first = await plain.call("ticker.price", symbol=BTC)
+        stale = await plain.call("ticker.price", symbol="ETHUSDT")
+        assert stale["result"] == first["result"] and stale["id"] == "ticker.price"
+        late = await plain.call("ticker.price", symbol="ETHUSDT")
+        assert late["result"]["symbol"] == "ETHUSDT"
+        for wanted in ("<html>", "{"):
+            await plain.socket.send_json({"id": 1, "method": "ticker.price", "params": {"symbol": BTC}})
+            assert (await plain.socket.receive(DEADLINE_S)).data.startswith(wanted)
+        edited = await plain.call("ticker.price", symbol=BTC)
+        assert edited["result"]["price"] == "-1" and edited["status"] == 200
+        assert (await plain.call("ticker.price", symbol=BTC))["result"]["price"] == "NaN"
+        assert "xNew" in (await plain.call("ticker.price", symbol=BTC))["result"]
+
+
+async def test_what_only_reduces_goes_through_an_overloaded_socket() -> None:
+    async with (
+        host(speed=0, faults=[Fault(on="POST /fapi/v1/order", kind="throttled", after=1, count=0)]) as venue,
+        caller(venue) as plain,
+    ):
+        await plain.signed("order.place", **ORDER)
+        assert (await plain.signed("order.place", **ORDER))["error"]["code"] == -1008
+        closed = await plain.signed("order.place", **(ORDER | {"side": "SELL"}), reduceOnly="true")
+        assert closed["status"] == 200
+
+
+async def test_a_handshake_is_met_by_its_own_fault() -> None:
+    async with host(speed=0, faults=[Fault(on=f"GET {PATH}", kind="html")]) as venue:
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="403"):
+            async with caller(venue):
+                pass
+        async with caller(venue) as plain:
+            assert (await plain.call("ticker.price", symbol=BTC))["status"] == 200
 
 
 async def test_orders_by_socket_and_by_rest_count_for_the_same_limit() -> None:

@@ -192,6 +192,8 @@ def test_a_shell_gets_its_prompt_back_after_a_detach(cockpit: Cockpit) -> None:
     ("words", "told"),
     [
         (["--scenario", "riot"], "unknown scenario"),
+        (["--live"], "live needs a key: `nexus keys add NAME --live`"),
+        (["--testnet"], "testnet needs a key: `nexus keys add NAME --testnet`"),
         (["--config", "/no/such.toml"], "/no/such.toml"),
         (["--replay", "/no/such.gz"], "/no/such.gz"),
         (["--account", "../x"], "account"),
@@ -219,20 +221,6 @@ def test_bad_input_gets_one_line_and_exit_2(tmp_path: Path, words: list[str], to
     assert "Traceback" not in done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
-
-
-def test_a_live_start_without_a_key_says_how_to_add_one(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "nexus_tui", "--live", "--headless", "--state", str(tmp_path)],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
-    assert "live needs a key: `nexus keys add NAME --live`" in done.stderr
 
 
 @pytest.mark.parametrize("words", [[], ["attach"]])

@@ -67,6 +67,9 @@ def test_passphrase_and_phrase_are_typed_and_the_cockpit_shows_real_money_unlock
     assert "are locked" not in shown
     done = nexus("status", "--state", desk.state)
     assert done.stdout.startswith("LIVE main") and "locked" not in done.stdout
+    attached = desk.cockpit()  # the same words again: it runs, so nobody is asked for anything
+    attached.wait_for(lambda text: "LIVE main" in text and "lease 7h" in text, 30.0)
+    assert "passphrase" not in attached.text
     terminal.process.send_signal(signal.SIGTERM)
     assert terminal.process.wait(15) == 0
     kept = "".join(path.read_bytes().decode("latin-1") for path in desk.state.rglob("*") if path.is_file())
@@ -74,6 +77,11 @@ def test_passphrase_and_phrase_are_typed_and_the_cockpit_shows_real_money_unlock
 
 
 def test_without_the_phrase_it_runs_locked_and_a_wrong_passphrase_is_one_line(desk: Desk) -> None:
+    early = desk.cockpit()
+    early.wait_for("passphrase of the vault")
+    early.press("something else\r")
+    assert early.process.wait(15) == 2 and "vault: wrong passphrase" in early.text
+    assert [file.name for file in desk.state.iterdir()] == ["vault"]  # no account was begun
     terminal = desk.cockpit()
     terminal.wait_for("passphrase of the vault")
     terminal.press(f"{PHRASE}\r")

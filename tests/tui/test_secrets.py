@@ -1,61 +1,100 @@
-"""A planted key and secret, and everything that can fail, failing: neither is anywhere that a person or a file shows.
+"""A planted key, its secret and the passphrase of the vault that it came from, and everything that can fail, failing:
+none of them is anywhere that a person or a file shows.
 
 The venue repeats what it was sent in its refusals, pages and messages, as some proxies do.
 """
 
 import asyncio
+import io
 import logging
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from msgspec.structs import replace
 from tui_driving import cockpit
 from wishes import Wishes
 
+from nexus_engine import keys
 from nexus_engine.core.engine import Engine
 from nexus_engine.model.commands import ClosePosition
 from nexus_engine.model.config import Directive
 from nexus_engine.model.view import ViewRequest
-from nexus_engine.model.words import Mode, Side
-from nexus_engine.runtime import Options, Runtime
+from nexus_engine.model.words import AccountKind, Mode, Side
+from nexus_engine.runtime import Options, Runtime, with_key
 from nexus_engine.runtime.logs import log_to
 from nexus_engine.sim.faults import Fault, Faults
+from nexus_engine.sim.keys import Keys
 from nexus_engine.sim.market import Market
 from nexus_engine.sim.server import Server
 from nexus_engine.sim.venue import Venue
 from nexus_engine.uplink.binance.user import UserFeed
+from nexus_engine.vault import Scheme
 
 KEY, SECRET = "CANARY-KEY-7f3a9d" + "k" * 40, "CANARY-SECRET-51c2e8" + "s" * 40
-ECHO = f"bad request: X-MBX-APIKEY: {KEY} secret {SECRET} ?symbol=SOLUSDT&signature=0123456789abcdef&timestamp=1"
+PHRASE, FRESH = "CANARY-phrase correct horse", "CANARY-fresh better battery"
+SIGNATURE = "0123456789abcdef"
 SYMBOL, READY_S = "SOLUSDT", 30.0
-FAULTS = (
-    Fault(on="POST /fapi/v1/order", kind="refuse", code=-2019, msg=ECHO),
-    Fault(on="POST /fapi/v1/algoOrder", kind="refuse", code=-1102, msg=ECHO, count=2),
-    Fault(on="DELETE /fapi/v1/algoOrder", kind="refuse", code=-1000, msg=ECHO),
-    Fault(on="GET /fapi/v1/openOrders", kind="refuse", code=-1022, msg=ECHO, after=1),
-    Fault(on="GET /fapi/v1/*rder", kind="garbage", body=ECHO),
-    Fault(on="GET /fapi/v3/balance", kind="html"),
-    Fault(on="POST /fapi/v1/leverage", kind="refuse", code=-4028, msg=ECHO),
-    Fault(on="POST /fapi/v1/listenKey", kind="refuse", code=-2015, msg=ECHO),
-    Fault(on="user", kind="garbage", body=ECHO),
-    Fault(on="user", kind="numbers", value=SECRET, match={"e": "ORDER_TRADE_UPDATE"}),
-    Fault(on="stream /public", kind="garbage", body=ECHO, after=20, count=3),
-    Fault(on="stream /market", kind="edit", edit={"e": KEY}, after=20, count=3),
-)
+
+
+@dataclass
+class Planted:
+    """What nobody must see; `secret` is what it is signed with: text, or a private key in PEM."""
+
+    key: str
+    secret: str
+
+    @property
+    def pem(self) -> bool:
+        return self.secret.startswith("-----BEGIN")
+
+    @property
+    def all(self) -> list[str]:
+        lines = [line for line in self.secret.splitlines() if not line.startswith("-")]
+        return [self.key, *lines, PHRASE, FRESH, SIGNATURE]
+
+
+def faults(planted: Planted) -> tuple[Fault, ...]:
+    key, secret = planted.key, planted.secret
+    echo = f"bad request: X-MBX-APIKEY: {key} secret {secret} ?symbol=SOLUSDT&signature={SIGNATURE}&timestamp=1"
+    return (
+        Fault(on="POST /fapi/v1/order", kind="refuse", code=-2019, msg=echo),
+        Fault(on="POST /fapi/v1/algoOrder", kind="refuse", code=-1102, msg=echo, count=2),
+        Fault(on="DELETE /fapi/v1/algoOrder", kind="refuse", code=-1000, msg=echo),
+        Fault(on="GET /fapi/v1/openOrders", kind="refuse", code=-1022, msg=echo, after=1),
+        Fault(on="GET /fapi/v1/*rder", kind="garbage", body=echo),
+        Fault(on="GET /fapi/v3/balance", kind="html"),
+        Fault(on="POST /fapi/v1/leverage", kind="refuse", code=-4028, msg=echo),
+        Fault(on="POST /fapi/v1/listenKey", kind="refuse", code=-2015, msg=echo),
+        Fault(on="user", kind="garbage", body=echo),
+        Fault(on="user", kind="numbers", value=secret, match={"e": "ORDER_TRADE_UPDATE"}),
+        Fault(on="stream /public", kind="garbage", body=echo, after=20, count=3),
+        Fault(on="stream /market", kind="edit", edit={"e": key}, after=20, count=3),
+    )
 
 
 class Hostile:
-    """A venue on its own thread."""
+    """A venue on its own thread. With a private key it knows the account by that one, too."""
 
-    def __init__(self) -> None:
+    def __init__(self, private: Ed25519PrivateKey | None = None) -> None:
         self.ready = threading.Event()
         self.listen_keys: set[str] = set()
-        self.faults = Faults(FAULTS)
+        self._public = None if private is None else private.public_key()
+        self.planted = Planted(KEY, SECRET)
+        if private is not None:
+            pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode().strip()
+            self.planted = Planted(Keys(KEY, SECRET, self._public).ed25519_key, pem)
+        self.faults = Faults(faults(self.planted))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run)
 
@@ -76,7 +115,7 @@ class Hostile:
         venue = Venue(Market(seed=7, scenario="calm", start_ns=time.time_ns()))
         server = Server(
             venue, api_key=KEY, api_secret=SECRET, drive=lambda: venue.advance(100_000_000, time.time_ns()),
-            store=lambda: self.listen_keys.add(server.hub.listen_key), faults=self.faults,
+            store=lambda: self.listen_keys.add(server.hub.listen_key), faults=self.faults, public_key=self._public,
         )  # fmt: skip
         runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
@@ -91,9 +130,9 @@ class Hostile:
         await runner.cleanup()
 
 
-@pytest.fixture
-def hostile() -> Iterator[Hostile]:
-    venue = Hostile()
+@pytest.fixture(params=["HMAC", "Ed25519"])
+def hostile(request: pytest.FixtureRequest) -> Iterator[Hostile]:
+    venue = Hostile(Ed25519PrivateKey.generate() if request.param == "Ed25519" else None)
     venue.start()
     yield venue
     venue.stop()
@@ -117,6 +156,32 @@ def wait_until(true: Callable[[], object], within_s: float) -> None:
     while not true():
         assert time.monotonic() < deadline_s, f"not within {within_s} s"
         time.sleep(0.02)
+
+
+def sealed(root: Path, planted: Planted) -> None:
+    """The planted key in a vault, through the command that a person uses; and its passphrase changed."""
+    file = root.parent / "key.pem"
+    file.write_text(planted.secret)
+    sys.stdin = io.StringIO(f"{planted.key}\n")
+    try:
+        for words, phrases in (
+            (("add", "real", "--testnet", "--ed25519", str(file)), (FRESH,)),
+            (("passphrase",), (FRESH, PHRASE)),
+            (("list",), (FRESH,)),  # which opens it no more
+        ):
+            fds = [piped(phrase) for phrase in phrases]
+            named = [f"{flag}={fd}" for flag, fd in zip(("--passphrase-fd", "--new-passphrase-fd"), fds, strict=False)]
+            assert keys.main([*words, "--state", str(root), *named]) == (words == ("list",))
+    finally:
+        sys.stdin = sys.__stdin__
+        file.unlink()
+
+
+def piped(text: str) -> int:
+    read_fd, write_fd = os.pipe()
+    os.write(write_fd, text.encode())
+    os.close(write_fd)
+    return read_fd
 
 
 async def test_a_planted_key_is_in_no_log_traceback_journal_screen_recording_or_snapshot(
@@ -143,19 +208,23 @@ async def test_a_planted_key_is_in_no_log_traceback_journal_screen_recording_or_
 
     monkeypatch.setattr(Engine, "_cancelled", bug)
     monkeypatch.setattr(UserFeed, "_algo", worse)
-    line = tmp_path / "ready.json"
-    url = f"127.0.0.1:{hostile.port}"
-    told = {"rest": f"http://{url}", "ws": f"ws://{url}", "api_key": KEY, "api_secret": SECRET, "pid": 1}
-    line.write_bytes(msgspec.json.encode(told))
-    directive = Directive()
-    directive = directive.model_copy(
-        update={
-            "demo": directive.demo.model_copy(update={"venue": str(line)}),
-            "account": directive.account.model_copy(update={"mode": Mode.PILOT}),
+    line, planted = tmp_path / "ready.json", hostile.planted
+    rest, ws = f"http://127.0.0.1:{hostile.port}", f"ws://127.0.0.1:{hostile.port}"
+    line.write_bytes(msgspec.json.encode({"rest": rest, "ws": ws, "api_key": KEY, "api_secret": SECRET, "pid": 1}))
+    directive = Directive.model_validate(
+        {
+            "demo": {"venue": str(line)},
+            "account": {"mode": Mode.PILOT},
+            "binance": {"rest_url": rest, "ws_url": ws, "sapi_url": rest},
         }
     )
     state, tape = tmp_path / "state", tmp_path / "tape"
-    runtime = Runtime(Options(state=state, directive=directive, record=tape))
+    options = Options(state=state, directive=directive, record=tape)
+    if planted.pem:
+        sealed(state, planted)
+        options = with_key(replace(options, kind=AccountKind.TESTNET), piped(PHRASE))
+        assert options.key is not None and options.key.scheme is Scheme.ED25519
+    runtime = Runtime(options)
     log_to(runtime.folder)
     whole_log.setLevel(logging.DEBUG)
     runtime.start()
@@ -176,7 +245,7 @@ async def test_a_planted_key_is_in_no_log_traceback_journal_screen_recording_or_
     assert runtime.join(20.0)
     failed = runtime.failed
 
-    shown = [failed, *capfd.readouterr(), *map(repr, pictures[-50:])]
+    shown = [failed, repr(options), *capfd.readouterr(), *map(repr, pictures[-50:])]
     for picture in (pictures[len(pictures) // 2], pictures[-1]):
         async with cockpit(picture, size=(120, 40)) as driven:
             shown += [driven.text, driven.app.export_screenshot()]
@@ -190,6 +259,6 @@ async def test_a_planted_key_is_in_no_log_traceback_journal_screen_recording_or_
     assert "bad request: X-MBX-APIKEY: ***" in "".join(shown)
     struck = {fault.on: hits for fault, hits in hostile.faults.seen() if not hits}
     assert not struck, f"these did not fail: {struck}"
-    for secret in (KEY, SECRET, "0123456789abcdef", *filter(None, hostile.listen_keys)):
+    for secret in (*planted.all, *filter(None, hostile.listen_keys)):
         assert not [name for name, held in found.items() if secret.encode() in held], secret
         assert not [text for text in shown if secret in text], secret

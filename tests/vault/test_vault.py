@@ -225,7 +225,81 @@ def test_what_is_wrong_with_a_command_is_one_line_and_quotes_no_argument(shell: 
         code, out, err = shell(*words, stdin=stdin)
         assert code == 2 and out == "" and told in err and err.count("\n") == 1, err
     code, _, err = shell("list", phrase="something else entirely")
-    assert (code, err) == (2, f"nexus keys: {shell.root / 'vault'}: wrong passphrase\n")
+    assert (code, err) == (1, f"nexus keys: {shell.root / 'vault'}: wrong passphrase\n")
+
+
+# ---- another passphrase ----------------------------------------------------------------------------------------------
+
+FRESH = Secret("a better horse battery")
+
+
+def changed(shell: Shell, fresh: str = FRESH.reveal(), **more: str) -> tuple[int, str, str]:
+    code, out, err = shell("passphrase", "--new-passphrase-fd", str(piped(fresh)), **more)
+    assert fresh not in out + err and PHRASE.reveal() not in out + err
+    return code, out, err
+
+
+def test_the_vault_gets_another_passphrase_and_the_old_one_opens_it_no_more(shell: Shell) -> None:
+    path = shell.root / "vault"
+    before = path.stat()
+    code, out, err = changed(shell)
+    assert (code, err) == (0, "") and out.startswith("the vault has its new passphrase") and out.count("\n") == 1
+    assert refusal(path) == f"{path}: wrong passphrase"
+    assert Vault.open(path, FRESH).keys == (key(),)
+    after = path.stat()
+    assert stat.S_IMODE(after.st_mode) == 0o600
+    assert after.st_ino != before.st_ino  # replaced whole
+    assert sorted(file.name for file in path.parent.iterdir()) == ["vault", "vault.lock"]
+    assert json.loads(path.read_bytes())["n"] == vault.WORK  # and made at no less work than a new one
+    assert changed(shell, PHRASE.reveal(), phrase=FRESH.reveal())[0] == 0 and Vault.open(path, PHRASE).keys == (key(),)
+
+
+def test_a_wrong_a_short_or_the_same_passphrase_changes_nothing_and_is_one_line(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shell.root / "vault"
+    whole = path.read_bytes()
+    assert changed(shell, phrase="something else") == (1, "", f"nexus keys: {path}: wrong passphrase\n")
+    assert changed(shell, "short") == (2, "", "nexus keys: a passphrase has at least 10 characters\n")
+    assert changed(shell, PHRASE.reveal() + "\n")[2] == (
+        "nexus keys: the new passphrase is the old one; nothing was changed\n"
+    )
+    assert shell("passphrase")[2] == "nexus keys: no terminal to ask for the new passphrase: use --new-passphrase-fd\n"
+    assert shell("passphrase", "--new-passphrase-fd", "987")[2].startswith(
+        "nexus keys: --new-passphrase-fd 987: cannot"
+    )
+
+    def full(fd: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fsync", full)
+        code, _, err = changed(shell)
+        assert code == 2 and "cannot be written" in err and err.count("\n") == 1
+    assert path.read_bytes() == whole
+    with vault.locked(path):
+        assert "another `nexus keys` is changing it" in changed(shell)[2]
+
+
+def test_a_person_is_asked_for_the_old_one_and_twice_for_the_new(
+    path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    lines = iter((PHRASE, FRESH, FRESH, FRESH, PHRASE, FRESH))
+
+    def typed(question: str) -> str:
+        asked.append(question)
+        return next(lines).reveal()
+
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    monkeypatch.setattr(credentials, "typed", lambda: True)
+    monkeypatch.setattr(keys, "typed", lambda: True)
+    monkeypatch.setattr(credentials.getpass, "getpass", typed)
+    assert keys.main(["passphrase", "--state", str(path.parent)]) == 0
+    assert asked == ["passphrase of the vault: ", "new passphrase of the vault: ", "the same again: "]
+    assert keys.main(["passphrase", "--state", str(path.parent)]) == 2
+    assert "the two differ; nothing was stored" in capsys.readouterr().err
+    assert Vault.open(path, FRESH).keys == (key(),)
 
 
 @pytest.mark.parametrize("number", ["-1", "99999999999999999999"])

@@ -56,6 +56,7 @@ TIME: Final = Endpoint("get", "time", replies.ServerTime, signed=False)
 EXCHANGE_INFO: Final = Endpoint("get", "exchangeInfo", replies.ExchangeInfo, signed=False)
 DEPTH: Final = Endpoint("get", "depth", replies.DepthReply, weight=20, signed=False)
 KLINES: Final = Endpoint("get", "klines", list[replies.KlineRow], weight=10, signed=False)
+FUNDING_RATES: Final = Endpoint("get", "fundingRate", list[replies.FundingRow], signed=False)
 POSITION_MODE: Final = Endpoint("get", "positionSide/dual", replies.PositionMode, weight=30)
 SYMBOL_CONFIG: Final = Endpoint("get", "symbolConfig", list[replies.SymbolConfig], weight=5)
 SET_LEVERAGE: Final = Endpoint("post", "leverage", replies.Anything)
@@ -227,7 +228,7 @@ class BinanceRest:
 
     def _without_secrets(self, text: str) -> str:
         """What a venue, or whatever stands before it, says: some repeat the request."""
-        for secret in (self.settings.api_key, self.settings.api_secret):
+        for secret in (self.settings.api_key, self.settings.api_secret, self.settings.private_key):
             if secret:
                 text = text.replace(secret.reveal(), MASK)
         return _SIGNED.sub(rf"\1={MASK}", text)
