@@ -1,8 +1,9 @@
-"""`crash_engine.py [--forge] WORDS`: the headless engine with a strategy that always wants something.
+"""`crash_engine.py --forge | --hasty | --plain WORDS`: the headless engine with a strategy that always wants something.
 
 With `--forge` it has everything imported and waits: `start` on its standard input forks an engine, which is then a
 process of its own, and prints its pid. What is measured in a thousand lives is then an engine and not Python's imports.
-While a file `quiet` lies beside the state folder, the strategy wants nothing.
+A hasty one, as those of the forge are, does without what a life of a second has no time for; a plain one is the program
+as it is. While a file `quiet` lies beside the state folder, the strategy wants nothing.
 """
 
 import asyncio
@@ -77,16 +78,21 @@ def forge(words: list[str]) -> None:
         print(pid, flush=True)
 
 
-if __name__ == "__main__":
-    engine.Cortex = Busy  # type: ignore[misc, assignment]
+def hasten() -> None:
     # Starts follow each other faster than an address may ask: here neither side counts.
     limits.DEFAULT_LIMIT = 1_000_000  # type: ignore[misc]
     # No life has the ten seconds that prove an order absent; on loopback what a dead process sent has long arrived.
     asking.NOT_FOUND_TWICE_NS = 300_000_000  # type: ignore[misc]
     asking.AGAIN_MS = 300  # type: ignore[misc]
-    forged, words = sys.argv[1] == "--forge", sys.argv[2:]
+
+
+if __name__ == "__main__":
+    how, words = sys.argv[1], sys.argv[2:]
+    engine.Cortex = Busy  # type: ignore[misc, assignment]
     Busy.quiet = Path(words[words.index("--state") + 1]).with_name("quiet")
-    if forged:
+    if how != "--plain":
+        hasten()
+    if how == "--forge":
         forge(words)
     else:
         raise SystemExit(main(words))

@@ -22,13 +22,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
 from nexus_engine.model.facts import AnyFact, Filled
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.runtime.client import NoAnswer, ask
 from nexus_engine.store.rows import decode_fact, reading, rows
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
 ENV = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 CHAPTER = 100
 PROTECTED_S = 3.0
@@ -61,10 +61,14 @@ max_spread_bp = 100
 class Exchange:
     """The venue's process. What it is asked comes as words, what we ask it as JSON."""
 
-    def __init__(self, folder: Path, seed: int, *words: str) -> None:
+    def __init__(self, folder: Path, seed: int) -> None:
         command = [sys.executable, str(HERE / "crash_venue.py"), "--scenario", "range", "--speed", "40"]
         self._process = subprocess.Popen(
-            [*command, "--seed", str(seed), *words], env=ENV, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [*command, "--seed", str(seed)],
+            env=ENV,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=(folder / "venue.log").open("wb"),
         )
         assert self._process.stdout is not None
         self._fd = self._process.stdout.fileno()
@@ -152,7 +156,7 @@ class Forge:
 
     def start(self, *, cold: bool) -> Life:
         if cold:
-            self._cold.append(self._open("--cold", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
+            self._cold.append(self._open("--hasty", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL))
             return Life(self._cold[-1].pid, cold=True)
         assert self._forge.stdin is not None and self._forge.stdout is not None
         self._forge.stdin.write(b"start\n")
