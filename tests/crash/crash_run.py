@@ -62,13 +62,14 @@ class Exchange:
     """The venue's process. What it is asked comes as words, what we ask it as JSON."""
 
     def __init__(self, folder: Path, seed: int) -> None:
+        self._log = (folder / "venue.log").open("wb")
         command = [sys.executable, str(HERE / "crash_venue.py"), "--scenario", "range", "--speed", "40"]
         self._process = subprocess.Popen(
             [*command, "--seed", str(seed)],
             env=ENV,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=(folder / "venue.log").open("wb"),
+            stderr=self._log,
         )
         assert self._process.stdout is not None
         self._fd = self._process.stdout.fileno()
@@ -118,6 +119,7 @@ class Exchange:
     def close(self) -> None:
         self._process.terminate()
         self._process.communicate(timeout=WAIT_S)
+        self._log.close()
 
 
 class Life:
@@ -131,6 +133,12 @@ class Life:
     @property
     def over(self) -> bool:
         return bool(select.select([self._fd], [], [], 0.0)[0])
+
+    @property
+    def starved_s(self) -> float:
+        """How long the thread that waited most could have run and had no core: a busy machine is not our start."""
+        waited = [int(path.read_text().split()[1]) for path in Path(f"/proc/{self.pid}/task").glob("*/schedstat")]
+        return max(waited, default=0) / 1e9
 
     def kill(self) -> None:
         signal.pidfd_send_signal(self._fd, signal.SIGKILL)
@@ -198,6 +206,7 @@ class Chapter:
         self._where = ""
 
     def run(self, kills: int) -> None:
+        """Kill so often, then end in order and compare."""
         moments, weights = list(MOMENTS), list(MOMENTS.values())
         for _ in range(kills):
             moment = self._rng.choices(moments, weights)[0]
@@ -205,19 +214,44 @@ class Chapter:
             self._tally.kills[moment] += 1
         self._end()
 
+    def suffer(self, fault: Callable[[Life], object], seconds: float) -> None:
+        """Let an engine trade, do something to its process, let it trade on, kill it if it is still there, then end in
+        order and compare. What the checker asks for is not asked of a process while that is done to it."""
+        life = self._start()
+        time.sleep(seconds)
+        self._exchange.tell("dead")
+        fault(life)
+        if not life.over:
+            self._exchange.tell("life")
+            time.sleep(seconds)
+            life.kill()
+        self._exchange.tell("dead")
+        self._end()
+
+    def facts(self) -> list[AnyFact]:
+        """The journal as it is."""
+        with reading(self._state / "main-demo" / "journal.db") as conn:
+            return [decode_fact(row) for row in rows(conn)]
+
     def _fail(self, text: str) -> None:
         self._tally.found.append(f"kill {sum(self._tally.kills.values())}: {text}")
 
     def _start(self) -> Life:
         self._exchange.forget()
-        naked = self._exchange.tell("life")["naked"]
-        life = self._forge.start(cold=self._rng.random() < COLD)
+        cold = self._rng.random() < COLD
+        # a cold one is alive once it has imported what it is made of: until then its start alone is judged
+        naked = self._exchange.tell("look" if cold else "life")["naked"]
+        life = self._forge.start(cold=cold)
         if naked and self._rng.random() > AGAIN:
             protected = self._until(lambda: not set(naked) & set(self._exchange.tell("look")["naked"]), WAIT_S)
-            took_s = time.monotonic() - life.began_s
+            took_s, starved_s = time.monotonic() - life.began_s, life.starved_s
             self._tally.protected_s[life.cold].append(took_s)
-            if not protected or took_s > PROTECTED_S:
-                self._fail(f"{', '.join(naked)} naked {took_s:.2f} s after a {'cold ' * life.cold}start")
+            if not protected or took_s - starved_s > PROTECTED_S:
+                text = (
+                    f"naked {took_s:.2f} s after a {'cold ' * life.cold}start, {starved_s:.2f} s of it without a core"
+                )
+                self._fail(f"{', '.join(naked)} {text}")
+            self._exchange.tell("life")
         return life
 
     def _live(self, moment: str) -> None:
@@ -272,12 +306,8 @@ class Chapter:
         books = self._exchange.tell("books")
         if books["held"] or books["open"]:
             return False
-        ledger = Ledger().fold(self._facts())
+        ledger = Ledger().fold(self.facts())
         return not (ledger.positions or any(ledger.alive()))
-
-    def _facts(self) -> list[AnyFact]:
-        with reading(self._state / "main-demo" / "journal.db") as conn:
-            return [decode_fact(row) for row in rows(conn)]
 
     def _end(self) -> None:
         tally = self._tally
@@ -304,7 +334,7 @@ class Chapter:
 
     def _compare(self, books: dict[str, Any]) -> None:
         """Venue against journal, to the last fill."""
-        facts = self._facts()
+        facts = self.facts()
         self._tally.facts += len(facts)
         ledger = Ledger().fold(facts)
         kept = Counter(
