@@ -247,10 +247,10 @@ class Chapter:
             took_s, starved_s = time.monotonic() - life.began_s, life.starved_s
             self._tally.protected_s[life.cold].append(took_s)
             if not protected or took_s - starved_s > PROTECTED_S:
-                text = (
-                    f"naked {took_s:.2f} s after a {'cold ' * life.cold}start, {starved_s:.2f} s of it without a core"
-                )
-                self._fail(f"{', '.join(naked)} {text}")
+                how = f"{took_s:.2f} s after a {'cold ' * cold}start, {starved_s:.2f} s of it without a core"
+                self._fail(f"{', '.join(naked)} naked {how}")
+            self._exchange.tell("life")
+        elif cold and not naked:
             self._exchange.tell("life")
         return life
 
@@ -381,7 +381,7 @@ class Chapter:
 def run(kills: int, seed: int, folder: Path, say: Callable[[str], object] = print) -> Tally:
     """So many kills; what was found is in the tally."""
     tally, rng = Tally(), Random(seed)
-    begun_s = time.monotonic()
+    begun_s, told = time.monotonic(), 0
     while (done := sum(tally.kills.values())) < kills:
         part = folder / f"{done}"
         part.mkdir()
@@ -392,6 +392,9 @@ def run(kills: int, seed: int, folder: Path, say: Callable[[str], object] = prin
             f"{done:>5} kills, {spent_s / done:.2f} s each, {tally.entries} entries, {tally.fills} fills, "
             f"worst naked {max(tally.naked_s, default=0):.2f} s, found {len(tally.found)}"
         )
+        for line in tally.found[told:]:
+            say(f"FOUND {line}")
+        told = len(tally.found)
     return tally
 
 
@@ -404,8 +407,6 @@ def main() -> int:
     begun_s = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         tally = run(given.kills, given.seed, given.keep or Path(folder), lambda line: print(line, flush=True))
-    for line in tally.found:
-        print(f"FOUND {line}")
     kills = sum(tally.kills.values())
     warm, cold = sorted(tally.protected_s[False]), sorted(tally.protected_s[True])
     summary = {
