@@ -5,6 +5,7 @@
 # make faults         every fault of the venue against the running engine, and the long outages
 # make conformance    independent clients against the practice venue; each is installed on the first run
 # make fuzz           COUNT=10000000 spoiled messages through the uplink's decoders, from SEED if given
+# make crash          KILLS=1000 times kill -9 of an engine that trades against a separate venue, from SEED if given
 # make picture        the README's picture, drawn by the demo
 # make monkey         random keys on the demo for MINUTES=60, from SEED if given
 VENV ?= .venv
@@ -12,10 +13,11 @@ PY := $(VENV)/bin/python
 ARGS ?=
 MINUTES ?= 60
 COUNT ?= 10000000
+KILLS ?= 1000
 SEED ?=
 SHAPES ?= ../shared/data/messages/binance_futures_message_shapes.jsonl
 
-.PHONY: run setup test check lint lock bench faults monkey picture trader conformance fuzz clean
+.PHONY: run setup test check lint lock bench faults monkey picture trader conformance fuzz crash clean
 
 run:
 	@./nexus $(or $(ARGS),--demo)
@@ -48,6 +50,9 @@ bench: setup
 faults: setup
 	PYTHONPATH=.:tests $(PY) tests/drills.py $(ARGS)
 	$(PY) -m pytest -m long tests/uplink
+
+crash: setup
+	PYTHONPATH=. $(PY) tests/crash/crash_run.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 
 monkey: setup
 	PYTHONPATH=. $(PY) tests/terminal/monkey.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))

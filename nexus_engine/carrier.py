@@ -233,15 +233,18 @@ class Carrier:
     def _submit(self, effect: Submit) -> None:
         if not effect.exit:
             self._unsent.add(effect.order.client_id)
-        task = self._hold(self._send(effect, self._durable))
+        task = self._hold(self._send(effect, self._durable, self._clock.mono_ns()))
         self._submitting[task] = effect.order
         task.add_done_callback(self._submitting.pop)
 
-    async def _send(self, effect: Submit, durable: asyncio.Future[None] | None) -> None:
+    async def _send(self, effect: Submit, durable: asyncio.Future[None] | None, since_ns: int) -> None:
         order = effect.order
         refusal = ""
         if durable is not None and await self._unrecorded(durable, EXIT_WAIT_S if effect.exit else ENTRY_WAIT_S):
             refusal = "not recorded"
+        # by the clock too: a process that stood still has slept through the deadline
+        elif self._clock.mono_ns() - since_ns > ENTRY_WAIT_S * 1e9:
+            refusal = "it waited too long"
         if not self.entries:
             refusal = "the account is being closed"
         if not effect.exit:

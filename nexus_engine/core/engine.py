@@ -35,6 +35,9 @@ from nexus_engine.shield.manager import Shield
 
 PULSE: Final = "pulse"
 PULSE_MS: Final = 250
+STILL_NS: Final = 2_000_000_000
+"""A pulse that is so late, by either clock: the process was stopped, or its machine. What it hears next may be old, and
+comes with a stamp of now."""
 SWAN_INTERVAL: Final = "1m"
 NOTHING: Final[list[AnyEffect]] = []
 
@@ -67,6 +70,8 @@ class Engine:
         self.heard: dict[str, int] = {}
         """Monotonic ns of the last message by feed."""
         self.views = 0
+        self._pulsed = (0, 0)
+        """Wall and monotonic ns of the last pulse; zeros before the first."""
         self._closing = False
         self._unfinished: list[AnyEffect] = []
         self._swan = directive.shield.swan_symbol
@@ -155,6 +160,8 @@ class Engine:
             return "not reconciled with the venue yet"
         if not self.feeds.get("user", False):
             return "the account's stream is down"
+        if self._still_ns(turn) > STILL_NS:
+            return "the process stood still"
         swan = self.market.quote(self._swan, turn.mono_ns)
         return self.shield.entries_blocked(turn.market_ns, self.ledger, swan)
 
@@ -273,6 +280,7 @@ class Engine:
         if key == PULSE:
             # first: what follows may break, and the pulse must not die of it
             turn.timer(PULSE, PULSE_MS)
+            self._wake(turn)
             self.manager.pulse(turn)
             live.expire(turn, self.shield.lock, self.manager)
             self.desk.refresh(turn)
@@ -285,6 +293,19 @@ class Engine:
             self.copilot.timer(turn, int(key.removeprefix(PROPOSAL_TIMER)))
         else:
             self.manager.timer(turn, key)
+
+    def _still_ns(self, turn: Turn) -> int:
+        """Since the last pulse. A machine that is paused stops the one clock, a stopped process neither."""
+        wall, mono = self._pulsed
+        return max(turn.at_ns - wall, turn.mono_ns - mono) if mono else 0
+
+    def _wake(self, turn: Turn) -> None:
+        """After a standstill nothing is entered before the venue was asked again: by then what was old is read."""
+        still_ns = self._still_ns(turn)
+        self._pulsed = (turn.at_ns, turn.mono_ns)
+        if still_ns > STILL_NS:
+            turn.note(Level.WARN, "account", f"the process stood still for {still_ns / 1e9:.1f} s", "uplink")
+            self.reconciler.distrust(turn)
 
     def _journal_failed(self, turn: Turn, event: e.JournalFailed) -> None:
         if Latch.PROTECT_ONLY not in self.ledger.latches:

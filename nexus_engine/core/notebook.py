@@ -4,9 +4,9 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Final
 
-from nexus_engine.model.effects import AnyEffect, Notify
-from nexus_engine.model.facts import AnyFact, Noted
-from nexus_engine.model.view import EventRow
+from nexus_engine.model.effects import AnyEffect, Notify, Record
+from nexus_engine.model.facts import AnyFact, Noted, Reconciled
+from nexus_engine.model.view import Compared, EventRow
 from nexus_engine.model.words import Level
 
 KEPT: Final = 500
@@ -20,6 +20,8 @@ class Notebook:
 
     def __init__(self) -> None:
         self.rows: deque[EventRow] = deque(maxlen=KEPT)
+        self.compared: Compared | None = None
+        """The last comparison of this run that found something."""
         self._said: EventRow | None = None
         self._follows = ""
         self._then: deque[str] = deque(maxlen=PARTS - 1)
@@ -41,6 +43,8 @@ class Notebook:
     def listen(self, effects: Iterable[AnyEffect], at_ns: int) -> None:
         """Keep what people are told, and let the last command's outcome go on."""
         for effect in effects:
+            if type(effect) is Record and type(effect.fact) is Reconciled and effect.fact.differences:
+                self.compared = Compared(at_ns=at_ns, lines=effect.fact.differences)
             if type(effect) is Notify:
                 row = self.add(effect, at_ns)
                 said = self._said

@@ -103,6 +103,7 @@ def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> 
         squeeze=_squeeze(engine),
         curve=engine.curve.points(ledger, marks, at_ns),
         differences=_differences(engine, marks),
+        compared=engine.notebook.compared,
         why=engine.reasons.explain(request.why, ledger, engine.notebook) if request.why else None,
         funnel=(("signals", engine.desk.seen), ("refused", engine.desk.refused), ("proposed", engine.desk.proposed)),
     )

@@ -194,6 +194,13 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     price_digits: int
 
 
+class Compared(msgspec.Struct, frozen=True, kw_only=True):
+    """What a comparison with the venue found and settled, a line each."""
+
+    at_ns: int
+    lines: tuple[str, ...]
+
+
 class Why(msgspec.Struct, frozen=True, kw_only=True):
     """One decision explained: signal, every guard's ruling with its numbers, and what became of it."""
 
@@ -240,6 +247,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     curve: tuple[Moment, ...] = ()
     """Today's profit, at most 240 points."""
     differences: tuple[Difference, ...] = ()
+    compared: Compared | None = None
+    """The last comparison of this run that found the journal behind the venue; None when none has."""
     why: Why | None = None
     funnel: tuple[tuple[str, int], ...] = ()
     """Why no trade: signals seen, refused, proposed today."""

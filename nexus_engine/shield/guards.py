@@ -11,7 +11,7 @@ from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.signals import Quote, Signal
 from nexus_engine.model.verdicts import Reading, Verdict, allow, refuse
 from nexus_engine.model.words import Latch, Leg, Side, TradingState
-from nexus_engine.shield import lease
+from nexus_engine.shield import lease, protection
 from nexus_engine.shield.staleness import unseen
 from nexus_engine.shield.streak import LOCK as STREAK_LOCK
 from nexus_engine.shield.streak import day_loss
@@ -148,4 +148,5 @@ SIGNAL_GUARDS: Final[tuple[Callable[[Case], Verdict], ...]] = (
     _symbol,
     _proposal,
     _day_loss,
+    lambda case: protection.judge(case.ledger, case.at_ns),
 )

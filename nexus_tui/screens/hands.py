@@ -280,7 +280,7 @@ class Hands(Eyes):
             return
         from nexus_tui.screens.reconcile import ReconcilePage
 
-        if self.view is None or not self.view.differences:
+        if self.view is None or not (self.view.differences or self.view.compared):
             self.say("venue and journal agree: nothing foreign is held")
             return
 
@@ -288,7 +288,7 @@ class Hands(Eyes):
             if command is not None and self.nexus.send(command):
                 self._sending(f"{command.symbol} {'adoption' if isinstance(command, c.Adopt) else 'close'} sent")
 
-        self.app.push_screen(ReconcilePage(self.view.differences), done)
+        self.app.push_screen(ReconcilePage(self.view.differences, self.view.compared), done)
 
     def look_at_view(self) -> None:
         """Feed the dialog on top, and ask once about what the start found."""

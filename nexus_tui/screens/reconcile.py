@@ -1,5 +1,6 @@
-"""What the venue holds and the journal does not know: adopt it, leave it, or close it."""
+"""What the venue holds and the journal does not know: adopt it, leave it, or close it. And what was settled already."""
 
+import textwrap
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import ClassVar
@@ -7,7 +8,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from nexus_engine.model.commands import Adopt, CloseForeign
-from nexus_engine.model.view import Difference
+from nexus_engine.model.view import Compared, Difference
 from nexus_engine.model.words import Side
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
@@ -15,6 +16,8 @@ from nexus_tui.screens.dialogs import Dialog, Judged, Price, Typed
 from nexus_tui.widgets.rows import Row, row
 
 _LISTED = 8
+_SETTLED = 8
+_WIDTH = 74
 
 
 class ReconcilePage(Dialog[Adopt | CloseForeign]):
@@ -28,12 +31,19 @@ class ReconcilePage(Dialog[Adopt | CloseForeign]):
         Binding("c", "close", "close", show=False),
     ]
 
-    def __init__(self, differences: Sequence[Difference]) -> None:
-        super().__init__("Venue and journal differ", ())
+    def __init__(self, differences: Sequence[Difference], compared: Compared | None = None) -> None:
+        super().__init__("Venue and journal differ" if differences else "Venue and journal agree again", ())
         self._all = list(differences)
+        self._compared = compared
         self._at = 0
 
     def rows(self) -> list[Row]:
+        settled = [] if self._compared is None else _settled(self._compared)
+        if not self._all:
+            return [*settled, (), ((" esc", "key"), (" nothing is left to decide", "quiet"))]
+        return [*self._foreign(), *((), *settled)] if settled else self._foreign()
+
+    def _foreign(self) -> list[Row]:
         rows: list[Row] = [
             row(" held at the venue, but not by this journal; counted as exposure"),
             row("   symbol             venue      ours         entry           now", "quiet"),
@@ -67,8 +77,8 @@ class ReconcilePage(Dialog[Adopt | CloseForeign]):
         ]
 
     @property
-    def _chosen(self) -> Difference:
-        return self._all[self._at]
+    def _chosen(self) -> Difference | None:
+        return self._all[self._at] if self._all else None
 
     def action_step(self, step: int) -> None:
         self._at = max(0, min(len(self._all) - 1, self._at + step))
@@ -76,6 +86,8 @@ class ReconcilePage(Dialog[Adopt | CloseForeign]):
 
     def action_adopt(self) -> None:
         found = self._chosen
+        if found is None:
+            return
         side = Side.BUY if found.venue > 0 else Side.SELL
         lines = (
             f"{fmt.stance(side)} {fmt.quantity(abs(found.venue))} {found.symbol}, "
@@ -91,6 +103,8 @@ class ReconcilePage(Dialog[Adopt | CloseForeign]):
 
     def action_close(self) -> None:
         found = self._chosen
+        if found is None:
+            return
         word = found.symbol.lower()
         side = Side.SELL if found.venue > 0 else Side.BUY
         lines = (f"{side} {fmt.quantity(abs(found.venue))} {found.symbol} at market, reduce-only", "it is not ours")
@@ -100,6 +114,15 @@ class ReconcilePage(Dialog[Adopt | CloseForeign]):
                 self.dismiss(CloseForeign(symbol=found.symbol, word=word))
 
         self.app.push_screen(Typed(f"Close foreign {found.symbol}", lines, word), done)
+
+
+def _settled(compared: Compared) -> list[Row]:
+    """What the comparison found, in its own words; the first of them when there are many."""
+    lines = [line for text in compared.lines for line in textwrap.wrap(plain(text, 200), _WIDTH)]
+    more = len(lines) - _SETTLED
+    rows = [row(f" found at {fmt.clock(compared.at_ns)}, and settled")]
+    rows += [row(f"   {line}", "quiet") for line in lines[:_SETTLED]]
+    return [*rows, row(f"   and {more} more lines, in the log", "quiet")] if more > 0 else rows
 
 
 def judge(found: Difference, side: Side, stop: Decimal) -> Judged:

@@ -1,0 +1,22 @@
+"""A venue that takes no stops gets no entries: each would only be bare for a while, and then an exit at market."""
+
+from typing import Final
+
+from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.verdicts import Verdict, allow, refuse
+from nexus_engine.model.words import Leg, OrderStatus
+
+NAME: Final = "protection"
+COUNT: Final = 3
+WAIT_NS: Final = 600_000_000_000
+"""How long after the last of so many stops in a row that never stood the next entry may try."""
+_LOST: Final = (OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.UNKNOWN)
+
+
+def judge(ledger: Ledger, at_ns: int) -> Verdict:
+    """Whether the last stops that were sent came about."""
+    last = [order for order in ledger.orders.values() if order.leg is Leg.STOP][-COUNT:]
+    lost = [order for order in last if order.status in _LOST and not order.venue_id]
+    if len(lost) < COUNT or at_ns - lost[-1].changed_ns >= WAIT_NS:
+        return allow(NAME)
+    return refuse(NAME, f"none of the last {COUNT} stops stood: {lost[-1].reason or 'no answer'}")
