@@ -1,4 +1,4 @@
-"""What keeps entries away and is neither the market nor the venue: the disk, another machine, a journal that was lost."""
+"""What keeps entries away and is neither market nor venue: the disk, another machine, a journal that was lost."""
 
 from nexus_engine.model.events import Hindered
 from nexus_engine.model.facts import LatchSet

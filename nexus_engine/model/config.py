@@ -167,7 +167,7 @@ class PostgresConfig(_Section):
     dsn: str = Field(
         "",
         max_length=1000,
-        description='where, as libpq has it and without the password, e.g. "host=db dbname=nexus user=nexus"; empty: none. The password is PGPASSWORD\'s or PGPASSFILE\'s',
+        description="where, as libpq has it and without the password, e.g. \"host=db dbname=nexus user=nexus\"; empty: none. The password is PGPASSWORD's or PGPASSFILE's",
     )
     lock: bool = Field(
         True, description="take the account's lock there: a machine that does not get it protects and does not trade"

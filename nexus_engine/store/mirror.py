@@ -8,6 +8,7 @@ import logging
 import sqlite3
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -22,6 +23,11 @@ BATCH: Final = 500
 LOOK_S: Final = 0.2
 ALIVE_S: Final = 1.0
 _BACKOFF_S: Final = (0.5, 5.0)
+_SILENT_S: Final = 2.0
+"""A server that takes longer for an answer is said to."""
+_HANGS_S: Final = 15.0
+"""Longer than its own deadline for a statement: the session is cut, as nothing else ends such a wait."""
+_SOON_S: Final = 1.0
 _GHOST_S: Final = 30.0
 """How long the server may take our own old session for alive, before whoever has the lock is taken for a copy of us."""
 
@@ -45,10 +51,15 @@ class Standing(NamedTuple):
 
 
 class Mirror:
-    """Start it when the journal is open. `owner` is whose journal it is; `dsn` as libpq has it."""
+    """Start it when the journal is open. `owner` is whose journal it is; `dsn` as libpq has it; `last` the journal's
+    last durable row, asked from any thread."""
 
-    def __init__(self, path: Path, owner: "Owner", dsn: str, *, lock: bool = True) -> None:
-        self.standing = Standing()
+    def __init__(self, path: Path, owner: "Owner", dsn: str, last: Callable[[], int], *, lock: bool = True) -> None:
+        self._told = Standing()
+        self._last = last
+        self._session: Session | None = None
+        self._asked_s = float("inf")
+        """When the server was asked what it has not answered."""
         self._path = path
         self._owner = owner
         self._dsn = dsn
@@ -58,8 +69,7 @@ class Mirror:
         self._epoch = 0
         self._held = self._up = False
         self._ghost_since_s: float | None = None
-        self._lost = ""
-        self._forked = ""
+        self._lost = self._forked = self._waiting = ""
         self._answered = threading.Event()
         self._end = threading.Event()
         self._end_by_s = float("inf")
@@ -69,10 +79,24 @@ class Mirror:
         """Begin; a server that is not there is tried again for ever."""
         self._thread.start()
 
+    @property
+    def standing(self) -> Standing:
+        """How it is at this moment."""
+        told = self._told
+        waits_s = time.monotonic() - self._asked_s
+        problem = f"PostgreSQL: no answer for {waits_s:.0f} s" if waits_s > _SILENT_S else told.problem
+        return told._replace(problem=problem, behind=max(0, self._last() - max(self._seq, 0)))
+
+    def look(self) -> None:
+        """End a session that hangs. Never blocks; call it now and then."""
+        session = self._session
+        if session is not None and time.monotonic() - self._asked_s > _HANGS_S:
+            session.cut()
+
     def first(self, within_s: float) -> int:
         """Wait until the server has answered or failed for the first time; the epoch that it gave, or 0."""
         self._answered.wait(within_s)
-        return self.standing.epoch
+        return self._told.epoch
 
     def close(self, within_s: float = 2.0) -> None:
         """Bring over what is left where the server takes it in time, and end. Idempotent."""
@@ -93,7 +117,8 @@ class Mirror:
         while not self._end.is_set():
             try:
                 with connect(self._dsn, name) as conn:
-                    self._serve(Session(conn, self._owner))
+                    self._session = Session(conn, self._owner, self._asks)
+                    self._serve(self._session)
             except (Error, OSError, sqlite3.Error) as error:
                 if self._up or not self._answered.is_set():
                     log.warning("PostgreSQL: %s", _line(error))
@@ -115,7 +140,7 @@ class Mirror:
         try:
             self._enrol(session, local)
             self._seq = self._resume(session, local)
-            self._tell(local)
+            self._tell()
             self._up = True
             self._answered.set()
             asked_s = time.monotonic()
@@ -126,11 +151,11 @@ class Mirror:
                     return
                 if not moved and time.monotonic() - asked_s >= ALIVE_S:
                     asked_s = time.monotonic()
-                    if self._wants_lock and not self.standing.holds:
+                    if self._wants_lock and not self._told.holds:
                         self._enrol(session, local)
                     else:
                         session.alive()
-                self._tell(local)
+                self._tell()
                 if not moved:
                     self._end.wait(LOOK_S)
         finally:
@@ -140,32 +165,41 @@ class Mirror:
         """Take the lock, or see who has it; and be in the list of writers."""
         if not self._wants_lock:
             return
-        got, holder, owner = session.lock(), session.holder(), self._owner
+        got, holder = session.lock(), session.holder()
+        soon_s = time.monotonic() + _SOON_S
+        # a session that has just ended takes the server a moment to notice
+        while not got and holder is not None and self._is_self(holder) and time.monotonic() < soon_s:
+            time.sleep(LOOK_S / 4)
+            got, holder = session.lock(), session.holder()
+        self._waiting = ""
+        (own,) = local.execute("SELECT epoch FROM meta").fetchone()
         if got:
             overtaken = self._held and holder is not None and holder.epoch > self._epoch
-            if overtaken or not self._held or holder is None:
-                (own,) = local.execute("SELECT epoch FROM meta").fetchone()
-                least = own if self._answered.is_set() else own + 1
-                self._epoch = session.enrol(least, holds=True)
+            if overtaken:
+                self._lost = f"{_who(holder)} has written on this account while its lock was lost"
+            if overtaken or not self._held:
+                self._epoch = session.enrol(own if self._answered.is_set() else own + 1, holds=True)
             self._held, self._ghost_since_s = True, None
-            if overtaken and holder is not None:
-                self._lost = f"{_who(holder)} has written on this account while the lock was lost"
-            self._set(holds=True, epoch=self._epoch, problem="", hindrance="", latch=False)
+            self._set(holds=True, epoch=self._epoch, hindrance="", latch=False)
             return
         if not self._epoch:
-            (own,) = local.execute("SELECT epoch FROM meta").fetchone()
             self._epoch = session.enrol(own + 1, holds=False)
+        problem, latch = self._kept_out(holder)
+        self._set(holds=False, epoch=self._epoch, hindrance=problem, latch=latch)
+
+    def _kept_out(self, holder: "Entry | None") -> tuple[str, bool]:
+        """Why the lock is not ours, empty where entries need not stay away for it; and whether a person must judge."""
+        ghost = "waiting for the account's lock: an earlier session of ours still has it"
+        if self._held and holder is not None and holder.epoch == self._epoch:
+            self._waiting = ghost  # of this very run, so nobody can have come between
+            return "", False
         now_s = time.monotonic()
-        ghost = holder is None or self._is_self(holder)
-        if ghost and self._ghost_since_s is None:
-            self._ghost_since_s = now_s
-        if ghost and now_s - (self._ghost_since_s or now_s) < _GHOST_S:
-            problem, latch = "waiting for the account's lock: an earlier session of ours still has it", False
-        else:
-            copied = holder is not None and holder.instance == owner.instance
-            problem = f"another machine has this account: {_who(holder)}" + (", with a copy of this journal" * copied)
-            latch = True
-        self._set(holds=False, epoch=self._epoch, problem=problem, hindrance=problem, latch=latch)
+        if holder is None or self._is_self(holder):
+            self._ghost_since_s = self._ghost_since_s or now_s
+            if now_s - self._ghost_since_s < _GHOST_S:
+                return ghost, False
+        copied = holder is not None and holder.instance == self._owner.instance
+        return f"another machine has this account: {_who(holder)}" + ", with a copy of this journal" * copied, True
 
     def _is_self(self, entry: "Entry") -> bool:
         return (entry.instance, entry.machine) == (self._owner.instance, self._owner.machine)
@@ -204,31 +238,19 @@ class Mirror:
         self._seq = found[-1][0]
         return True
 
-    def _tell(self, local: sqlite3.Connection) -> None:
-        (last,) = local.execute("SELECT coalesce(max(seq), 0) FROM journal").fetchone()
-        standing = self.standing
-        problem = standing.hindrance or self._forked
-        self._set(behind=max(0, last - max(self._seq, 0)), lost=self._lost, problem=problem)
+    def _tell(self) -> None:
+        self._set(lost=self._lost, problem=self._told.hindrance or self._waiting or self._forked)
 
     def _down(self, reason: str) -> None:
-        try:
-            local = _reader(self._path)
-        except sqlite3.Error:
-            behind = self.standing.behind
-        else:
-            try:
-                (last,) = local.execute("SELECT coalesce(max(seq), 0) FROM journal").fetchone()
-                behind = max(0, last - max(self._seq, 0))
-            except sqlite3.Error:
-                behind = self.standing.behind
-            finally:
-                local.close()
-        lock = ", the account's lock is lost" if self._held else ", the account's lock is not taken"
-        problem = f"PostgreSQL: {reason}; {behind} facts behind{lock if self._wants_lock else ''}"
-        self._set(problem=problem, holds=False, behind=behind)
+        self._session, self._asked_s = None, float("inf")
+        lock = "the account's lock is lost" if self._held else "the account's lock is not taken"
+        self._set(problem=f"PostgreSQL: {reason}" + (f"; {lock}" if self._wants_lock else ""), holds=False)
+
+    def _asks(self, asking: bool) -> None:
+        self._asked_s = time.monotonic() if asking else float("inf")
 
     def _set(self, **changes: object) -> None:
-        self.standing = self.standing._replace(**changes)  # type: ignore[arg-type]
+        self._told = self._told._replace(**changes)  # type: ignore[arg-type]
 
 
 def _reader(path: Path) -> sqlite3.Connection:

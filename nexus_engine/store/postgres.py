@@ -5,8 +5,11 @@ Both tables are only ever added to, so SELECT and INSERT are all the rights that
 the epoch in client ids is never below it.
 """
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+import contextlib
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import psycopg
 
@@ -95,24 +98,39 @@ def connect(dsn: str, name: str) -> psycopg.Connection:
 
 
 class Session:
-    """One connection, for one journal. Every method may raise psycopg.Error: then the session is over."""
+    """One connection, for one journal. Every method may raise psycopg.Error: then the session is over.
 
-    def __init__(self, conn: psycopg.Connection, owner: Owner) -> None:
+    `asks` is told True when the server is asked something, and False when it has answered.
+    """
+
+    def __init__(self, conn: psycopg.Connection, owner: Owner, asks: Callable[[bool], None]) -> None:
         self._conn = conn
+        self._asks = asks
         self._owner = owner
         self._ids = owner._asdict()
+
+    def cut(self) -> None:
+        """From another thread: end the session under whoever waits for it."""
+        with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(self._conn.fileno())) as link:
+            link.shutdown(socket.SHUT_RDWR)
+
+    def _ask(self, sql: str, given: Mapping[str, Any] | Sequence[Any] = ()) -> psycopg.Cursor:
+        self._asks(True)
+        cursor = self._conn.execute(sql, given or None)
+        self._asks(False)
+        return cursor
 
     # ---- the lock ----------------------------------------------------------------------------------------------------
 
     def lock(self) -> bool:
         """Take the account's lock, which lasts as long as the session. False: another session has it."""
         name = f"nexus {self._owner.account} {self._owner.kind}"
-        found = self._conn.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).fetchone()
+        found = self._ask("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).fetchone()
         return found == (True,)
 
     def holder(self) -> Entry | None:
         """Who had the lock last, whether it still has it or not."""
-        found = self._conn.execute(
+        found = self._ask(
             f"SELECT epoch, instance, machine FROM nexus_writers WHERE {_MINE} AND holds ORDER BY epoch DESC LIMIT 1",
             self._ids,
         ).fetchone()
@@ -121,8 +139,8 @@ class Session:
     def enrol(self, at_least: int, *, holds: bool) -> int:
         """Enter the list of writers with an epoch above all that are in it, and not below `at_least`."""
         with self._conn.transaction():
-            self._conn.execute("LOCK TABLE nexus_writers IN EXCLUSIVE MODE")
-            found = self._conn.execute(
+            self._ask("LOCK TABLE nexus_writers IN EXCLUSIVE MODE")
+            found = self._ask(
                 "INSERT INTO nexus_writers (account, kind, epoch, instance, machine, holds) "
                 "SELECT %(account)s, %(kind)s, greatest(coalesce(max(epoch), 0) + 1, %(least)s), %(instance)s, "
                 f"%(machine)s, %(holds)s FROM nexus_writers WHERE {_MINE} RETURNING epoch",
@@ -133,13 +151,13 @@ class Session:
 
     def alive(self) -> None:
         """Ask for nothing, to see whether the session still is."""
-        self._conn.execute("SELECT 1")
+        self._ask("SELECT 1")
 
     # ---- the mirror --------------------------------------------------------------------------------------------------
 
     def last(self) -> tuple[int, Tail] | None:
         """The epoch and the end of what the server has of this journal."""
-        found = self._conn.execute(
+        found = self._ask(
             f"SELECT epoch, seq, hash FROM nexus_journal WHERE {_MY_ROWS} ORDER BY epoch DESC, seq DESC LIMIT 1",
             self._ids,
         ).fetchone()
@@ -147,9 +165,8 @@ class Session:
 
     def ends(self) -> list[Tail]:
         """Where each epoch of this journal ends on the server, the latest first."""
-        found = self._conn.execute(
-            "SELECT DISTINCT ON (epoch) seq, hash FROM nexus_journal "
-            f"WHERE {_MY_ROWS} ORDER BY epoch DESC, seq DESC",
+        found = self._ask(
+            f"SELECT DISTINCT ON (epoch) seq, hash FROM nexus_journal WHERE {_MY_ROWS} ORDER BY epoch DESC, seq DESC",
             self._ids,
         )
         return [Tail(seq, bytes(row_hash)) for seq, row_hash in found]
@@ -167,8 +184,8 @@ class Session:
             "prev": prev,
             "hash": row_hash,
         }
-        if self._conn.execute(_INSERT, given).rowcount == len(rows):
+        if self._ask(_INSERT, given).rowcount == len(rows):
             return
-        found = self._conn.execute(_SAME, given).fetchone()
+        found = self._ask(_SAME, given).fetchone()
         if found != (len(rows),):
             raise Forked(f"PostgreSQL has other facts in the place of rows {seq[0]} to {seq[-1]} of this journal")

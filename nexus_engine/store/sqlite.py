@@ -66,6 +66,11 @@ class SqliteJournal:
         """Why nothing can be made durable right now; empty when all is well."""
         return self._writer.failure
 
+    @property
+    def seq(self) -> int:
+        """The last durable row."""
+        return self._writer.seq
+
     def facts(self) -> Iterator[AnyFact]:
         """All facts in order. Raises JournalError at the first that cannot be read or does not follow its chain."""
         with reading(self._path) as conn:

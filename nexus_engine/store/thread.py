@@ -34,8 +34,9 @@ class Writer:
     """Owns the connection and the end of the chain.
 
     After a failure the facts are kept, here and in JSON lines beside the journal (`rescue.py`), every append is told,
-    and the writer tries again about once a second with a fresh connection. `failure` is cleared when all is written and the reserve stands again. Facts that had to be turned
-    away leave the trading state ahead of the journal, so then it stays failed until a restart reconciles.
+    and the writer tries again about once a second with a fresh connection. `failure` is cleared when all is written and
+    the reserve stands again. Facts that had to be turned away leave the trading state ahead of the journal, so then it
+    stays failed until a restart reconciles.
     """
 
     def __init__(self, path: Path, conn: sqlite3.Connection, connect: Callable[[], sqlite3.Connection]) -> None:
@@ -72,6 +73,11 @@ class Writer:
     def failure(self) -> str:
         """Why nothing can be made durable right now; empty when all is well."""
         return self.shut_by or self._failure
+
+    @property
+    def seq(self) -> int:
+        """The last durable row."""
+        return self._tail.seq
 
     @property
     def waiting(self) -> int:
