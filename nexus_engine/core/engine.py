@@ -154,12 +154,12 @@ class Engine:
         """Why no entry at all may leave now; empty when one may."""
         if self._closing:
             return "the account is being closed"
+        if self.hindrances.first:
+            return self.hindrances.first
         if not self.reconciler.done:
             return "not reconciled with the venue yet"
         if not self.feeds.get("user", False):
             return "the account's stream is down"
-        if self.hindrances.first:
-            return self.hindrances.first
         swan = self.market.quote(self._swan, turn.mono_ns)
         return self.shield.entries_blocked(turn.market_ns, self.ledger, swan)
 
