@@ -31,6 +31,8 @@ from nexus_engine.store.sqlite import SqliteJournal
 
 _SIDE_FILES: Final = ("-wal", "-shm")
 _PAGE: Final = 200
+_SMALLEST: Final = 512
+"""SQLite takes a file that is shorter than its smallest page for an empty one."""
 
 
 class Opened(NamedTuple):
@@ -79,9 +81,11 @@ def _opened(journal: SqliteJournal, lost: str) -> Opened:
 
 def _gone(path: Path) -> str:
     """The account had a journal and has none: what its last moments left is set aside, as it belongs to no other."""
-    if path.exists() and path.stat().st_size:
+    size = path.stat().st_size if path.exists() else 0
+    if size >= _SMALLEST:
         return ""
     traces = [path.with_name(path.name + suffix) for suffix in _SIDE_FILES] + [rescue_path(path)]
+    traces += [path] * bool(size)
     found = [set_aside(trace).name for trace in traces if trace.exists()]
     if not found and not path.with_suffix(".reserve").exists():
         return ""

@@ -26,7 +26,7 @@ class JournalDamaged(JournalError):
     """The file is ours, and is not as it was written."""
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: Exception) -> bool:
     """SQLite says that the file is broken, rather than that it cannot be had now."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 

@@ -43,7 +43,8 @@ class SqliteJournal:
             os.close(fd)
             conn = _connect(path)
         except (OSError, sqlite3.Error) as error:
-            raise JournalError(f"{path}: cannot be opened ({getattr(error, 'strerror', error)})") from error
+            kind = JournalDamaged if is_damage(error) else JournalError
+            raise kind(f"{path}: cannot be opened ({getattr(error, 'strerror', error)})") from error
         try:
             prepare(conn, path)
             (found,) = conn.execute("PRAGMA quick_check(1)").fetchone()
