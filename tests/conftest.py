@@ -1,8 +1,10 @@
 """Fixtures that every part of the suite may use."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from postgres_server import Server
 
 
 @pytest.fixture(scope="session")
@@ -12,6 +14,21 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip("no recorded market data beside the repository")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[Server]:
+    """A PostgreSQL server of our own; skips where there is none."""
+    server = Server().start()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgres(postgres_cluster: Server) -> Server:
+    """The same server, running and empty."""
+    postgres_cluster.start_again()
+    return postgres_cluster
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -10,6 +10,7 @@ from nexus_engine.core import accounting, live
 from nexus_engine.core.chart import Lines
 from nexus_engine.core.curve import Curve
 from nexus_engine.core.desk import Desk
+from nexus_engine.core.hindrances import Hindrances
 from nexus_engine.core.market import HOURLY, Market
 from nexus_engine.core.notebook import Notebook
 from nexus_engine.core.view import build
@@ -56,6 +57,7 @@ class Engine:
         self.copilot = Copilot(directive.copilot)
         self.manager = Manager(directive.risk)
         self.reconciler = Reconciler(self.manager)
+        self.hindrances = Hindrances()
         self.desk = Desk(directive, self.market, self.shield, self.copilot, self.manager)
         self.desk.blocked = self.blocked
         self.intervals = tuple(dict.fromkeys((*self.cortex.intervals, HOURLY)))
@@ -95,6 +97,7 @@ class Engine:
             e.Commanded: self._commanded,
             e.Checked: lambda turn, event: live.checked(turn, self.shield.lock, event.problem),
             e.JournalFailed: self._journal_failed,
+            e.Hindered: self._hindered,
         }
         self._commands: Final[dict[type, Callable[[Turn, Any, str], str]]] = {
             c.Approve: lambda turn, command, by: self.desk.approve(turn, command, by, self.mode),
@@ -156,6 +159,8 @@ class Engine:
         """Why no entry at all may leave now; empty when one may."""
         if self._closing:
             return "the account is being closed"
+        if self.hindrances.first:
+            return self.hindrances.first
         if not self.reconciler.done:
             return "not reconciled with the venue yet"
         if not self.feeds.get("user", False):
@@ -310,6 +315,13 @@ class Engine:
     def _journal_failed(self, turn: Turn, event: e.JournalFailed) -> None:
         if Latch.PROTECT_ONLY not in self.ledger.latches:
             self._latch(turn, Latch.PROTECT_ONLY, "bot", f"the journal cannot be written: {event.reason}")
+
+    def _hindered(self, turn: Turn, event: e.Hindered) -> None:
+        if event.name == e.WRITER:
+            self.manager.fenced = bool(event.problem)
+        if self.hindrances.heard(turn, event):
+            self.copilot.expire_all(turn, "PROTECT-ONLY")
+            self.manager.cancel_entries(turn)
 
     def _stopping(self, turn: Turn, event: e.Stopping) -> None:
         self._closing = True

@@ -3,10 +3,11 @@
 Secrets are never in it. `load` turns any mistake into one clear line (ConfigError).
 """
 
+import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -160,6 +161,22 @@ class UiConfig(_Section):
     )
 
 
+class PostgresConfig(_Section):
+    """A second memory on a server: the journal's mirror, and the lock that keeps a second machine off the account."""
+
+    dsn: str = Field(
+        "",
+        max_length=1000,
+        description="where, as libpq has it and without the password, e.g. \"host=db dbname=nexus user=nexus\"; empty: none. The password is PGPASSWORD's or PGPASSFILE's",
+    )
+    lock: bool = Field(
+        True, description="take the account's lock there: a machine that does not get it protects and does not trade"
+    )
+
+
+_PASSWORD: Final = re.compile(r"password\s*=|://[^/@]*:[^/@]*@", re.IGNORECASE)
+
+
 class Directive(_Section):
     """All of nexus.toml."""
 
@@ -171,6 +188,7 @@ class Directive(_Section):
     demo: DemoConfig = DemoConfig()
     paper: PaperConfig = PaperConfig()
     ui: UiConfig = UiConfig()
+    postgres: PostgresConfig = PostgresConfig()
     keys: dict[str, str] = Field(
         default_factory=dict, description='other keys by action, e.g. approve = "y"; the ? page of the cockpit has all'
     )
@@ -193,6 +211,8 @@ def load(path: Path | None) -> Directive:
         directive = Directive.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_line(error, Directive)}") from error
+    if _PASSWORD.search(directive.postgres.dsn):
+        raise ConfigError(f"{path}: postgres.dsn holds a password: take it out, use PGPASSFILE or PGPASSWORD")
     swan = directive.shield.swan_symbol
     if swan not in directive.binance.symbols:
         raise ConfigError(

@@ -7,6 +7,7 @@ Ladder quantities and tape prices are floats; orders and fills are Decimal.
 """
 
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -230,6 +231,22 @@ class JournalFailed(Event, frozen=True, kw_only=True):
     reason: str
 
 
+WRITER: Final = "writer"
+"""The hindrance of another machine that holds the account."""
+
+
+class Hindered(Event, frozen=True, kw_only=True):
+    """Something of this machine keeps entries away: its disk, another machine on the account, a journal that was lost.
+
+    It holds by `name` until the same name comes without a `problem` (one line). `latch`: PROTECT-ONLY as well, which
+    only a person releases. Without a name it is said and latched, and holds no longer than the latch.
+    """
+
+    problem: str
+    name: str = ""
+    latch: bool = False
+
+
 class Stopping(Event, frozen=True, kw_only=True):
     """The account is being closed in order: no entries from now on, and working ones are cancelled, since nobody will
     be there to protect their fills. Stops and targets stay at the venue."""
@@ -258,4 +275,5 @@ AnyEvent = (
     | Checked
     | JournalFailed
     | Stopping
+    | Hindered
 )

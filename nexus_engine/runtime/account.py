@@ -19,9 +19,8 @@ from nexus_engine.model.commands import AnyCommand, Flatten, Halt
 from nexus_engine.model.config import Directive
 from nexus_engine.model.effects import Notify
 from nexus_engine.model.events import Checked, FeedStatus, Started, Stopping, TimerFired
-from nexus_engine.model.facts import AnyFact
 from nexus_engine.model.ledger import Ledger
-from nexus_engine.model.paths import journal_path, latch_path, socket_path, venue_state_dir
+from nexus_engine.model.paths import latch_path, socket_path, venue_state_dir
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.model.words import AccountKind, Leg, Level
@@ -29,10 +28,10 @@ from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.runtime.control import ControlServer, Status
 from nexus_engine.runtime.demo import DemoVenue, read_ready
 from nexus_engine.runtime.health import Pulse, memory_mb
+from nexus_engine.runtime.memory import Memory
 from nexus_engine.runtime.options import Options, StartError, with_key
 from nexus_engine.runtime.uplinks import Address, Connect, Need, Uplink, address, connect_binance, warm
 from nexus_engine.store.recording import Header, Recorder
-from nexus_engine.store.sqlite import SqliteJournal
 from nexus_engine.uplink.binance.settings import AccountRefused, UplinkError
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ class Account:
         self._failures: dict[str, str] = {}
         self._engine: Engine | None = None
         self._ledger = Ledger()
-        self._journal: SqliteJournal | None = None
+        self._memory: Memory | None = None
         self._recorder: Recorder | None = None
         self._venue: DemoVenue | None = None
         self._uplink: Uplink | None = None
@@ -118,12 +117,11 @@ class Account:
     async def _start(self) -> None:
         self._tell("reading the journal")
         directive = self.options.resolve()
-        self._journal = journal = SqliteJournal.open(journal_path(self.folder))
+        self._memory = memory = Memory(self.folder, directive, self._clock)
         # In a thread: whoever asks meanwhile, for HALT or for the end, is answered.
-        facts, ledger = await asyncio.to_thread(_folded, journal)
-        self._ledger = ledger
-        account = directive.account
-        epoch = journal.claim(account.name, account.kind)
+        await asyncio.to_thread(memory.open)
+        account, journal, facts = directive.account, memory.journal, memory.facts
+        self._ledger = ledger = memory.ledger
         if self.options.record is not None:
             header = Header(version=nexus_engine.__version__, directive=directive.model_dump(mode="json"), facts=facts)
             self._recorder = Recorder(self.options.record, header)
@@ -166,12 +164,18 @@ class Account:
                 account=account.name,
                 kind=account.kind,
                 instance=journal.instance,
-                epoch=epoch,
+                epoch=journal.epoch,
                 version=nexus_engine.__version__,
                 mode=account.mode,
             )
         )
         self._carrier = carrier
+        # what keeps entries away is known before anything could let them out
+        memory.hindrances(carrier.post)
+        self._hold(self._keep("memory", lambda: memory.watch(carrier.post)))
+        if memory.told:
+            note = Notify(level=Level.WARN, subject="journal", by="bot", text=memory.told)
+            engine.notebook.add(note, at_ns)
         for early in self._early:
             self.command(early[0], by=early[1], surface=early[2])
         self._hold(self._keep("pulse", self._beat))
@@ -296,8 +300,8 @@ class Account:
 
     async def _close(self) -> None:
         async with AsyncExitStack() as closing:  # last in, first out; one that fails keeps no other open
-            if self._journal is not None:
-                closing.callback(self._journal.close)
+            if self._memory is not None:
+                closing.push_async_callback(self._memory.close)
             if self._recorder is not None:
                 closing.callback(self._recorder.close)
             if self._venue is not None:
@@ -399,7 +403,8 @@ class Account:
         at_ns, mono_ns = self._now()
         view = self._engine.view(request, at_ns=at_ns, mono_ns=mono_ns)
         told = () if self._uplink is None else self._uplink.feed.readings()
-        health = (*view.health, *self.pulse.readings(), *told)
+        kept = () if self._memory is None else self._memory.readings()
+        health = (*view.health, *self.pulse.readings(), *told, *kept)
         return replace(view, health=health, problem=view.problem or self.problem)
 
     @property
@@ -409,7 +414,16 @@ class Account:
         venue = "" if self._venue is None else self._venue.problem
         recorder = "" if self._recorder is None else self._recorder.error
         feed = "" if self._uplink is None else self._uplink.feed.problem
-        found = (journal and f"journal: {journal}", venue, feed, *self._failures.values(), self.pulse.problem, recorder)
+        memory = "" if self._memory is None else self._memory.problem
+        found = (
+            journal and f"journal: {journal}",
+            venue,
+            feed,
+            *self._failures.values(),
+            self.pulse.problem,
+            recorder,
+            memory,
+        )
         return next(filter(None, found), "")
 
     def status(self) -> Status:
@@ -472,8 +486,3 @@ class Account:
 
     def _now(self) -> tuple[int, int]:
         return self._clock.utc_ns(), self._clock.mono_ns()
-
-
-def _folded(journal: SqliteJournal) -> tuple[tuple[AnyFact, ...], Ledger]:
-    facts = tuple(journal.facts())
-    return facts, Ledger().fold(facts)

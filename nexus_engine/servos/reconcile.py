@@ -136,7 +136,8 @@ class Reconciler:
             cid, symbol = report.client_id, report.symbol
             if cid in ledger.orders:
                 continue
-            if is_ours(cid, ledger.instance) and not is_newer(cid, ledger.instance, ledger.epoch):
+            mine = is_ours(cid, ledger.instance) and not is_newer(cid, ledger.instance, ledger.epoch)
+            if mine and not self._manager.fenced:
                 turn.effects.append(Cancel(client_id=cid, symbol=symbol, conditional=report.conditional))
                 self._differences.append(f"{symbol}: cancelled {cid}, ours but not in the journal")
             else:

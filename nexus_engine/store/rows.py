@@ -22,6 +22,15 @@ from nexus_engine.store.codec import Codec
 from nexus_engine.store.schema import check_schema
 
 
+class JournalDamaged(JournalError):
+    """The file is ours, and is not as it was written."""
+
+
+def is_damage(error: Exception) -> bool:
+    """SQLite says that the file is broken, rather than that it cannot be had now."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 class Tail(NamedTuple):
     """Where the chain ends."""
 
@@ -47,6 +56,7 @@ class Row(NamedTuple):
 
 
 COLUMNS: Final = ", ".join(Row._fields)
+INSERT: Final = f"INSERT INTO journal ({COLUMNS}) VALUES ({', '.join('?' * len(Row._fields))})"
 FACTS: Final[Codec[AnyFact]] = Codec(AnyFact)
 
 

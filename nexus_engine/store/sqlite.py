@@ -10,7 +10,8 @@ from typing import Final
 from nexus_engine.model.facts import AnyFact
 from nexus_engine.model.ports import JournalError
 from nexus_engine.model.words import AccountKind
-from nexus_engine.store.rows import decode_fact, follows, genesis, instance_of, reading, rows
+from nexus_engine.store.rescue import absorb
+from nexus_engine.store.rows import JournalDamaged, decode_fact, follows, genesis, instance_of, is_damage, reading, rows
 from nexus_engine.store.schema import prepare
 from nexus_engine.store.thread import Batch, Writer, settle
 
@@ -27,6 +28,8 @@ class SqliteJournal:
         self.instance = instance_of(conn)
         """Four letters or digits that name this journal in every client id."""
         self.epoch = 0
+        self.rescued = ""
+        """What the last resort gave back when it was opened, in one line; empty when there was nothing."""
         self._path = path
         self._conn = conn
         self._writer = Writer(path, conn, lambda: _connect(path))
@@ -40,16 +43,21 @@ class SqliteJournal:
             os.close(fd)
             conn = _connect(path)
         except (OSError, sqlite3.Error) as error:
-            raise JournalError(f"{path}: cannot be opened ({getattr(error, 'strerror', error)})") from error
+            kind = JournalDamaged if is_damage(error) else JournalError
+            raise kind(f"{path}: cannot be opened ({getattr(error, 'strerror', error)})") from error
         try:
             prepare(conn, path)
             (found,) = conn.execute("PRAGMA quick_check(1)").fetchone()
             if found != "ok":
-                raise JournalError(f"{path}: is damaged ({found.splitlines()[-1]})")
-            return cls(path, conn)
+                raise JournalDamaged(f"{path}: is damaged ({found.splitlines()[-1]})")
+            rescued = absorb(conn, path)
+            journal = cls(path, conn)
+            journal.rescued = rescued
+            return journal
         except sqlite3.Error as error:
             conn.close()
-            raise JournalError(f"{path}: cannot be used ({error})") from error
+            kind = JournalDamaged if is_damage(error) else JournalError
+            raise kind(f"{path}: cannot be used ({error})") from error
         except JournalError:
             conn.close()
             raise
@@ -59,18 +67,23 @@ class SqliteJournal:
         """Why nothing can be made durable right now; empty when all is well."""
         return self._writer.failure
 
+    @property
+    def seq(self) -> int:
+        """The last durable row."""
+        return self._writer.seq
+
     def facts(self) -> Iterator[AnyFact]:
         """All facts in order. Raises JournalError at the first that cannot be read or does not follow its chain."""
         with reading(self._path) as conn:
             tail = genesis(self.instance)
             for row in rows(conn):
                 if not follows(row, tail):
-                    raise JournalError(f"{self._path}: was changed at row {row.seq}; see `nexus journal verify`")
+                    raise JournalDamaged(f"{self._path}: was changed at row {row.seq}; see `nexus journal verify`")
                 tail = row.tail
                 yield decode_fact(row)
 
-    def claim(self, account: str, kind: AccountKind) -> int:
-        """Become the next writer; the new epoch, durable. Before it nothing can be appended.
+    def claim(self, account: str, kind: AccountKind, at_least: int = 0) -> int:
+        """Become the next writer; the new epoch, durable and not below `at_least`. Before it nothing can be appended.
 
         Raises JournalError when the journal is another account's, or cannot be written.
         """
@@ -81,11 +94,12 @@ class SqliteJournal:
             if epoch and owner != [account, kind]:
                 conn.execute("ROLLBACK")
                 raise JournalError(f"{self._path}: belongs to {' '.join(owner)}, not to {account} {kind}")
-            conn.execute("UPDATE meta SET epoch = ?, account = ?, kind = ?", (epoch + 1, account, kind))
+            epoch = max(epoch + 1, at_least)
+            conn.execute("UPDATE meta SET epoch = ?, account = ?, kind = ?", (epoch, account, kind))
             conn.execute("COMMIT")
         except sqlite3.Error as error:
             raise JournalError(f"{self._path}: cannot be written ({error})") from error
-        self.epoch = epoch + 1
+        self.epoch = epoch
         self._writer.start(self.epoch)
         return self.epoch
 

@@ -13,12 +13,12 @@ from typing import Final, NamedTuple
 
 from nexus_engine.model.facts import AnyFact
 from nexus_engine.model.ports import JournalError
-from nexus_engine.store.rows import COLUMNS, FACTS, Row, Tail, link, read_tail
+from nexus_engine.store.rescue import Rescue
+from nexus_engine.store.rows import FACTS, INSERT, Row, Tail, link, read_tail
 
 RETRY_S: Final = 1.0
 RESERVE_BYTES: Final = 1 << 20
 """Room that a full disk leaves us: the last exits and the reason are recorded in it."""
-_INSERT: Final = f"INSERT INTO journal ({COLUMNS}) VALUES ({', '.join('?' * len(Row._fields))})"
 
 Future = asyncio.Future[None]
 
@@ -33,9 +33,10 @@ class Batch(NamedTuple):
 class Writer:
     """Owns the connection and the end of the chain.
 
-    After a failure the facts are kept, every append is told, and the writer tries again about once a second with a
-    fresh connection. `failure` is cleared when all is written and the reserve stands again. Facts that had to be turned
-    away leave the trading state ahead of the journal, so then it stays failed until a restart reconciles.
+    After a failure the facts are kept, here and in JSON lines beside the journal (`rescue.py`), every append is told,
+    and the writer tries again about once a second with a fresh connection. `failure` is cleared when all is written and
+    the reserve stands again. Facts that had to be turned away leave the trading state ahead of the journal, so then it
+    stays failed until a restart reconciles.
     """
 
     def __init__(self, path: Path, conn: sqlite3.Connection, connect: Callable[[], sqlite3.Connection]) -> None:
@@ -54,6 +55,7 @@ class Writer:
         self._backlog: list[Batch] = []
         self._next_try_s = 0.0
         self._reserve = path.with_suffix(".reserve")
+        self._rescue = Rescue(path)
         self._put = self._written = 0
         """Facts. Each has one thread that counts it up, so the difference needs no lock."""
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
@@ -71,6 +73,11 @@ class Writer:
     def failure(self) -> str:
         """Why nothing can be made durable right now; empty when all is well."""
         return self.shut_by or self._failure
+
+    @property
+    def seq(self) -> int:
+        """The last durable row."""
+        return self._tail.seq
 
     @property
     def waiting(self) -> int:
@@ -125,6 +132,7 @@ class Writer:
     def _attempt(self) -> None:
         try:
             self._commit()
+            self._rescue.clear()
             if self.failure:
                 self._fill_reserve()
         except (sqlite3.Error, OSError, JournalError) as error:
@@ -133,6 +141,7 @@ class Writer:
                 self._reserve.unlink()
                 self._attempt()
             else:
+                self._rescue.keep(self._chain())
                 self._next_try_s = time.monotonic() + RETRY_S
         else:
             self._failure = ""
@@ -146,7 +155,7 @@ class Writer:
         rows = self._chain()
         self._tried = rows[-1].tail if rows else self._tail, len(self._backlog)
         conn.execute("BEGIN IMMEDIATE")
-        conn.executemany(_INSERT, rows)
+        conn.executemany(INSERT, rows)
         conn.execute("COMMIT")
         self._landed()
 
