@@ -41,6 +41,7 @@ KEYS: Final = (
     Key("half", "C", "C", "close(True)", "close half of it (asks)", ACT),
     Key("stop", "s", "s", "stop", "move its stop, only closer", ACT, "stop", 3),
     Key("release", "r", "r", "release", "re-arm NAKED, or unlatch", ACT),
+    Key("hold", "h", "h", "hold", "hold a NAKED exit, once", ACT),
     Key("find", "slash", "/", "find", "find a symbol", LOOK, "symbol", 2),
     Key("mode", "m", "m", "mode", "mode: down, or up (typed)", ACT, "mode", 2),
     Key("pause", "p", "p", "pause", "pause entries", ACT, "pause", 2),

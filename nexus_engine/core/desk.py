@@ -37,6 +37,7 @@ class Desk:
         self._shield = shield
         self._copilot = copilot
         self._manager = manager
+        manager.protection.ladder.priced = market.priced
         self.blocked: Callable[[Turn], str] = lambda turn: "not started"
         """Why no entry at all may leave now; the engine knows."""
         self.seen = self.refused = self.proposed = 0

@@ -110,6 +110,7 @@ class Engine:
             c.Edit: self.desk.edit,
             c.MoveStop: self._move_stop,
             c.Rearm: lambda turn, command, by: byhand.rearm(turn, self.manager, command.symbol, by),
+            c.Hold: lambda turn, command, by: self.manager.protection.hold(turn, command.symbol, by),
             c.Pause: self._pause,
             c.Unlock: self._unlock,
             c.Adopt: self._adopt,

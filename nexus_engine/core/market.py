@@ -179,6 +179,11 @@ class Market:
         state = self.symbols.get(symbol)
         return None if state is None else state.quote(mono_ns)
 
+    def priced(self, symbol: str) -> tuple[Instrument, float] | None:
+        """A symbol's grid and its mark price, where both are known."""
+        state = self.symbols.get(symbol)
+        return None if state is None or not state.mark else (state.instrument, state.mark)
+
     def marks(self) -> dict[str, Decimal]:
         """The mark price of each symbol on its tick; the last trade's before the first mark."""
         return {

@@ -152,7 +152,7 @@ def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns
     pnl = position.pnl(mark)
     risk = position.first_risk_per_unit * abs(position.qty)
     state, seen = _stop(engine, position)
-    since = position.naked_since_ns
+    since, held = position.naked_since_ns, engine.ledger.holds.get(position.symbol)
     naked = None if state == "ok" or since is None else max(0, (at_ns - since) // 1_000_000)
     return PositionView(
         symbol=position.symbol,
@@ -173,6 +173,8 @@ def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns
         held_ms=max(0, (at_ns - position.opened_ns) // 1_000_000),
         strategy=position.strategy,
         by=position.by,
+        exit_ms=None if naked is None else engine.manager.protection.ladder.left_ms(position, mono_ns),
+        held_by="" if held is None or held.until_ns <= at_ns else held.by,
     )
 
 

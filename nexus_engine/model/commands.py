@@ -86,6 +86,13 @@ class Rearm(Command, frozen=True, kw_only=True):
     symbol: str
 
 
+class Hold(Command, frozen=True, kw_only=True):
+    """Put the machine's exit of a NAKED position off, once for each position, by the time of the directive. Its stop is
+    tried on; a price beyond the stop is left at once all the same."""
+
+    symbol: str
+
+
 class Pause(Command, frozen=True, kw_only=True):
     """Latch PAUSE: no new entries, working ones stay. Released like any latch, by its typed name."""
 
@@ -127,6 +134,7 @@ AnyCommand = (
     | Edit
     | MoveStop
     | Rearm
+    | Hold
     | Pause
     | Adopt
     | CloseForeign

@@ -61,6 +61,30 @@ class RiskConfig(_Section):
     naked_ms: int = Field(
         2_000, ge=500, le=10_000, description="longest that a position may be without a confirmed stop"
     )
+    other_stop_ms: int = Field(
+        1_000,
+        ge=0,
+        le=10_000,
+        description="without a confirmed stop for this long another kind (stop-limit) is tried too; from naked_ms on: never",
+    )
+    exit_slip_pct: float = Field(
+        1.0,
+        ge=0.1,
+        le=5,
+        description="the machine's exit of a naked position first tries a limit this far off the mark, %",
+    )
+    exit_limit_ms: int = Field(
+        500,
+        ge=0,
+        le=2_000,
+        description="how long that limit may take before the exit goes at market; 0: at market at once",
+    )
+    hold_ms: int = Field(
+        30_000,
+        ge=0,
+        le=300_000,
+        description="how long a person's hold puts that exit off, once a position; 0: no holds",
+    )
     entry_ms: int = Field(20_000, ge=1_000, le=600_000, description="an entry that has not filled by then is cancelled")
 
 

@@ -9,7 +9,7 @@ from nexus_engine.model.orders import ExitPlan, Fill, Order
 from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.signals import Signal
 from nexus_engine.model.verdicts import Verdict
-from nexus_engine.model.words import AccountKind, Latch, Level, Mode, OrderStatus, ProposalStatus
+from nexus_engine.model.words import AccountKind, Latch, Level, Mode, OrderStatus, ProposalStatus, Rung
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -110,6 +110,21 @@ class StopTried(Fact, frozen=True, kw_only=True):
     """One more attempt to place a stop for a naked position."""
 
     symbol: str
+
+
+class Escalated(Fact, frozen=True, kw_only=True):
+    """A naked position's ladder went one rung up. It comes down when a stop is confirmed."""
+
+    symbol: str
+    rung: Rung
+
+
+class Held(Fact, frozen=True, kw_only=True):
+    """A person holds the machine's exit of a naked position back until then (UTC). Once for each position."""
+
+    symbol: str
+    by: str
+    until_ns: int
 
 
 class ProposalMade(Fact, frozen=True, kw_only=True):
@@ -233,6 +248,8 @@ AnyFact = (
     | Naked
     | Leaving
     | StopTried
+    | Escalated
+    | Held
     | PlanChanged
     | Adopted
     | ProposalMade

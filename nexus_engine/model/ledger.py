@@ -15,8 +15,10 @@ from nexus_engine.model.facts import (
     Adopted,
     AnyFact,
     DayOpened,
+    Escalated,
     Filled,
     ForeignSeen,
+    Held,
     LatchSet,
     Leased,
     Leaving,
@@ -36,7 +38,7 @@ from nexus_engine.model.facts import (
 from nexus_engine.model.orders import ZERO, Fill, Order
 from nexus_engine.model.positions import ClosedTrade, Position
 from nexus_engine.model.proposals import Proposal
-from nexus_engine.model.words import AccountKind, Latch, Leg, Mode, OrderStatus, Side, TradingState
+from nexus_engine.model.words import AccountKind, Latch, Leg, Mode, OrderStatus, Rung, Side, TradingState
 
 KEPT_ORDERS: Final = 200
 """Ended orders that are remembered, for fills that arrive late and for the screen."""
@@ -100,6 +102,10 @@ class Ledger:
         """By symbol: what the venue was last found to hold less than our fills say."""
         self.leaving: dict[int, str] = {}
         """By intent: who wants what it has built, and still builds, closed."""
+        self.rungs: dict[str, Rung] = {}
+        """By symbol: how far the ladder of a naked position has come; none while its first kind of stop is tried."""
+        self.holds: dict[str, Held] = {}
+        """By symbol: who has held the machine's exit of the position there. One position, one hold."""
         self.market_ns = 0
         """The latest market time that a fact carries: a start goes on from there."""
         self._trades: dict[tuple[str, str], None] = {}
@@ -112,6 +118,8 @@ class Ledger:
             ForeignSeen: self._foreign_seen,
             Naked: self._naked,
             StopTried: self._stop_tried,
+            Escalated: self._escalated,
+            Held: self._held,
             PlanChanged: self._plan_changed,
             Adopted: self._adopted,
             Leaving: self._leaving,
@@ -173,6 +181,8 @@ class Ledger:
             self.market_ns,
             # left out while there is none, so that seals of older journals hold
             *((self.lease_until_ns,) if self.lease_until_ns else ()),
+            *((self.rungs,) if self.rungs else ()),
+            *((self.holds,) if self.holds else ()),
         )
         return hashlib.blake2b(_encoder.encode(state), digest_size=16).hexdigest()
 
@@ -326,6 +336,8 @@ class Ledger:
             self.positions[position.symbol] = position
             return
         del self.positions[position.symbol]
+        self.rungs.pop(position.symbol, None)
+        self.holds.pop(position.symbol, None)
         pnl = position.realised - position.fees
         risk = position.first_risk_per_unit * position.peak_qty
         self.closed.append(
@@ -359,6 +371,10 @@ class Ledger:
     def _naked(self, fact: Naked) -> None:
         position = self.positions[fact.symbol]
         attempts = position.stop_attempts if fact.since_ns is not None else 0
+        if fact.since_ns is None:
+            self.rungs.pop(fact.symbol, None)
+            if fact.symbol in self.holds:
+                self.holds[fact.symbol] = replace(self.holds[fact.symbol], until_ns=0)
         self.positions[fact.symbol] = replace(position, naked_since_ns=fact.since_ns, stop_attempts=attempts)
 
     def _leaving(self, fact: Leaving) -> None:
@@ -374,6 +390,12 @@ class Ledger:
     def _stop_tried(self, fact: StopTried) -> None:
         position = self.positions[fact.symbol]
         self.positions[fact.symbol] = replace(position, stop_attempts=position.stop_attempts + 1)
+
+    def _escalated(self, fact: Escalated) -> None:
+        self.rungs[fact.symbol] = fact.rung
+
+    def _held(self, fact: Held) -> None:
+        self.holds[fact.symbol] = fact
 
     def _plan_changed(self, fact: PlanChanged) -> None:
         self.positions[fact.symbol] = replace(self.positions[fact.symbol], plan=fact.plan)

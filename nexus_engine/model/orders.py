@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import msgspec
 
-from nexus_engine.model.words import Leg, OrderKind, OrderStatus, Side, TimeInForce
+from nexus_engine.model.words import CONDITIONAL, Leg, OrderKind, OrderStatus, Side, TimeInForce
 
 PREFIX = "nx"
 ZERO = Decimal(0)
@@ -97,7 +97,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def conditional(self) -> bool:
         """It waits at the venue in the list of conditional orders, not in the book."""
-        return self.kind is OrderKind.STOP_MARKET
+        return self.kind in CONDITIONAL
 
     @property
     def alive(self) -> bool:

@@ -88,6 +88,10 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     held_ms: int
     strategy: str
     by: str
+    exit_ms: int | None = None
+    """Until the machine leaves a naked position; None where it does not count down, or is leaving already."""
+    held_by: str = ""
+    """Who has put that exit off."""
 
 
 class BookMark(msgspec.Struct, frozen=True, kw_only=True):

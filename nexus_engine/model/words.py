@@ -98,6 +98,11 @@ class OrderKind(StrEnum):
     LIMIT = "LIMIT"
     MARKET = "MARKET"
     STOP_MARKET = "STOP_MARKET"
+    STOP_LIMIT = "STOP"
+    """A stop that becomes a limit order: for when the venue takes no other."""
+
+
+CONDITIONAL: Final = frozenset({OrderKind.STOP_MARKET, OrderKind.STOP_LIMIT})
 
 
 class TimeInForce(StrEnum):
@@ -152,6 +157,14 @@ TERMINAL: Final = frozenset({OrderStatus.FILLED, OrderStatus.CANCELED, OrderStat
 RESTING: Final = frozenset(
     {OrderStatus.OPEN, OrderStatus.PARTIAL, OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_REPLACE}
 )
+
+
+class Rung(StrEnum):
+    """How far the machine has gone to protect a position or be rid of it. Each is reached by time, never by tries."""
+
+    OTHER_STOP = "another kind of stop"
+    LIMIT = "out at a limit"
+    MARKET = "out at market"
 
 
 class ProposalStatus(StrEnum):

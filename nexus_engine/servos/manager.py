@@ -16,8 +16,8 @@ from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import Latch, Leg, Level, OrderKind, OrderStatus, Outcome, ProposalStatus, Side, Venue
 from nexus_engine.servos.asking import TIMER as ASK_TIMER
 from nexus_engine.servos.asking import Asker
+from nexus_engine.servos.ladder import TIMER as DEADLINE_TIMER
 from nexus_engine.servos.protection import (
-    DEADLINE_TIMER,
     EXIT_TIMER,
     NOTHING_TO_REDUCE,
     REDUCE_ONLY_MS,
@@ -131,7 +131,7 @@ class Manager:
         for fill in fills:
             self._fill(turn, fill)
         self._settle(turn, turn.ledger.orders[order.client_id], report, asked=asked)
-        self._after(turn, turn.ledger.orders[order.client_id])
+        self._after(turn, turn.ledger.orders[order.client_id], was_alive=order.alive)
 
     def _settle(self, turn: Turn, order: Order, report: OrderReport, *, asked: bool) -> None:
         """Bring an order to where the report says it is; what cannot be believed yet is asked for."""
@@ -178,14 +178,14 @@ class Manager:
         turn.effects.append(Cancel(client_id=order.client_id, symbol=order.symbol, conditional=order.conditional))
         self.asker.later(turn, order)
 
-    def _after(self, turn: Turn, order: Order) -> None:
-        """What an order's new state calls for."""
+    def _after(self, turn: Turn, order: Order, *, was_alive: bool = True) -> None:
+        """What an order's new state calls for; its end calls once, however often it is told."""
         if order.leg is Leg.ENTRY and order.status.terminal:
             self._entry_ended(turn, order)
         if order.status.terminal:
             self.asker.forget(order.client_id)
             self.protection.doubted.discard(order.client_id)
-            if order.leg is Leg.EXIT:
+            if order.leg is Leg.EXIT and was_alive:
                 self.protection.exit_ended(turn, order)
             if order.leg is Leg.FOREIGN:
                 self.compare(turn)
@@ -193,8 +193,9 @@ class Manager:
 
     def filled(self, turn: Turn, fill: Fill) -> None:
         """An execution that came without a report, from a list of the venue's trades."""
+        was_alive = turn.ledger.orders[fill.client_id].alive
         self._fill(turn, fill)
-        self._after(turn, turn.ledger.orders[fill.client_id])
+        self._after(turn, turn.ledger.orders[fill.client_id], was_alive=was_alive)
 
     def _fill(self, turn: Turn, fill: Fill) -> None:
         ledger = turn.ledger
@@ -339,6 +340,7 @@ class Manager:
             if order.status is not OrderStatus.INTENT:
                 self.asker.poll(turn, order, POLL_NS[order.leg])
         for position in list(turn.ledger.positions.values()):
+            self.protection.chase(turn, position)
             over = position.plan.time_stop_ns and _held_ns(turn, position) >= position.plan.time_stop_ns
             # nothing of the machine's touches a short in a black swan but its stop and its target
             if over and not position.leaving and (position.qty > 0 or not _swan(turn)):

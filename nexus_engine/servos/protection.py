@@ -9,11 +9,11 @@ from nexus_engine.model.ledger import exit_side
 from nexus_engine.model.orders import Order
 from nexus_engine.model.positions import Position
 from nexus_engine.model.turn import Turn
-from nexus_engine.model.words import Leg, Level, OrderKind, OrderStatus
+from nexus_engine.model.words import Leg, Level, OrderKind, OrderStatus, Rung, TimeInForce
 from nexus_engine.servos.asking import Asker, Backoff
+from nexus_engine.servos.ladder import Ladder
 
 RETRY_TIMER: Final = "protect:"
-DEADLINE_TIMER: Final = "naked:"
 RETRY_MS: Final = 200
 REDUCE_ONLY_MS: Final = 1_000
 """After the venue said that there is nothing to reduce: the account is read again first."""
@@ -31,6 +31,8 @@ EXIT_TIMER: Final = "exit:"
 EXIT_RETRY_MS: Final = 300
 EXIT_PATIENCE_MS: Final = 2_000
 """How long an exit at market may stay unfilled before another is sent: both are reduce-only, nothing can flip."""
+CHASE_NS: Final = 1_000_000_000
+"""How long price may be beyond a stop-limit that has not closed its position."""
 
 
 class Protection:
@@ -39,8 +41,9 @@ class Protection:
     def __init__(self, risk: RiskConfig, asker: Asker) -> None:
         self._risk = risk
         self._asker = asker
-        self._naked_mono: dict[str, int] = {}
-        """Monotonic instant at which the patience with a naked position ends, by symbol."""
+        self.ladder = Ladder(risk)
+        self._beyond: dict[str, int] = {}
+        """Monotonic instant since which price is beyond a stop-limit, by symbol."""
         self._not_before: dict[str, int] = {}
         """Monotonic instant of the next try after a refusal, by symbol: whatever happens meanwhile."""
         self._tried: dict[str, int] = {}
@@ -78,19 +81,47 @@ class Protection:
         self.protect(turn, symbol)
 
     def deadline(self, turn: Turn, symbol: str) -> None:
-        """The patience with a naked position is over: out, at market."""
+        """A rung of a naked position's ladder is reached: another kind of stop, or out."""
         position = turn.ledger.positions.get(symbol)
-        due = self._naked_mono.get(symbol)
-        if position is None or due is None or position.naked_since_ns is None or position.leaving:
+        if position is None or position.naked_since_ns is None or position.leaving:
             return
-        if turn.mono_ns < due:
-            turn.timer(f"{DEADLINE_TIMER}{symbol}", (due - turn.mono_ns) // 1_000_000 + 1)
-            return
-        turn.note(Level.ALARM, symbol, f"no stop confirmed in {self._risk.naked_ms / 1000:.1f} s: closing at market")
-        self.leave(turn, position, abs(position.qty))
+        if self.ladder.due(turn, symbol):
+            self._give_up(turn, position)
+        elif self.ladder.turns_to_another(turn, symbol):
+            turn.note(Level.WARN, symbol, "no stop confirmed yet: trying another kind too")
+            self._backoff.reset(f"{RETRY_TIMER}{symbol}")
+            self.rearm(turn, symbol)
 
-    def leave(self, turn: Turn, position: Position, qty: Decimal, by: str = "bot") -> None:
-        """Close `qty` of a position at market, reduce-only, unless that is under way already.
+    def hold(self, turn: Turn, symbol: str, by: str) -> str:
+        """A person puts the machine's exit off. Returns what to tell them."""
+        position = turn.ledger.positions.get(symbol)
+        return f"{symbol}: we hold nothing" if position is None else self.ladder.hold(turn, position, by)
+
+    def _give_up(self, turn: Turn, position: Position) -> None:
+        """The patience is over: out at a limit that caps the slip, and what that leaves at market."""
+        symbol, cap = position.symbol, self.ladder.cap(position)
+        naked_s = (turn.at_ns - (position.naked_since_ns or turn.at_ns)) / 1e9
+        worst = "" if cap is None else f", at first not beyond {cap}"
+        turn.note(Level.ALARM, symbol, f"no stop confirmed in {naked_s:.1f} s: closing at market{worst}")
+        self.ladder.climb(turn, symbol, Rung.MARKET if cap is None else Rung.LIMIT)
+        self.leave(turn, position, abs(position.qty), cap=cap)
+
+    def chase(self, turn: Turn, position: Position) -> None:
+        """Price is beyond a stop-limit and the position is still there: its limit does not fill."""
+        symbol, known = position.symbol, self.ladder.priced(position.symbol)
+        stops = [order for order in turn.ledger.alive(symbol, Leg.STOP) if order.kind is OrderKind.STOP_LIMIT]
+        beyond = known is not None and any(
+            order.trigger is not None and (known[1] - float(order.trigger)) * order.side.sign > 0 for order in stops
+        )
+        if not beyond or position.leaving:
+            self._beyond.pop(symbol, None)
+        elif turn.mono_ns - self._beyond.setdefault(symbol, turn.mono_ns) >= CHASE_NS:
+            turn.note(Level.ALARM, symbol, "price is beyond the stop and its limit does not fill: closing at market")
+            self.leave(turn, position, abs(position.qty))
+
+    def leave(self, turn: Turn, position: Position, qty: Decimal, by: str = "bot", cap: Decimal | None = None) -> None:
+        """Close `qty` of a position at market, reduce-only, unless that is under way already. With a `cap` it is tried
+        at that price or better, once.
 
         Leaving with all of it takes back what may still enter, and is pursued until nothing is held.
         """
@@ -98,15 +129,18 @@ class Protection:
             self.abandon(turn, position.symbol, by)
             for entry in list(turn.ledger.alive(position.symbol, Leg.ENTRY)):
                 turn.cancel(entry)
-            turn.timer(f"{EXIT_TIMER}{position.symbol}", EXIT_PATIENCE_MS)
+            patience_ms = EXIT_PATIENCE_MS if cap is None else self._risk.exit_limit_ms
+            turn.timer(f"{EXIT_TIMER}{position.symbol}", patience_ms)
         if self.leaving(turn, position) or self._unknowable_exit(turn, position.symbol):
             return
         turn.submit(
             leg=Leg.EXIT,
             symbol=position.symbol,
             side=exit_side(position),
-            kind=OrderKind.MARKET,
+            kind=OrderKind.MARKET if cap is None else OrderKind.LIMIT,
             qty=qty,
+            price=cap,
+            tif=TimeInForce.GTC if cap is None else TimeInForce.IOC,
             intent=position.intent,
             strategy=position.strategy,
             by=by,
@@ -121,6 +155,8 @@ class Protection:
         if self._exit_under_way(turn, symbol) or self._unknowable_exit(turn, symbol):
             turn.timer(f"{EXIT_TIMER}{symbol}", EXIT_RETRY_MS)
         else:
+            if turn.ledger.rungs.get(symbol) is Rung.LIMIT:
+                self.ladder.climb(turn, symbol, Rung.MARKET)
             self.leave(turn, position, abs(position.qty), position.leaving)
 
     def abandon(self, turn: Turn, symbol: str, by: str) -> None:
@@ -162,7 +198,7 @@ class Protection:
         for position in turn.ledger.positions.values():
             if position.naked_since_ns is not None:
                 crashing = position.naked_since_ns <= earlier_ns
-                self._start_clock(turn, position.symbol, CRASHING_MS if crashing else RESTART_MS)
+                self.ladder.start(turn, position.symbol, CRASHING_MS if crashing else RESTART_MS)
             if position.leaving:
                 turn.timer(f"{EXIT_TIMER}{position.symbol}", EXIT_RETRY_MS)
             turn.timer(f"{RETRY_TIMER}{position.symbol}", RESUME_MS)
@@ -180,7 +216,7 @@ class Protection:
         if position.naked_since_ns is not None:
             naked_ms = (turn.at_ns - position.naked_since_ns) // 1_000_000
             turn.record(Naked(at_ns=turn.at_ns, symbol=position.symbol, since_ns=None))
-            self._naked_mono.pop(position.symbol, None)
+            self.ladder.stop(position.symbol)
             self._backoff.reset(f"{RETRY_TIMER}{position.symbol}")
             turn.note(Level.GOOD, position.symbol, f"stop {stop.trigger} confirmed, {naked_ms} ms")
         for other in stops:
@@ -225,28 +261,15 @@ class Protection:
     def _place_stop(self, turn: Turn, position: Position, need: Decimal) -> None:
         turn.record(StopTried(at_ns=turn.at_ns, symbol=position.symbol))
         self._tried[position.symbol] = turn.mono_ns
-        turn.submit(
-            leg=Leg.STOP,
-            symbol=position.symbol,
-            side=exit_side(position),
-            kind=OrderKind.STOP_MARKET,
-            qty=need,
-            trigger=position.plan.stop,
-            intent=position.intent,
-            strategy=position.strategy,
-        )
+        self.ladder.place_stop(turn, position, need)
         turn.timer(f"{RETRY_TIMER}{position.symbol}", PATIENCE_NS // 1_000_000)
 
     def _count_naked(self, turn: Turn, position: Position) -> None:
         if position.naked_since_ns is None:
             turn.record(Naked(at_ns=turn.at_ns, symbol=position.symbol, since_ns=turn.at_ns))
             turn.note(Level.ALARM, position.symbol, "NAKED: no confirmed stop of its size")
-        if position.symbol not in self._naked_mono:
-            self._start_clock(turn, position.symbol, self._risk.naked_ms)
-
-    def _start_clock(self, turn: Turn, symbol: str, limit_ms: int) -> None:
-        self._naked_mono[symbol] = turn.mono_ns + limit_ms * 1_000_000
-        turn.timer(f"{DEADLINE_TIMER}{symbol}", limit_ms)
+        if not self.ladder.running(position.symbol):
+            self.ladder.start(turn, position.symbol, self._risk.naked_ms)
 
     def _may_still_come(self, turn: Turn, order: Order) -> bool:
         if order.status is OrderStatus.PENDING_CANCEL or order.client_id in self.doubted:
@@ -265,9 +288,13 @@ class Protection:
 
     def _exit_under_way(self, turn: Turn, symbol: str) -> bool:
         return any(
-            _fresh(turn, order, EXIT_PATIENCE_MS * 1_000_000) and not self._asker.missed(order.client_id)
+            _fresh(turn, order, self._patience_ns(order)) and not self._asker.missed(order.client_id)
             for order in turn.ledger.alive(symbol, Leg.EXIT)
         )
+
+    def _patience_ns(self, exit_order: Order) -> int:
+        limit = exit_order.kind is OrderKind.LIMIT
+        return (self._risk.exit_limit_ms if limit else EXIT_PATIENCE_MS) * 1_000_000
 
     def _unknowable_exit(self, turn: Turn, symbol: str) -> bool:
         """An exit may have executed, and the venue does not say: one more would only pile up."""
@@ -277,14 +304,15 @@ class Protection:
         """An exit at market for the whole of it is under way and may be believed."""
         return any(
             order.leaves >= abs(position.qty)
-            and _fresh(turn, order, EXIT_PATIENCE_MS * 1_000_000)
+            and _fresh(turn, order, self._patience_ns(order))
             and not self._asker.missed(order.client_id)
             for order in turn.ledger.alive(position.symbol, Leg.EXIT)
         )
 
     def _sweep(self, turn: Turn, symbol: str) -> None:
         """Nothing is held: what was there to leave it goes."""
-        self._naked_mono.pop(symbol, None)
+        self.ladder.stop(symbol)
+        self._beyond.pop(symbol, None)
         self._not_before.pop(symbol, None)
         self._tried.pop(symbol, None)
         for timer in (EXIT_TIMER, RETRY_TIMER):

@@ -108,6 +108,7 @@ class PracticeBroker:
                         type=order.kind.value,
                         quantity=order.qty,
                         trigger_price=order.trigger,
+                        price=order.price,
                         working_type="MARK_PRICE",
                         reduce_only=order.reduce_only,
                         client_id=order.client_id,
@@ -155,7 +156,7 @@ class PracticeBroker:
         account, outcome, code, text = self.practice.account, Outcome.DONE, 0, ""
         try:
             if cancel.conditional:
-                account.conditionals.cancel(None, cancel.client_id, self._now_ms())
+                self._cancel_algo(cancel)
             else:
                 account.cancel(cancel.symbol, None, cancel.client_id, self._now_ms())
         except VenueError as error:
@@ -168,6 +169,14 @@ class PracticeBroker:
             code=code,
             text=text,
         )
+
+    def _cancel_algo(self, cancel: Cancel) -> None:
+        account = self.practice.account
+        algo = account.conditionals.find(None, cancel.client_id, missing=-2011)
+        if algo.status == "TRIGGERED":
+            account.cancel(cancel.symbol, algo.order_id, None, self._now_ms())
+        else:
+            account.conditionals.cancel(algo.algo_id, None, self._now_ms())
 
     async def query(self, query: Query) -> QueryResult:
         await asyncio.sleep(self._latency_s)

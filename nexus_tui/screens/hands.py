@@ -179,6 +179,19 @@ class Hands(Eyes):
         elif self.nexus.send(c.Rearm(symbol=naked.symbol)):
             self._sending(f"{naked.symbol} stop asked for again")
 
+    def action_hold(self) -> None:
+        """Put the machine's exit of a NAKED position off, once."""
+        if not self.nexus.may_act():
+            return
+        positions = self.view.positions if self.view is not None else ()
+        counting = [each for each in positions if each.exit_ms is not None]
+        selected = self.query_one(Positions).selected
+        chosen = next((each for each in counting if each.symbol == selected), counting[0] if counting else None)
+        if chosen is None:
+            self.say("no position is NAKED and on its way out")
+        elif self.nexus.send(c.Hold(symbol=chosen.symbol)):
+            self._sending(f"{chosen.symbol} hold sent")
+
     # ---- the account ----------------------------------------------------------------------------------------------
 
     def _release(self, latch: Latch) -> None:

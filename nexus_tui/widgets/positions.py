@@ -39,6 +39,8 @@ def _money(value: float, width: int) -> Span:
 
 def _stop(each: PositionView, width: int) -> Span:
     """The stop and whether the venue holds it; trouble takes the whole cell."""
+    if each.held_by:
+        return f" HELD {fmt.age(each.exit_ms)} ".ljust(width)[:width], "alarm"
     if each.stop_state in _TROUBLE:
         return f" {each.stop_state} {fmt.age(each.naked_ms)} ".ljust(width)[:width], "alarm"
     price = "none" if each.stop is None else fmt.short_price(each.stop, each.price_digits, 7)
@@ -48,7 +50,9 @@ def _stop(each: PositionView, width: int) -> Span:
 
 
 def _stop_wide(each: PositionView, width: int) -> Span:
-    if each.stop_state in _TROUBLE:
+    if each.stop_state == "NAKED" and each.exit_ms is not None and not each.held_by:
+        return f" NAKED out {fmt.age(each.exit_ms)} ".ljust(width)[:width], "alarm"
+    if each.held_by or each.stop_state in _TROUBLE:
         return _stop(each, width)
     waits = each.stop_state == "wait"
     seen = "" if each.stop_seen_ms is None else f" {fmt.age(each.stop_seen_ms // 1000 * 1000).replace('.0', '')}"

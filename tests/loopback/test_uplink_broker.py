@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from uplink_client import Client, connected
 from venue_host import KEY, SECRET, Host, host
 
@@ -131,6 +132,29 @@ async def test_a_stop_that_triggers_reports_its_fills_as_its_own_by_stream_query
         assert (asked.report.status, asked.report.filled) == (OrderStatus.FILLED, QTY)
         assert {fill.trade_id for fill in asked.fills} == {fill.trade_id for fill in fills_of(client, stop)}
         assert {fill.client_id for fill in asked.fills} == {stop.client_id}
+
+
+async def test_a_limit_stop_that_triggered_and_does_not_fill_is_cancelled_by_the_order_that_it_made() -> None:
+    async with host(scenario="range") as running, connected(client_at(running)) as client:
+        await client.broker.prepare(client.sink)
+        await enter(client)
+        market = await stop_for(client, "0.9995")
+        assert market.trigger is not None
+        price = (market.trigger * Decimal("1.01")).quantize(Decimal("0.1"))
+        stop = replace(market, kind=OrderKind.STOP_LIMIT, price=price)
+        placed = await client.broker.submit(stop)
+        assert placed.report is not None and placed.report.status is OrderStatus.OPEN
+        [algo] = running.venue.account.conditionals.open.values()
+        assert (algo.type, algo.price_ticks) == ("STOP", int(price * 10))
+        running.advance_until(lambda: algo.status == "TRIGGERED")
+        asked = await client.broker.query(asking(stop))
+        assert asked.report is not None and asked.report.status is OrderStatus.OPEN and asked.report.conditional
+        cancel = Cancel(client_id=stop.client_id, symbol="BTCUSDT", conditional=True)
+        assert (await client.broker.cancel(cancel)).outcome is Outcome.DONE
+        asked = await client.broker.query(asking(stop))
+        assert asked.report is not None and asked.report.status is OrderStatus.CANCELED
+        again = await client.broker.cancel(cancel)
+        assert (again.outcome, again.code) == (Outcome.REFUSED, -2011)
 
 
 async def test_a_resting_order_can_be_cancelled_and_a_second_cancel_is_told_that_it_is_gone() -> None:

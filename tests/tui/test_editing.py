@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from tui_driving import cockpit
 from tui_views import BOOKS, POSITIONS, account, card, halted, view
 
-from nexus_engine.model.commands import Approve, Edit, Flatten, MoveStop, Pause, Rearm, Release
+from nexus_engine.model.commands import Approve, Edit, Flatten, Hold, MoveStop, Pause, Rearm, Release
 from nexus_engine.model.view import LatchView, View
 from nexus_engine.model.words import AccountKind, Latch, Side, TradingState
 from nexus_tui.screens.cockpit import Cockpit
@@ -161,6 +161,19 @@ async def test_r_arms_a_naked_position_again_and_releases_a_latch_otherwise() ->
         assert "Release HALT" in driven.text
         await driven.press("escape", "tab", "r")
         assert driven.sent == [Rearm(symbol="BTCUSDT")]
+
+
+async def test_h_holds_the_exit_of_a_naked_position_and_says_so_where_there_is_none() -> None:
+    naked = replace(POSITIONS[0], stop_state="NAKED", naked_ms=900, exit_ms=1_100)
+    async with cockpit(view(positions=(naked, POSITIONS[1])), size=(120, 40)) as driven:
+        assert "NAKED out 1.1s" in driven.text
+        await driven.press("h")
+        assert driven.sent == [Hold(symbol="BTCUSDT")]
+        await driven.show(view(positions=(replace(naked, held_by="ann", exit_ms=29_000), POSITIONS[1])))
+        assert "HELD 29s" in driven.text
+        await driven.show(view())
+        await driven.press("h")
+        assert len(driven.sent) == 1 and "no position is NAKED" in driven.text
 
 
 async def test_p_pauses_at_once_and_resumes_typed() -> None:

@@ -21,6 +21,7 @@ from nexus_engine.uplink.binance.outcomes import (
     KEY_REFUSED,
     POSITION_MODE_DIFFERS,
     RULES_CHANGED,
+    UNKNOWN_ORDER,
     RestError,
 )
 from nexus_engine.uplink.binance.rest import BinanceRest
@@ -30,6 +31,7 @@ from nexus_engine.uplink.binance.wire import (
     ORDER_STATUS,
     QUOTE,
     STUCK,
+    TRIGGERED,
     TRIGGERING,
     TRIGGERING_S,
     exact,
@@ -168,7 +170,7 @@ class BinanceBroker:
         outcome, code, text = Outcome.DONE, 0, ""
         try:
             if cancel.conditional:
-                await self._rest.call(rest.CANCEL_ALGO, {"clientAlgoId": cancel.client_id}, Urgency.EXIT)
+                await self._cancel_algo(cancel)
             else:
                 params = {"symbol": cancel.symbol, "origClientOrderId": cancel.client_id}
                 await self._rest.call(rest.CANCEL, params, Urgency.EXIT)
@@ -182,6 +184,19 @@ class BinanceBroker:
             code=code,
             text=text,
         )
+
+    async def _cancel_algo(self, cancel: Cancel) -> None:
+        """One that has triggered is no conditional order any more: what it made is cancelled."""
+        try:
+            await self._rest.call(rest.CANCEL_ALGO, {"clientAlgoId": cancel.client_id}, Urgency.EXIT)
+        except RestError as error:
+            if error.code != UNKNOWN_ORDER:
+                raise
+            row = await self._rest.call(rest.GET_ALGO, {"clientAlgoId": cancel.client_id}, Urgency.QUERY)
+            if row.algo_status != TRIGGERED or row.actual_order_id in ("", "0"):
+                raise
+            params = {"symbol": cancel.symbol, "orderId": row.actual_order_id}
+            await self._rest.call(rest.CANCEL, params, Urgency.EXIT)
 
     async def query(self, query: Query) -> QueryResult:
         """What became of an order, with all its fills; UNKNOWN when any of that could not be read."""
@@ -345,6 +360,8 @@ def _algo_params(order: Order) -> dict[str, str]:
         "workingType": "MARK_PRICE",
         "clientAlgoId": order.client_id,
     }
+    if order.kind is OrderKind.STOP_LIMIT:
+        params |= {"price": f"{order.price:f}", "timeInForce": order.tif.value}
     return params | ({"reduceOnly": "true"} if order.reduce_only else {})
 
 

@@ -260,6 +260,7 @@ ORDER_STATUS: Final = {
     "REJECTED": OrderStatus.REJECTED,
 }
 TRIGGERING: Final = "TRIGGERING"
+TRIGGERED: Final = "TRIGGERED"
 TRIGGERING_S: Final = 1.0
 """A conditional order makes its own order within milliseconds of its trigger. One that has not by now may never: the
 venue was seen to leave a stop so for a day, with no order in the book and refusing to cancel it."""
