@@ -19,8 +19,10 @@ ALLOWED = {
     ("model/paths.py", "tempfile"),
     ("model/paths.py", "pathlib"),
     ("model/config.py", "pathlib"),
+    ("model/usage.py", "pathlib"),
 }
-"""Where the state lives and reading the directive, both before an engine is made; and how TA-Lib is imported."""
+"""Where the state lives, the options of a command and the directive, all before an engine is made; and how TA-Lib is
+imported."""
 
 FILES = sorted(file for zone in ZONES for file in (PACKAGE / zone).rglob("*.py"))
 
