@@ -53,6 +53,7 @@ faults: setup
 
 crash: setup
 	PYTHONPATH=. $(PY) tests/crash/crash_run.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+	$(PY) -m pytest -m long tests/crash
 
 monkey: setup
 	PYTHONPATH=. $(PY) tests/terminal/monkey.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
