@@ -1,0 +1,229 @@
+"""Mutants planted by hand: what an invariant forbids, written into the product as a small slip.
+
+Data alone; `plant.py` applies each to a copy of the tree and looks for a test that notices. `killer` is `dst` for the
+simulated worlds, or test files. A mutant may need several edits where two guards stand behind each other.
+"""
+# ruff: noqa: E501  the table is read row by row
+
+import msgspec
+
+E = "nexus_engine/"
+ENGINE, DESK = E + "core/engine.py", E + "core/desk.py"
+CARRIER, LEDGER, ORDERS, TURN = E + "carrier.py", E + "model/ledger.py", E + "model/orders.py", E + "model/turn.py"
+INSTRUMENTS, SECRET, LOCK = E + "model/instruments.py", E + "model/secret.py", E + "store/lock.py"
+MANAGER, PROTECTION, RECONCILE = E + "servos/manager.py", E + "servos/protection.py", E + "servos/reconcile.py"
+COPILOT, ASKING, SIZING = E + "servos/copilot.py", E + "servos/asking.py", E + "servos/sizing.py"
+EXPOSURE, GUARDS, STALENESS = E + "shield/exposure.py", E + "shield/guards.py", E + "shield/staleness.py"
+SWAN, LEASE, MARKET, LIMITS = (
+    E + "shield/blackswan.py",
+    E + "shield/lease.py",
+    E + "core/market.py",
+    E + "uplink/binance/limits.py",
+)
+
+
+class Mutant(msgspec.Struct, frozen=True):
+    """`edits` are (file, old text, new text); each old text stands exactly once in its file."""
+
+    name: str
+    invariant: str
+    edits: tuple[tuple[str, str, str], ...]
+    killer: str = "dst"
+
+
+def one(name: str, invariant: str, file: str, old: str, new: str, killer: str = "dst") -> Mutant:
+    return Mutant(name, invariant, ((file, old, new),), killer)
+
+
+MUTANTS: tuple[Mutant, ...] = (
+    one(
+        "what is in flight is no exposure", "I1", EXPOSURE,
+        "        if not order.reduce_only:\n", "        if not order.reduce_only and order.status.resting:\n",
+        "tests/shield/test_exposure_guard.py",
+    ),
+    one("positions are no exposure", "I1", EXPOSURE, "        if qty:\n            add(", "        if not qty:\n            add("),
+    one(
+        "what is foreign is no exposure", "I1 I14", EXPOSURE,
+        "{*ledger.positions, *ledger.foreign, *venue_qty}", "{*ledger.positions}",
+        "tests/shield/test_exposure_guard.py",
+    ),
+    one("twice the limit fits", "I1", EXPOSURE, "    if wanted <= room:\n", "    if wanted <= room + limit:\n"),
+    one(
+        "a pending cancel is no exposure", "I1", ORDERS,
+        "return ZERO if self.status.terminal else",
+        "return ZERO if self.status.terminal or self.status is OrderStatus.PENDING_CANCEL else",
+        "tests/shield/test_exposure_guard.py",
+    ),
+    one(
+        "an entry beside one on its way", "I2", GUARDS,
+        '    return allow("symbol") if entry is None else refuse(', '    return allow("symbol") if True else refuse(',
+    ),
+    one("an entry onto a position", "I2", GUARDS, "    if symbol in ledger.positions:\n", "    if symbol in ():\n"),
+    one("an entry leaves without its record", "I3", CARRIER, '            refusal = "not recorded"\n', '            refusal = ""\n'),
+    one("an exit waits for no record", "I3", CARRIER, "EXIT_WAIT_S: Final = 0.25", "EXIT_WAIT_S: Final = 0.0"),
+    one(
+        "an order's number is never raised", "I3", TURN,
+        "        while (cid := client_id(ledger.instance, ledger.epoch, intent, leg, attempt)) in ledger.orders:\n"
+        "            attempt += 1\n",
+        "        cid = client_id(ledger.instance, ledger.epoch, intent, leg, 1)\n",
+    ),
+    one(
+        "one look proves an order absent", "I3", ASKING,
+        "NOT_FOUND_TWICE_NS: Final = 10_000_000_000", "NOT_FOUND_TWICE_NS: Final = 0", "tests/servos/test_unknown.py",
+    ),
+    one(
+        "an unknown outcome is a refusal", "I3", MANAGER,
+        "        elif result.outcome is Outcome.UNKNOWN:\n            if order.status in",
+        "        elif result.outcome is Outcome.ABSENT:\n            if order.status in",
+    ),
+    one(
+        "a card is approved unseen", "I4", COPILOT,
+        "        if command.shown != proposal.shown:\n", "        if False:\n",
+    ),
+    Mutant(
+        "a card is approved twice", "I4",
+        (
+            (COPILOT, "        if not proposal.status.open:\n            return f\"{proposal.handle} is already {proposal.status}\"\n        if turn", "        if turn"),
+            (DESK, "        if not turn.ledger.proposals[proposal.id].status.open:\n", "        if False:\n"),
+            (GUARDS, "    if symbol in ledger.positions:\n", "    if symbol in ():\n"),
+            (GUARDS, '    return allow("symbol") if entry is None else refuse(', '    return allow("symbol") if True else refuse('),
+        ),
+    ),
+    one(
+        "the naked deadline only speaks", "I5", PROTECTION,
+        "s: closing at market\")\n        self.leave(turn, position, abs(position.qty))\n", "s: closing at market\")\n",
+    ),
+    one(
+        "a stop of half the size", "I5", PROTECTION,
+        "            qty=need,\n            trigger=", "            qty=need / 2,\n            trigger=",
+    ),
+    one(
+        "a stop that is too small is good enough", "I5", PROTECTION,
+        "if order.leaves == need and order.trigger", "if order.leaves <= need and order.trigger",
+    ),
+    one(
+        "a stop that was taken away is not missed", "I5", MANAGER,
+        "else 4_000_000_000 for leg", "else 4_000_000_000_000 for leg", "tests/servos/test_stops.py",
+    ),
+    one(
+        "crashing buys a naked position time", "I5", PROTECTION,
+        "CRASHING_MS: Final = 1_000", "CRASHING_MS: Final = 60_000", "tests/core/test_restart.py",
+    ),
+    one("an exit may flip", "I6", TURN, "reduce_only=leg is not Leg.ENTRY", "reduce_only=False"),
+    one(
+        "longs are bought in the black swan", "I7", GUARDS,
+        "    if lock is None or case.signal.side is not Side.BUY:\n", "    if lock is None or case.signal.side is Side.BUY:\n",
+    ),
+    one(
+        "longs stay in the black swan", "I7", ENGINE,
+        '            count = self.manager.exit_all(turn, "sentinel", longs_only=True)\n', "            count = 0\n",
+    ),
+    one(
+        "shorts go in the black swan too", "I7", MANAGER,
+        "            if not longs_only or position.qty > 0:\n", "            if not longs_only or position.qty:\n",
+    ),
+    Mutant(
+        "HALT lets entries pass", "I8",
+        (
+            (GUARDS, "    if case.ledger.state is TradingState.ACTIVE:\n", "    if case.ledger.state:\n"),
+            (E + "shield/manager.py", "            latched(ledger)\n            or unseen", "            unseen"),
+        ),
+    ),
+    one(
+        "HALT leaves entries working", "I8", ENGINE,
+        '        self.copilot.expire_all(turn, "HALT")\n        count = self.manager.cancel_entries(turn)\n',
+        '        self.copilot.expire_all(turn, "HALT")\n        count = 0\n',
+    ),
+    one(
+        "a start forgets the latches", "I8", LEDGER,
+        "        self.lease_until_ns = 0\n\n    def _leased", "        self.lease_until_ns = 0\n        self.latches.clear()\n\n    def _leased",
+    ),
+    one("COPILOT asks nobody", "I9", DESK, "        if mode is Mode.PILOT:\n", "        if mode is not Mode.WATCHER:\n"),
+    Mutant(
+        "WATCHER lets what waits pass", "I9",
+        (
+            (ENGINE, "        if command.mode is Mode.WATCHER:\n", "        if False:\n"),
+            (DESK, "        if mode is Mode.WATCHER:\n            return", "        if False:\n            return"),
+        ),
+    ),
+    Mutant(
+        "an execution told twice counts twice", "I10",
+        (
+            (MANAGER, "        if order is None or ledger.has_trade(fill):\n", "        if order is None:\n"),
+            (LEDGER, "        if self.has_trade(fill):\n            return\n", ""),
+        ),
+    ),
+    Mutant(
+        "an order that ended goes on", "I11",
+        (
+            (LEDGER, "        if order.status.terminal:\n            return\n", ""),
+            (MANAGER, "        elif order.status.terminal:\n            if status.resting:\n", "        elif order.status is OrderStatus.REJECTED:\n            if status.resting:\n"),
+        ),
+    ),
+    one(
+        "a state that no fact made", "I12", PROTECTION,
+        "            turn.record(Naked(at_ns=turn.at_ns, symbol=position.symbol, since_ns=turn.at_ns))\n",
+        "            turn.ledger.apply(Naked(at_ns=turn.at_ns, symbol=position.symbol, since_ns=turn.at_ns))\n",
+    ),
+    one(
+        "a turn's first fact is not written", "I12", CARRIER,
+        "        self._write([effect.fact for effect in effects if type(effect) is Record])\n",
+        "        self._write([effect.fact for effect in effects if type(effect) is Record][1:])\n",
+    ),
+    one(
+        "what guarded a closed position stays", "I13", PROTECTION,
+        "            if order.leg not in (Leg.ENTRY, Leg.FOREIGN) and not", "            if order.leg is Leg.FOREIGN and not",
+    ),
+    one(
+        "orders of ours that the journal lost stay", "I13", RECONCILE,
+        "                turn.effects.append(Cancel(client_id=cid, symbol=symbol, conditional=report.conditional))\n", "",
+    ),
+    one(
+        "what the venue lost is believed for ever", "I13", RECONCILE,
+        "            if symbol in asked or doubts.get(symbol) != held:\n", "            if symbol in asked or doubts.get(symbol) != ours:\n",
+    ),
+    one(
+        "foreign orders are cancelled", "I14", RECONCILE,
+        "            if is_ours(cid, ledger.instance) and not is_newer(", "            if cid and not is_newer(",
+    ),
+    one("data of any age will do", "I15", STALENESS, "    if quote.age_ms > limit_ms:\n", "    if quote.age_ms < 0:\n"),
+    one(
+        "a book with a gap is served", "I16", MARKET,
+        "    def invalid(self, event: BookInvalid) -> None:\n        state = self.symbols.get(event.symbol)\n        if state is not None:\n            state.book.invalidate()\n",
+        "    def invalid(self, event: BookInvalid) -> None:\n        return\n",
+    ),
+    one(
+        "one tick is a black swan", "I17", SWAN,
+        "self.last = middle = ranked[self._size // 2]", "self.last = middle = price", "tests/shield/test_blackswan.py",
+    ),
+    one("the mark has no say in a swan", "I17", SWAN, "MARK_SHARE: Final = 0.5", "MARK_SHARE: Final = 0.0", "tests/shield/test_blackswan.py"),
+    one(
+        "requests while the venue wants silence", "I18", LIMITS,
+        "        if urgency is not Urgency.EXIT and mono < self._quiet_until_mono:\n",
+        "        if urgency is Urgency.NORMAL and mono > self._quiet_until_mono:\n",
+        "tests/uplink/test_limits.py",
+    ),
+    one("no weight is kept for exits", "I18", LIMITS, "RESERVE: Final = 0.2", "RESERVE: Final = 0.0", "tests/uplink/test_limits.py"),
+    one(
+        "a lease by the wall clock", "I19", LEASE,
+        "return min(ledger.lease_until_ns - at_ns, self.until_mono_ns - mono_ns)", "return ledger.lease_until_ns - at_ns",
+        "tests/shield/test_lease.py tests/core/test_real_money.py",
+    ),
+    one(
+        "a card's age by the wall clock", "I19", COPILOT,
+        "        if turn.mono_ns >= proposal.expires_mono_ns:\n", "        if turn.at_ns >= proposal.expires_ns + 10**15:\n",
+        "tests/servos/test_decisions.py tests/servos/test_edit.py",
+    ),
+    one("a quantity is rounded up", "I20", INSTRUMENTS, "to_integral_value(ROUND_DOWN)", "to_integral_value(ROUND_CEILING)"),
+    one("a quantity is not rounded", "I20", INSTRUMENTS, "((exact / self.step).to_integral_value(ROUND_DOWN) * self.step).quantize(self.step)", "exact"),
+    one(
+        "another Nexus is nobody", "I22", MANAGER,
+        "        if foreign and Latch.PROTECT_ONLY not in ledger.latches:\n", "        if foreign and Latch.PROTECT_ONLY in ledger.latches:\n",
+    ),
+    one(
+        "two processes hold one account", "I22", LOCK,
+        "            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)\n", "            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)\n",
+        "tests/store/test_account_lock.py",
+    ),
+    one("a secret is printed", "I23", SECRET, "    def __str__(self) -> str:\n        return MASK\n", "    def __str__(self) -> str:\n        return self.__value\n", "tests/vault/test_vault.py"),
+)  # fmt: skip
