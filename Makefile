@@ -52,7 +52,7 @@ faults: setup
 	$(PY) -m pytest -m long tests/uplink
 
 crash: setup
-	PYTHONPATH=. $(PY) tests/crash/crash_run.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+	PYTHONPATH=.:tests $(PY) tests/crash/crash_run.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
 	$(PY) -m pytest -m long tests/crash
 
 monkey: setup
