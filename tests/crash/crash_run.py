@@ -25,6 +25,7 @@ from typing import Any
 
 import books as books_of
 
+from nexus_engine.model.config import Directive
 from nexus_engine.model.facts import AnyFact
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.runtime.client import NoAnswer, ask
@@ -45,20 +46,32 @@ AGAIN = 0.3
 """Of the lives that find something naked, so many are killed before they need have protected it."""
 MOMENTS = {"any": 0.35, "start": 0.1, "comparison": 0.1, "commit": 0.2, "order": 0.25}
 DIRECTIVE = """
-[account]
-mode = "PILOT"
-[binance]
-symbols = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEUSDT", "XRPUSDT", "LINKUSDT"]
-[demo]
-venue = "{ready}"
-[risk]
-day_loss_pct = 20
-entry_ms = 3000
-[shield]
-loss_streak = 30
-swan_drop_pct = 15
-max_spread_bp = 100
+account.mode = "PILOT"
+binance.symbols = ["BTCUSDT", "ETHUSDT", "SOLUSDT", "DOGEUSDT", "XRPUSDT", "LINKUSDT"]
+risk.entry_ms = 3000
 """
+LOOSE = {
+    "crash_boots": 1_000,
+    "day_loss_pct": 20,
+    "loss_streak": 30,
+    "swan_drop_pct": 15,
+    "max_spread_bp": 100,
+    "orders_a_minute": 200,
+    "orders_a_day": 100_000,
+    "rejects_in_row": 50,
+}
+"""Keys of whatever section that would end the trading of an engine that wants something every second, or is killed."""
+
+
+def directive(ready: Path, more: str = "") -> str:
+    """A nexus.toml for such an engine on the venue of that ready line."""
+    lines = [
+        f"{name}.{key} = {LOOSE[key]}"
+        for name, section in Directive.model_fields.items()
+        for key in getattr(section.annotation, "model_fields", {})
+        if key in LOOSE
+    ]
+    return "\n".join((f'demo.venue = "{ready}"', *lines, more))
 
 
 class Exchange:
@@ -200,10 +213,10 @@ class Chapter:
     def __init__(self, folder: Path, rng: Random, tally: Tally) -> None:
         self._folder, self._rng, self._tally = folder, rng, tally
         self._exchange = Exchange(folder, rng.randrange(1_000))
-        directive = folder / "nexus.toml"
-        directive.write_text(DIRECTIVE.format(ready=folder / "ready.json"))
+        config = folder / "nexus.toml"
+        config.write_text(directive(folder / "ready.json", DIRECTIVE))
         self._state = folder / "state"
-        words = ["--headless", "--demo", "--config", str(directive), "--state", str(self._state)]
+        words = ["--headless", "--demo", "--config", str(config), "--state", str(self._state)]
         self._forge = Forge(words, folder / "log")
         self._wal = self._state / "main-demo" / "journal.db-wal"
         self._where = ""
