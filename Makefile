@@ -52,7 +52,8 @@ faults: setup
 	$(PY) -m pytest -m long tests/uplink
 
 crash: setup
-	PYTHONPATH=. $(PY) tests/crash/crash_run.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+	PYTHONPATH=.:tests $(PY) tests/crash/crash_run.py --kills $(KILLS) $(if $(SEED),--seed $(SEED))
+	$(PY) -m pytest -m long tests/crash
 
 monkey: setup
 	PYTHONPATH=. $(PY) tests/terminal/monkey.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))

@@ -27,6 +27,7 @@ from nexus_engine.model.ledger import Ledger
 from nexus_engine.store.rows import decode_fact, reading, rows
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "crash")]
 ENV = os.environ | {"PYTHONPATH": str(ROOT)}
 SECONDS = 120.0
 P99_MS, WORST_MS = 250.0, 2_000.0
@@ -36,12 +37,6 @@ FAILING = "\n".join(
     f'[[fault]]\non = "* /fapi/*"\nkind = "{kind}"\ncount = 0\nprobability = {QUARTER}\nseed = {seed}\nat_s = 10\n'
     for seed, kind in enumerate(("drop_before", "drop_after", "internal", "unknown_after"))
 )
-DIRECTIVE = """
-account.mode = "PILOT"
-demo.venue = "{ready}"
-risk.day_loss_pct = 20
-shield = {{ loss_streak = 30, swan_drop_pct = 15, max_spread_bp = 100 }}
-"""
 
 
 class Found(NamedTuple):
@@ -55,7 +50,7 @@ def measure(seconds: float, faults: str) -> Found:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "faults.toml").write_text(faults)
-        market = ("--scenario", "range", "--seed", "7", "--speed", "100", "--faults", str(folder / "faults.toml"))
+        market = ("--scenario", "range", "--seed", "7", "--speed", "40", "--faults", str(folder / "faults.toml"))
         exchange = subprocess.Popen(
             [sys.executable, "-m", "nexus_tui", "exchange", *market], env=ENV, stdout=subprocess.PIPE, text=True
         )
@@ -70,7 +65,9 @@ def measure(seconds: float, faults: str) -> Found:
 
 
 def trade(folder: Path, seconds: float) -> None:
-    (folder / "nexus.toml").write_text(DIRECTIVE.format(ready=folder / "ready.json"))
+    from crash_run import directive
+
+    (folder / "nexus.toml").write_text(directive(folder / "ready.json", 'account.mode = "PILOT"'))
     words = ["--headless", "--demo", "--config", str(folder / "nexus.toml"), "--state", str(folder / "state")]
     script = ROOT / "tests" / "crash" / "crash_engine.py"
     engine = subprocess.Popen(

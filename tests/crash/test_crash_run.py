@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from crash_run import run
 
-KILLS = 12
+KILLS = 20
 
 
 @pytest.mark.terminal
