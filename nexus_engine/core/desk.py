@@ -81,14 +81,18 @@ class Desk:
             return f"{proposal.handle} not sent: the mode is WATCHER"
         judged = self._judge(turn, proposal.signal, proposal)
         if isinstance(judged, str):
+            self._tell(turn, proposal.signal, (), f"not sent: {judged}", proposal.id)
             return f"{proposal.handle} not sent: {judged}"
-        objection = _objection(judged[0])
+        verdicts, _ = judged
+        objection = _objection(verdicts)
         if objection:
+            self._tell(turn, proposal.signal, verdicts, f"not sent: {objection}", proposal.id)
             return f"{proposal.handle} not sent: {objection}"
         if self._moved(turn, proposal):
             return f"{proposal.handle}: price has moved; look at the new numbers"
         if not turn.ledger.proposals[proposal.id].status.open:
             return f"{proposal.handle} is {turn.ledger.proposals[proposal.id].status}"
+        self._tell(turn, proposal.signal, verdicts, f"approved by {by}", proposal.id)
         self._copilot.decide(turn, proposal, ProposalStatus.APPROVED, by)
         turn.note(Level.INFO, proposal.symbol, f"{proposal.handle} approved", by)
         self._manager.enter(turn, proposal, by)
@@ -254,7 +258,17 @@ class Desk:
         turn.note(Level.INFO, signal.symbol, f"{signal.strategy} {signal.side} refused: {reason}")
 
     def _tell(self, turn: Turn, signal: Signal, verdicts: tuple[Verdict, ...], outcome: str, proposal: int = 0) -> None:
-        turn.record(SignalSeen(at_ns=turn.at_ns, signal=signal, verdicts=verdicts, outcome=outcome, proposal=proposal))
+        turn.record(
+            SignalSeen(
+                at_ns=turn.at_ns,
+                signal=signal,
+                verdicts=verdicts,
+                outcome=outcome,
+                proposal=proposal,
+                quote=self._market.quote(signal.symbol, turn.mono_ns),
+                equity=accounting.equity(turn.ledger, self._market.marks()),
+            )
+        )
 
 
 def _objection(verdicts: tuple[Verdict, ...]) -> str:

@@ -7,7 +7,7 @@ import msgspec
 
 from nexus_engine.model.orders import ExitPlan, Fill, Order
 from nexus_engine.model.proposals import Proposal
-from nexus_engine.model.signals import Signal
+from nexus_engine.model.signals import Quote, Signal
 from nexus_engine.model.verdicts import Verdict
 from nexus_engine.model.words import AccountKind, Latch, Level, Mode, OrderStatus, ProposalStatus, Rung
 
@@ -200,12 +200,16 @@ class DayOpened(Fact, frozen=True, kw_only=True):
 
 
 class SignalSeen(Fact, frozen=True, kw_only=True):
-    """A strategy spoke, and what the guards answered: all that `why` needs."""
+    """A strategy spoke, or a person said yes to it, and what the guards answered: all that `why` needs."""
 
     signal: Signal
     verdicts: tuple[Verdict, ...]
     outcome: str
     proposal: int = 0
+    quote: Quote | None = None
+    """The market that it was judged on; None where there was none."""
+    equity: Decimal | None = None
+    """What its size was reckoned from."""
 
 
 class GuardTripped(Fact, frozen=True, kw_only=True):

@@ -124,7 +124,14 @@ def _journal(folder: Path) -> tuple[Finding, ...]:
     try:
         report = verify(path)
     except JournalError as error:
-        return (*open_to, bad("journal", str(error), "put a copy of it back, or start with another --account"))
+        return (
+            *open_to,
+            bad(
+                "journal",
+                str(error),
+                "put a copy of it back; a start sets a damaged one aside and goes on from what can be read",
+            ),
+        )
     if not report.ok:
         todo = "`nexus journal verify` tells more; do not trade on it"
         return (*open_to, bad("journal", report.problems[0], todo))

@@ -15,7 +15,7 @@ from nexus_engine.model.usage import Parser, UsageError, of_an_account
 from nexus_engine.model.words import AccountKind
 from nexus_engine.store.export import FORMATS, TABLES, table, write
 from nexus_engine.store.verify import verify
-from nexus_engine.store.why import intent_of, lines, story
+from nexus_engine.store.why import intent_of, is_symbol, lines, recent, recent_lines, row_of, signal_at, story
 
 
 def main(argv: Sequence[str]) -> int:
@@ -46,8 +46,12 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--format", choices=FORMATS, default="csv", help="how (csv)")
     one.add_argument("--out", type=Path, metavar="FILE", help="where (stdout)")
     one.set_defaults(run=_export)
-    one = commands.add_parser("why", parents=[common], help="tell why a trade was proposed or made")
-    one.add_argument("id", metavar="ID", help="P41, 41, or an order's client id")
+    one = commands.add_parser("why", parents=[common], help="tell why something was proposed, made or refused")
+    one.add_argument(
+        "id",
+        metavar="ID",
+        help="P41, 41, an order's client id, S17 (a row), or a symbol: its last signals",
+    )
     one.set_defaults(run=_why)
     return parser
 
@@ -111,14 +115,29 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _why(args: argparse.Namespace) -> int:
-    intent = intent_of(args.id)
-    if not intent:
-        raise UsageError(f"{args.id!r} is no id; use P41, 41, or an order's client id")
-    facts = story(_journal(args), intent)
+    intent, seq = intent_of(args.id), row_of(args.id)
+    if not intent and not seq:
+        if not is_symbol(args.id):
+            raise UsageError(f"{args.id!r} is no id; use P41, 41, an order's client id, S17 or a symbol")
+        return _why_symbol(args)
+    path = _journal(args)
+    facts = story(path, intent) if intent else signal_at(path, seq)
     if args.json:
         _answer({"intent": intent, "facts": facts})
     elif facts:
         sys.stdout.write("".join(f"{line}\n" for line in lines(facts)))
     if not facts:
-        sys.stderr.write(f"nexus journal: nothing is known of P{intent}\n")
+        what = f"P{intent}" if intent else f"a signal in row {seq}"
+        sys.stderr.write(f"nexus journal: nothing is known of {what}\n")
     return 0 if facts else 1
+
+
+def _why_symbol(args: argparse.Namespace) -> int:
+    seen = recent(_journal(args), args.id)
+    if args.json:
+        _answer({"symbol": args.id, "signals": [{"seq": seq, "fact": fact} for seq, fact in seen]})
+    else:
+        sys.stdout.write("".join(f"{line}\n" for line in recent_lines(seen)))
+    if not seen:
+        sys.stderr.write(f"nexus journal: no signal on {args.id} is known\n")
+    return 0 if seen else 1

@@ -23,6 +23,8 @@ _QUERIES: Final = {
     "orders": "SELECT * FROM orders",
     "fills": "SELECT * FROM fills",
     "proposals": "SELECT * FROM proposals",
+    "signals": "SELECT * FROM signals",
+    "verdicts": "SELECT * FROM verdicts",
     "all": "SELECT seq, turn, epoch, at_ns, kind, body, lower(hex(hash)) AS hash FROM journal ORDER BY seq",
 }
 TABLES: Final = ("trades", *_QUERIES)

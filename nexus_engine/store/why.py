@@ -11,6 +11,7 @@ from nexus_engine.model.facts import (
     Adopted,
     AnyFact,
     Filled,
+    GuardTripped,
     OrderChanged,
     OrderIntended,
     ProposalChanged,
@@ -18,8 +19,11 @@ from nexus_engine.model.facts import (
     SignalSeen,
 )
 from nexus_engine.model.verdicts import Reading, Verdict
-from nexus_engine.store.rows import decode_fact, reading, rows
+from nexus_engine.store.rows import COLUMNS, Row, decode_fact, reading, rows
 
+_ROW: Final = re.compile(r"[Ss](\d{1,18})")
+_SYMBOL: Final = re.compile(r"[A-Z0-9]{2,20}")
+RECENT: Final = 10
 _ID: Final = re.compile(r"[Pp]?(\d{1,18})|nx\w+-\d+-(\d{1,18})[a-z]\d+")
 _INTENT_OF: Final[dict[type, Callable[[Any], int]]] = {
     SignalSeen: lambda fact: fact.proposal,
@@ -36,6 +40,45 @@ def intent_of(ref: str) -> int:
     """The intent that `41`, `P41` or a client id names; 0 for anything else."""
     found = _ID.fullmatch(ref)
     return int(found[1] or found[2]) if found else 0
+
+
+def row_of(ref: str) -> int:
+    """The row that `S17` names: a signal that led to no proposal has no other id; 0 for anything else."""
+    found = _ROW.fullmatch(ref)
+    return int(found[1]) if found else 0
+
+
+def is_symbol(ref: str) -> bool:
+    """The word may name a symbol."""
+    return _SYMBOL.fullmatch(ref) is not None and not ref.isdecimal()
+
+
+def signal_at(path: Path, seq: int) -> list[AnyFact]:
+    """The signal or the tripped guard that is row `seq` of the journal, if it is one. Raises JournalError."""
+    with reading(path) as conn:
+        found = conn.execute(f"SELECT {COLUMNS} FROM journal WHERE seq = ?", (seq,)).fetchone()
+        fact = None if found is None else decode_fact(Row._make(found))
+    return [fact] if isinstance(fact, SignalSeen | GuardTripped) else []
+
+
+def recent(path: Path, symbol: str) -> list[tuple[int, SignalSeen]]:
+    """The last signals on a symbol with their rows, oldest first. Raises JournalError."""
+    with reading(path) as conn:
+        found = conn.execute(
+            f"SELECT {COLUMNS} FROM journal WHERE kind = 'SignalSeen' AND json_extract(body, '$.signal.symbol') = ? "
+            "ORDER BY seq DESC LIMIT ?",
+            (symbol, RECENT),
+        ).fetchall()
+        seen = [(row.seq, fact) for row in map(Row._make, found) if isinstance(fact := decode_fact(row), SignalSeen)]
+    return seen[::-1]
+
+
+def recent_lines(seen: list[tuple[int, SignalSeen]]) -> Iterator[str]:
+    """One line a signal, beginning with what `why` takes."""
+    for seq, fact in seen:
+        ref = f"P{fact.proposal}" if fact.proposal else f"S{seq}"
+        at = datetime.fromtimestamp(fact.at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        yield _plain(f"{ref:8} {at}  {fact.signal.strategy}: {fact.signal.side}, {fact.outcome}")
 
 
 def story(path: Path, intent: int) -> list[AnyFact]:
@@ -57,8 +100,12 @@ def lines(facts: list[AnyFact]) -> Iterator[str]:
     for fact in facts:
         head = datetime.fromtimestamp(fact.at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
         for line in _TOLD[type(fact)](fact):
-            yield "".join(char if char.isprintable() else "?" for char in f"{head:23}  {line}")
+            yield _plain(f"{head:23}  {line}")
             head = ""
+
+
+def _plain(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _signal(fact: SignalSeen) -> Iterator[str]:
@@ -71,8 +118,23 @@ def _signal(fact: SignalSeen) -> Iterator[str]:
     yield from map(_reading, signal.readings)
     yield f"  regime  {signal.regime.regime} ({signal.regime.confidence:.0%} sure)"
     yield from map(_reading, signal.regime.readings)
+    quote = fact.quote
+    if quote is not None:
+        age = "never heard" if quote.age_ms is None else f"{quote.age_ms} ms old"
+        book = "" if quote.valid else ", no book"
+        yield f"  market  bid {quote.bid:g}, ask {quote.ask:g}, mark {quote.mark:g}, last {quote.last:g}, {age}{book}"
+        yield f"          funding {quote.funding_rate:g}, taker fee {quote.taker_fee:.4%}"
+    if fact.equity is not None:
+        yield f"  equity  {fact.equity}"
     yield from _verdicts(fact.verdicts)
     yield f"outcome   {fact.outcome}"
+
+
+def _trip(fact: GuardTripped) -> Iterator[str]:
+    yield from _verdicts((fact.verdict,))
+    for at_ns, price in fact.evidence:
+        at = datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%H:%M:%S.%f")[:-3]
+        yield f"          {at} {price:g}"
 
 
 def _proposal(fact: ProposalMade) -> Iterator[str]:
@@ -108,6 +170,7 @@ def _fill(fact: Filled) -> Iterator[str]:
 
 _TOLD: Final[dict[type, Callable[[Any], Iterator[str]]]] = {
     SignalSeen: _signal,
+    GuardTripped: _trip,
     ProposalMade: _proposal,
     ProposalChanged: _decision,
     Adopted: _adoption,

@@ -18,7 +18,7 @@ from nexus_engine.model.ports import Sink
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.model.words import AccountKind, Latch, Leg, Mode, OrderKind, Side, TradingState
-from nexus_engine.runtime import Options, Runtime, account
+from nexus_engine.runtime import Options, Runtime, memory
 from nexus_engine.runtime.client import NoAnswer, ask
 from nexus_engine.runtime.uplinks import Address, Need, Uplink, connect_binance
 from nexus_engine.store.sqlite import SqliteJournal
@@ -44,13 +44,13 @@ def test_a_start_that_waits_answers_and_ends_when_it_is_asked_to_over_the_socket
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     go_on = threading.Event()
-    fold = account._folded
+    read = memory.open_whole
 
-    def slow(journal: SqliteJournal) -> Any:
+    def slow(path: Path) -> Any:
         go_on.wait(READY_S)
-        return fold(journal)
+        return read(path)
 
-    monkeypatch.setattr(account, "_folded", slow)
+    monkeypatch.setattr(memory, "open_whole", slow)
     runtime = Runtime(Options(state=tmp_path, scenario="calm"))
     runtime.start()
 

@@ -16,7 +16,9 @@ from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.ports import Journal, JournalError
 from nexus_engine.model.words import AccountKind
 from nexus_engine.store.memory import MemoryJournal
+from nexus_engine.store.schema import SCHEMA
 from nexus_engine.store.sqlite import SqliteJournal
+from nexus_engine.store.verify import verify
 
 
 async def test_what_was_appended_folds_to_the_same_trading_state_after_a_restart(tmp_path: Path) -> None:
@@ -163,6 +165,30 @@ def test_what_is_not_our_journal_is_refused_in_one_line_and_left_alone(tmp_path:
         SqliteJournal.open(path)
     assert "\n" not in str(caught.value)
     assert (path.read_bytes() if path.is_file() else b"") == before
+
+
+@pytest.mark.parametrize("schema", [1, 2])
+def test_a_journal_of_an_older_nexus_is_upgraded_in_place_and_its_chain_goes_on(
+    written: tuple[Path, Life], tmp_path: Path, schema: int
+) -> None:
+    path = tmp_path / "journal.db"
+    path.write_bytes(written[0].read_bytes())
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
+        conn.execute("DELETE FROM _sqlite_migrations WHERE name > ?", (f"schema_{schema}",))
+        conn.execute("DROP VIEW trades")
+        conn.execute("CREATE VIEW trades AS SELECT 1 AS before")
+        conn.execute(f"PRAGMA user_version = {schema}")
+    journal = SqliteJournal.open(path)
+    assert Ledger().fold(journal.facts()).digest() == written[1].ledger.digest()
+    assert journal.claim("main", AccountKind.DEMO) == 2
+    asyncio.run(_append(journal, [note(1)]))
+    journal.close()
+    with closing(sqlite3.connect(path)) as conn:
+        assert conn.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
+        columns = [column[0] for column in conn.execute("SELECT * FROM trades").description]
+    assert ("pnl" in columns) is (schema == 1)  # what schema 2 brought
+    report = verify(path)
+    assert (report.ok, report.facts) == (True, len(flat(written[1].turns)) + 1)
 
 
 def test_a_creation_that_was_killed_half_way_is_finished_by_the_next_start(tmp_path: Path) -> None:
