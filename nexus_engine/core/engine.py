@@ -22,6 +22,7 @@ from nexus_engine.model.config import Directive
 from nexus_engine.model.effects import AnyEffect, Resync
 from nexus_engine.model.facts import AnyFact, LatchSet, ModeSet, RunStarted
 from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.people import People
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.model.words import Latch, Level, Mode
@@ -38,8 +39,6 @@ PULSE_MS: Final = 250
 SWAN_INTERVAL: Final = "1m"
 NOTHING: Final[list[AnyEffect]] = []
 
-_MODES: Final = (Mode.WATCHER, Mode.COPILOT, Mode.PILOT)
-
 
 class Engine:
     """Holds the market and the zones, and walks each event through them: market, shield, cortex, shield, servos."""
@@ -47,6 +46,7 @@ class Engine:
     def __init__(self, directive: Directive, ledger: Ledger) -> None:
         self.cortex = Cortex(directive.strategies)
         self.directive = directive = _levered(directive, self.cortex.leverage)
+        self.people = People(directive.people)
         self.ledger = ledger
         self.market = Market(ledger.market_ns)
         self.shield = Shield(directive.shield, directive.risk)
@@ -92,7 +92,7 @@ class Engine:
             e.JournalFailed: self._journal_failed,
         }
         self._commands: Final[dict[type, Callable[[Turn, Any, str], str]]] = {
-            c.Approve: lambda turn, command, by: self.desk.approve(turn, command, by, self.mode),
+            c.Approve: self._approve,
             c.Reject: lambda turn, command, by: self.copilot.reject(turn, command.proposal, by),
             c.Halt: self._halt,
             c.Release: self._release,
@@ -113,6 +113,11 @@ class Engine:
     @property
     def mode(self) -> Mode:
         return self.ledger.mode or self._started_mode
+
+    def mode_of(self, strategy: str) -> Mode:
+        """Who decides a strategy's entries: the stricter of the account's mode and what the directive gives it."""
+        most = self.directive.account.modes.get(strategy, self.mode)
+        return min(most, self.mode, key=lambda mode: mode.rank)
 
     def on(self, event: e.AnyEvent) -> list[AnyEffect]:
         """Take one event; return what must be done about it, in order.
@@ -191,7 +196,7 @@ class Engine:
         quote = self.market.quote(event.symbol, turn.mono_ns)
         if quote is not None:
             for signal in self.cortex.bar(event, quote):
-                self.desk.consider(turn, signal, self.mode)
+                self.desk.consider(turn, signal, self.mode_of(signal.strategy))
 
     def _history(self, turn: Turn, event: e.History) -> None:
         self.market.history(event)
@@ -299,8 +304,12 @@ class Engine:
 
     def _commanded(self, turn: Turn, event: e.Commanded) -> None:
         command = event.command
-        told = self._commands[type(command)](turn, command, event.by)
         subject = self._subject(command)
+        told = self.people.refusal(command, event.by, self.mode)
+        if told:
+            turn.note(Level.WARN, subject, told, event.by)
+        else:
+            told = self._commands[type(command)](turn, command, event.by)
         follows = "" if isinstance(command, c.Flatten) else subject
         self.notebook.answer(turn.at_ns, subject, event.by, told, follows=follows)
 
@@ -309,6 +318,11 @@ class Engine:
             proposal = self.ledger.proposals.get(command.proposal)
             return "" if proposal is None else proposal.symbol
         return getattr(command, "symbol", "account")
+
+    def _approve(self, turn: Turn, command: c.Approve, by: str) -> str:
+        proposal = self.ledger.proposals.get(command.proposal)
+        mode = self.mode if proposal is None else self.mode_of(proposal.strategy)
+        return self.desk.approve(turn, command, by, mode)
 
     def _latch(self, turn: Turn, latch: Latch, by: str, reason: str, level: Level = Level.ALARM) -> None:
         turn.record(LatchSet(at_ns=turn.at_ns, latch=latch, on=True, by=by, reason=reason))
@@ -346,7 +360,7 @@ class Engine:
     def _set_mode(self, turn: Turn, command: c.SetMode, by: str) -> str:
         if command.mode is self.mode:
             return f"the mode is {self.mode} already"
-        up = _MODES.index(command.mode) > _MODES.index(self.mode)
+        up = command.mode.rank > self.mode.rank
         if up and command.word != command.mode.lower():
             return f"the mode stays {self.mode}: type {command.mode.lower()} to go up"
         turn.record(ModeSet(at_ns=turn.at_ns, mode=command.mode, by=by))
@@ -354,7 +368,9 @@ class Engine:
         if command.mode is Mode.WATCHER:
             self.copilot.expire_all(turn, "mode WATCHER")
             self.manager.cancel_entries(turn)
-        return f"mode {command.mode}"
+        capped = [name for name in self.directive.account.modes if self.mode_of(name) is not self.mode]
+        kept = ", ".join(f"{name} stays {self.mode_of(name)}" for name in capped)
+        return f"mode {command.mode}" + (f"; {kept}" if kept else "")
 
     def _close(self, turn: Turn, command: c.ClosePosition, by: str) -> str:
         state = self.market.symbols.get(command.symbol)
