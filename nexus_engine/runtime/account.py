@@ -447,7 +447,7 @@ class Account:
             progress=self.progress,
             problem=self.problem,
         )
-        view = self.view(ViewRequest(events=0))
+        view = self.view(ViewRequest(events=0), by="")
         if view is None:
             return status
         account = view.account

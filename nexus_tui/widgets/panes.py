@@ -151,13 +151,13 @@ class Events(Pane):
 
 def _told(each: EventRow, first: int, second: int, *, roomy: bool) -> tuple[str, str]:
     """An event's text over at most two lines, with its voice where there is room for that beside it."""
-    voiced, words = plain(each.voiced), plain(f"{each.before} {each.after}").lstrip(" —")
+    text, before, after = plain(each.text), plain(each.before), plain(each.after)
+    voiced = " ".join(filter(None, (before, text, after)))
     if cell_len(voiced) <= first:
         return voiced, ""
-    lines = fmt.wrap(plain(each.text), first, second)
-    if roomy and not lines[1] and cell_len(words) <= second:
-        return lines[0], words.rstrip(" :")
-    return lines
+    line, rest = fmt.wrap(text, first, second)
+    words = f"{before.rstrip(' :')}{after.lstrip(' —')}"
+    return (line, words) if roomy and not rest and cell_len(words) <= second else (line, rest)
 
 
 def name(symbol: str, width: int) -> str:
