@@ -92,7 +92,7 @@ class Engine:
             e.JournalFailed: self._journal_failed,
         }
         self._commands: Final[dict[type, Callable[[Turn, Any, str], str]]] = {
-            c.Approve: self._approve,
+            c.Approve: lambda turn, command, by: self.desk.approve(turn, command, by, self.mode),
             c.Reject: lambda turn, command, by: self.copilot.reject(turn, command.proposal, by),
             c.Halt: self._halt,
             c.Release: self._release,
@@ -318,11 +318,6 @@ class Engine:
             proposal = self.ledger.proposals.get(command.proposal)
             return "" if proposal is None else proposal.symbol
         return getattr(command, "symbol", "account")
-
-    def _approve(self, turn: Turn, command: c.Approve, by: str) -> str:
-        proposal = self.ledger.proposals.get(command.proposal)
-        mode = self.mode if proposal is None else self.mode_of(proposal.strategy)
-        return self.desk.approve(turn, command, by, mode)
 
     def _latch(self, turn: Turn, latch: Latch, by: str, reason: str, level: Level = Level.ALARM) -> None:
         turn.record(LatchSet(at_ns=turn.at_ns, latch=latch, on=True, by=by, reason=reason))

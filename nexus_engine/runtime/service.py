@@ -20,7 +20,6 @@ _KEYED: Final = (AccountKind.TESTNET, AccountKind.LIVE)
 _UNIT: Final = """\
 [Unit]
 Description=Nexus, {kind} account {account}
-Documentation=https://www.freedesktop.org/software/systemd/man/systemd.exec.html
 StartLimitIntervalSec=600
 StartLimitBurst=5
 {after}

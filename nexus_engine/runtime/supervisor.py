@@ -25,7 +25,6 @@ class Supervisor:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._every_s = None if watchdog_us is None else watchdog_us / 1e6 / _PARTS
         self._clock = clock
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
         self._ready = False
         self._fed_s = 0.0
         self._status = ""
@@ -67,7 +66,8 @@ class Supervisor:
 
     def _tell(self, message: str) -> None:
         try:
-            self._socket.sendto(message.encode(), self._address)
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as link:
+                link.sendto(message.encode(), self._address)
         except OSError as error:
             # What is lost here is lost on systemd's side: it restarts us where it should hear and does not.
             if not self._deaf:
