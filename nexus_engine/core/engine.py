@@ -305,11 +305,11 @@ class Engine:
     def _commanded(self, turn: Turn, event: e.Commanded) -> None:
         command = event.command
         subject = self._subject(command)
-        told = self.people.refusal(command, event.by, self.mode)
-        if told:
-            turn.note(Level.WARN, subject, told, event.by)
-        else:
-            told = self._commands[type(command)](turn, command, event.by)
+        if refusal := self.people.refusal(command, event.by, self.mode):
+            turn.note(Level.WARN, subject, refusal, event.by)
+            self.notebook.answer(turn.at_ns, subject, event.by, refusal, follows=None)
+            return
+        told = self._commands[type(command)](turn, command, event.by)
         follows = "" if isinstance(command, c.Flatten) else subject
         self.notebook.answer(turn.at_ns, subject, event.by, told, follows=follows)
 

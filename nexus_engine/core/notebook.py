@@ -21,7 +21,7 @@ class Notebook:
     def __init__(self) -> None:
         self.rows: deque[EventRow] = deque(maxlen=KEPT)
         self._said: EventRow | None = None
-        self._follows = ""
+        self._follows: str | None = ""
         self._then: deque[str] = deque(maxlen=PARTS - 1)
         self._level = Level.INFO
 
@@ -49,9 +49,9 @@ class Notebook:
                     self._then.append(row.text)
                     self._level = row.level
 
-    def answer(self, at_ns: int, subject: str, by: str, text: str, *, follows: str) -> None:
+    def answer(self, at_ns: int, subject: str, by: str, text: str, *, follows: str | None) -> None:
         """A command was taken, or not: this is what its person is told. What is said of `follows` afterwards is added;
-        empty follows everything."""
+        empty follows everything, None nothing."""
         self._follows = follows
         self._said = EventRow(at_ns=at_ns, level=Level.INFO, subject=subject, by=by, text=text)
         self._then.clear()
