@@ -169,11 +169,11 @@ class UiConfig(_Section):
     bell: Bell = Field(
         "alarm", description="rings at alarms, or at all that is worth a look; at most every two seconds"
     )
-    voice: Voice = Field(
-        "plain", description="plain, calm, sergeant, deadpan or mentor: the words around a fact in the events, never it"
-    )
     confirm_pct: float = Field(
         0.5, ge=0, le=10, description="an approval on LIVE whose worst case is above this asks twice, % of equity"
+    )
+    voice: Voice = Field(
+        "plain", description="plain, calm, sergeant, deadpan or mentor: the words around a fact in the events, never it"
     )
 
 
