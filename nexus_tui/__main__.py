@@ -206,8 +206,14 @@ def _phrase(options: "Options") -> str:
 
     if options.kind is not AccountKind.LIVE or options.read_only or not sys.stdin.isatty():
         return ""
-    from nexus_engine.model.commands import live_phrase
+    from nexus_engine.model.commands import Unlock, live_phrase
+    from nexus_engine.model.people import People
+    from nexus_engine.model.words import Mode
 
+    people = People({} if options.directive is None else options.directive.people)
+    if refusal := people.refusal(Unlock(word=""), options.person, Mode.WATCHER):
+        sys.stderr.write(f"LIVE {options.account}: real money, and entries stay locked: {refusal}\n")
+        return ""
     phrase = live_phrase(options.account)
     sys.stderr.write(f"LIVE {options.account}: real money. Entries stay locked unless you type: {phrase}\n")
     try:
@@ -227,14 +233,15 @@ def _unlock(runtime: "Runtime", phrase: str) -> None:
 
 
 def _headless(runtime: "Runtime", unlocked: str) -> int:
-    import faulthandler
-
     from nexus_engine.runtime import Supervisor
     from nexus_tui.guardian import Signals
 
-    # killed by a watchdog it says where it was stuck: names of functions, no values
-    faulthandler.enable()
     runtime.supervisor = Supervisor.from_environment()
+    if runtime.supervisor is not None:
+        import faulthandler
+
+        # killed by its watchdog it says where it was stuck: names of functions, no values
+        faulthandler.enable()
     Signals(runtime).install()
     runtime.start()
     _unlock(runtime, unlocked)
