@@ -20,15 +20,15 @@ PEOPLE: Final = {"ana": {"role": "owner"}, "bo": {"role": "trader"}, "cy": {"rol
 DIRECTIVE: Final = Directive.model_validate({"account": {"kind": "LIVE"}, "people": PEOPLE})
 NOBODY: Final = ("root", "", "ANA", "ana\n", "bot", "carrier", HERE, "nexus kill", "sentinel")
 
-words = st.sampled_from(["", "flat", "halt", "pause", "pilot", "copilot", "live main", SOL.lower(), "protect_only"])
+words = st.sampled_from(["", "flat", SOL.lower()])
 symbols = st.sampled_from([SOL, "BTCUSDT", "NOPE"])
 commands = st.one_of(
     st.builds(c.Halt, reason=st.just("try")),
     st.builds(c.Approve, proposal=st.integers(0, 3), shown=words),
     st.builds(c.Reject, proposal=st.integers(0, 3)),
     st.builds(c.Edit, proposal=st.integers(0, 3), shown=words),
-    st.builds(c.Release, latch=st.sampled_from(Latch), word=words),
-    st.builds(c.SetMode, mode=st.sampled_from(Mode), word=words),
+    st.sampled_from(Latch).map(lambda latch: c.Release(latch=latch, word=latch.lower())),
+    st.sampled_from(Mode).map(lambda mode: c.SetMode(mode=mode, word=mode.lower())),
     st.builds(c.ClosePosition, symbol=symbols, half=st.booleans()),
     st.builds(c.Flatten, word=words, longs_only=st.booleans(), foreign=st.booleans()),
     st.builds(c.MoveStop, symbol=symbols, stop=st.decimals(1, 200, places=2)),
@@ -36,7 +36,7 @@ commands = st.one_of(
     st.just(c.Pause()),
     st.builds(c.Adopt, symbol=symbols, stop=st.decimals(1, 200, places=2)),
     st.builds(c.CloseForeign, symbol=symbols, word=words),
-    st.builds(c.Unlock, word=words),
+    st.just(c.Unlock(word="live main")),
 )
 
 
@@ -80,7 +80,7 @@ def test_a_viewer_and_an_unknown_do_nothing_but_halt_and_every_try_is_recorded(
 
 
 @given(
-    st.lists(st.tuples(commands, st.sampled_from(("bo", "cy", *NOBODY))), min_size=1, max_size=40),
+    st.lists(st.tuples(commands, st.just("bo") | st.sampled_from(("cy", *NOBODY))), min_size=1, max_size=40),
     st.sampled_from(Mode),
 )
 @settings(max_examples=150, deadline=None)
@@ -88,7 +88,8 @@ def test_no_sequence_of_a_traders_and_viewers_commands_loosens_anything(
     tries: list[tuple[c.AnyCommand, str]], mode: Mode
 ) -> None:
     made = engine(mode)
-    rank, latched = mode.rank, set()
+    tried(made, c.Halt(), "ana", 1)
+    rank, latched = mode.rank, {Latch.HALT}
     for at_ns, (command, by) in enumerate(tries, start=2):
         facts = [one.fact for one in tried(made, command, by, at_ns) if isinstance(one, Record)]
         assert made.mode.rank <= rank and set(made.ledger.latches) >= latched

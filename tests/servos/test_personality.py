@@ -119,6 +119,15 @@ def test_voices_differ_and_one_voice_varies() -> None:
     assert len(set.union(*heard.values())) == sum(map(len, heard.values()))
 
 
+@pytest.mark.parametrize("kind", LINES)
+def test_no_alarm_of_any_kind_begins_with_a_voice(kind: str) -> None:
+    text = LINES[kind].format_map(dict.fromkeys(("n", "qty", "price", "pct", "ms", "money", "r"), 3))
+    for voice in VOICES.values():
+        for at in range(100):
+            row = EventRow(at_ns=at, level=Level.ALARM, subject=SOL, by="bot", text=text)
+            assert voice.dress(row).voiced.startswith(text)
+
+
 def test_plain_has_no_words_and_every_voice_that_may_be_chosen_is_there() -> None:
     assert PLAIN not in VOICES and set(VOICES) | {PLAIN} == set(get_args(Voice))
     assert len(VOICES) >= 4
