@@ -307,7 +307,7 @@ class Engine:
         subject = self._subject(command)
         if refusal := self.people.refusal(command, event.by, self.mode):
             turn.note(Level.WARN, subject, refusal, event.by)
-            self.notebook.answer(turn.at_ns, subject, event.by, refusal, follows=None)
+            self.notebook.refuse(turn.at_ns, subject, event.by, refusal)
             return
         told = self._commands[type(command)](turn, command, event.by)
         follows = "" if isinstance(command, c.Flatten) else subject

@@ -416,17 +416,19 @@ class Account:
         return self._carrier is not None and await self._carrier.recorded(within_s)
 
     def view(self, request: ViewRequest, *, by: str) -> View | None:
-        """The picture of this moment, with the thread's health, its events in the voice that this person asked for;
-        None before there is one."""
+        """The picture of this moment as this person sees it: what they were refused, and the events in their voice;
+        with the thread's health. None before there is one."""
         if self._engine is None or self._carrier is None:
             return None
         at_ns, mono_ns = self._now()
         view = self._engine.view(request, at_ns=at_ns, mono_ns=mono_ns)
         told = () if self._uplink is None else self._uplink.feed.readings()
         health = (*view.health, *self.pulse.readings(), *told)
-        voice = self._voices.get(self._people.voice(self._who(by)) or self._ui_voice)
+        who = self._who(by)
+        outcome = self._engine.notebook.outcome_of(who)
+        voice = self._voices.get(self._people.voice(who) or self._ui_voice)
         events = view.events if voice is None else tuple(map(voice.dress, view.events))
-        return replace(view, events=events, health=health, problem=view.problem or self.problem)
+        return replace(view, events=events, outcome=outcome, health=health, problem=view.problem or self.problem)
 
     @property
     def problem(self) -> str:

@@ -74,7 +74,10 @@ def test_a_viewer_and_an_unknown_do_nothing_but_halt_and_every_try_is_recorded(
         assert [type(fact) for fact in noted] == [Noted] and isinstance(noted[0], Noted)
         assert (noted[0].by, noted[0].level) == (by, Level.WARN) and " refused: " in noted[0].text
         assert all(isinstance(one, Record | Notify) for one in effects)
-        assert made.notebook.outcome is not None and made.notebook.outcome.text == noted[0].text
+        told = made.notebook.outcome_of(by)
+        assert told is not None and told.text == noted[0].text
+        others = made.notebook.outcome_of("ana")
+        assert (others is not None) == halted and " refused: " not in str(others)
     assert set(made.ledger.latches) == ({Latch.HALT} if halted else set())
     assert made.mode is Mode.COPILOT and not ledger.lease_until_ns
 
