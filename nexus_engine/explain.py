@@ -172,7 +172,7 @@ def _allowed(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     if origin is Literal:
         return " | ".join(map(str, get_args(annotation)))
     if origin in (types.UnionType, typing.Union):
-        return " | ".join(map(_allowed, get_args(annotation)))
+        return " | ".join(_allowed(each) for each in get_args(annotation) if each is not types.NoneType)
     if origin is tuple:
         least, most = _bound(metadata, "min_length"), _bound(metadata, "max_length")
         return f"{least or 0} to {most or 'any number'} of: {_allowed(get_args(annotation)[0])}"
