@@ -8,6 +8,11 @@ from typing import Final
 COMMANDS: Final = {
     "status": ("nexus_engine.runtime.commands:status", "one line for each account that runs (--json)"),
     "kill": ("nexus_engine.runtime.commands:kill", "HALT from a second shell, even when the cockpit is frozen"),
+    "accounts": (
+        "nexus_engine.runtime.accounts:accounts",
+        "every account: kind, mode, last start (--json)",
+    ),
+    "service": ("nexus_engine.runtime.service:service", "a hardened systemd unit for an engine without a cockpit"),
     "doctor": ("nexus_engine.doctor:main", "health of machine, account, key and venue, and what to do (--json)"),
     "config": ("nexus_engine.explain:main", "--explain: every key of the directive; --default: a file to start from"),
     "keys": ("nexus_engine.keys:main", "add, list, check, remove, passphrase: the vault of API keys"),

@@ -17,10 +17,13 @@ from pydantic.fields import FieldInfo
 from nexus_engine.cortex.factory import STRATEGIES
 from nexus_engine.cortex.strategy import Param, checked
 from nexus_engine.model.config import ConfigError, Directive, load
+from nexus_engine.model.people import PersonConfig
 from nexus_engine.model.usage import Parser, UsageError
 
 _FREE: Final = ("keys", "strategies")
 """Tables whose keys are not the directive's own."""
+_NAMED: Final = "people.<name>"
+"""A table for each of something that a person names."""
 _WORDS: Final = {str: "text", int: "whole number", float: "number", bool: "true or false"}
 _BOUNDS: Final = (("ge", "from {}"), ("gt", "above {}"), ("le", "to {}"), ("lt", "below {}"))
 
@@ -92,6 +95,9 @@ def _section(name: str, field: FieldInfo, directive: Directive | None) -> Iterat
     model = field.annotation
     if name == "strategies":
         return
+    if name == "people":
+        yield from _people(directive)
+        return
     if not (isinstance(model, type) and issubclass(model, BaseModel)):
         current = None if directive is None else getattr(directive, name)
         yield Row(section=name, key="<action>", default={}, allowed="a key", text=_text(field), current=current)
@@ -107,6 +113,23 @@ def _section(name: str, field: FieldInfo, directive: Directive | None) -> Iterat
             text=_text(each),
             current=None if values is None else values[key],
         )
+
+
+def _people(directive: Directive | None) -> Iterator[Row]:
+    """What a person may have; with a file, its own people."""
+    known = {} if directive is None else directive.people
+    defaults = PersonConfig().model_dump(mode="json")
+    for section, person in {f"people.{name}": each for name, each in known.items()}.items() or [(_NAMED, None)]:
+        values = None if person is None else person.model_dump(mode="json")
+        for key, each in PersonConfig.model_fields.items():
+            yield Row(
+                section=section,
+                key=key,
+                default=defaults[key],
+                allowed=_allowed(each.annotation, each.metadata),
+                text=_text(each),
+                current=None if values is None else values[key],
+            )
 
 
 def _strategy(kind: Any, directive: Directive | None) -> Iterator[Row]:
@@ -141,10 +164,12 @@ def _allowed(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     if origin is Literal:
         return " | ".join(map(str, get_args(annotation)))
     if origin in (types.UnionType, typing.Union):
-        return " | ".join(map(_allowed, get_args(annotation)))
+        return " | ".join(_allowed(each) for each in get_args(annotation) if each is not types.NoneType)
     if origin is tuple:
         least, most = _bound(metadata, "min_length"), _bound(metadata, "max_length")
         return f"{least or 0} to {most or 'any number'} of: {_allowed(get_args(annotation)[0])}"
+    if origin is dict:
+        return f"a table of: {_allowed(get_args(annotation)[1])}"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return " | ".join(str(each.value) for each in annotation)
     words = [_WORDS.get(annotation, str(annotation))]
@@ -177,6 +202,8 @@ def toml(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(toml, value)) + "]"
+    if value is None:
+        return "not given"
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key} = {toml(each)}" for key, each in value.items()) + "}"
     return repr(value)
@@ -205,7 +232,9 @@ def template(found: Sequence[Row]) -> Iterator[str]:
         if row.section != section:
             section = row.section
             yield ""
-            yield f"[{section}]"
+            yield f"# [{section}]" if section == _NAMED else f"[{section}]"
         yield f"# {row.text}; {row.allowed}"
-        if row.section not in _FREE:
+        if row.section == _NAMED:
+            yield f"# {row.key} = {toml(row.default)}" if row.default is not None else f"# {row.key}"
+        elif row.section not in _FREE:
             yield f"#{row.key} = {toml(row.default)}"

@@ -73,6 +73,7 @@ def _parse(words: "Sequence[str]", *, attach: bool = False) -> "argparse.Namespa
     parser.add_argument("--account", metavar="NAME", help="which account (main)")
     parser.add_argument("--config", metavar="FILE", type=Path, help="the system directive, a nexus.toml")
     parser.add_argument("--state", metavar="DIR", type=Path, help="where accounts are kept")
+    parser.add_argument("--as", dest="person", metavar="NAME", help="who you are, of the directive's [people]")
     parser.add_argument("--read-only", action="store_true", help="look only; HALT still works")
     if not attach:
         parser.add_argument("--headless", action="store_true", help="the engine without a cockpit")
@@ -87,10 +88,10 @@ def _parse(words: "Sequence[str]", *, attach: bool = False) -> "argparse.Namespa
     return parser.parse_args(words)
 
 
-def _options(given: "argparse.Namespace") -> "Options":
+def _options(given: "argparse.Namespace", *, attach: bool = False) -> "Options":
     """What was asked for, checked. Raises the errors that `_explain` puts in one line."""
     from nexus_engine.model.words import AccountKind
-    from nexus_engine.runtime import Options, check
+    from nexus_engine.runtime import Options, check, somebody
 
     directive = None
     if given.config is not None:
@@ -99,29 +100,35 @@ def _options(given: "argparse.Namespace") -> "Options":
         directive = load(given.config)
     kind = given.kind or (AccountKind.DEMO if directive is None else directive.account.kind)
     name = given.account or ("main" if directive is None else directive.account.name)
+    # without a directive, an engine that runs knows its people, and says so
+    told = attach and directive is None
     options = Options(
         kind=AccountKind(kind),
         account=name,
         directive=directive,
         state=given.state,
         read_only=given.read_only,
+        person=given.person or "you" if told else somebody(directive, given.person),
         **{key: getattr(given, key, None) for key in _DEMO},
     )
     check(options)
     return options
 
 
-def _comfort(directive: "Directive | None", file: object) -> "Comfort | None":
-    """[ui] and [keys] for the cockpit. Raises ConfigError. Without a directive nothing of it is imported."""
+def _comfort(directive: "Directive | None", file: object, person: str = "you") -> "Comfort | None":
+    """[ui] and [keys] for the cockpit, as the person likes it. Raises ConfigError. Without a directive nothing of it is
+    imported."""
     if directive is None:
         return None
     from nexus_engine.model.config import ConfigError
     from nexus_tui.bindings import KeyProblem, remap
     from nexus_tui.comfort import Comfort
 
-    ui = directive.ui
+    ui, liked = directive.ui, directive.people.get(person)
+    theme = (liked and liked.theme) or ui.theme
+    bell = (liked and liked.bell) or ui.bell
     try:
-        return Comfort(theme=ui.theme, bell=ui.bell, confirm_pct=ui.confirm_pct, keys=remap(directive.keys))
+        return Comfort(theme=theme, bell=bell, confirm_pct=ui.confirm_pct, keys=remap(directive.keys))
     except KeyProblem as problem:
         raise ConfigError(f"{file}: [keys] {problem}") from problem
 
@@ -169,7 +176,7 @@ def _open(given: "argparse.Namespace") -> int:
         leash = parted
     try:
         options = _options(given)
-        comfort = _comfort(options.directive, given.config)
+        comfort = _comfort(options.directive, given.config, options.person)
         from nexus_engine.runtime import AccountBusy
 
         try:
@@ -212,8 +219,14 @@ def _phrase(options: "Options") -> str:
 
     if options.kind is not AccountKind.LIVE or options.read_only or not sys.stdin.isatty():
         return ""
-    from nexus_engine.model.commands import live_phrase
+    from nexus_engine.model.commands import Unlock, live_phrase
+    from nexus_engine.model.people import People
+    from nexus_engine.model.words import Mode
 
+    people = People({} if options.directive is None else options.directive.people)
+    if refusal := people.refusal(Unlock(word=""), options.person, Mode.WATCHER):
+        sys.stderr.write(f"LIVE {options.account}: real money, and entries stay locked: {refusal}\n")
+        return ""
     phrase = live_phrase(options.account)
     sys.stderr.write(f"LIVE {options.account}: real money. Entries stay locked unless you type: {phrase}\n")
     try:
@@ -233,8 +246,15 @@ def _unlock(runtime: "Runtime", phrase: str) -> None:
 
 
 def _headless(runtime: "Runtime", unlocked: str) -> int:
+    from nexus_engine.runtime import Supervisor
     from nexus_tui.guardian import Signals
 
+    runtime.supervisor = Supervisor.from_environment()
+    if runtime.supervisor is not None:
+        import faulthandler
+
+        # killed by its watchdog it says where it was stuck: names of functions, no values
+        faulthandler.enable()
     Signals(runtime).install()
     runtime.start()
     _unlock(runtime, unlocked)
@@ -264,7 +284,7 @@ def _cockpit(runtime: "Runtime", leash: "Leash", comfort: "Comfort | None", unlo
         framed.set()
         signals.watch(app)
 
-    left = _run(app, opened)
+    left = _run(app, opened, _role_note(runtime.options))
     signals.watch(None)
     if left in (QUIT, FLATTEN, TERMINATE) or runtime.failed:
         runtime.stop(FLATTEN if left == FLATTEN else QUIT)
@@ -307,6 +327,17 @@ def _run(app: "NexusApp", opened: "Callable[[], None]" = lambda: None, note: str
         return None
 
 
+def _role_note(options: "Options") -> str:
+    """Whoever may only look is told so at once; empty for all others, and where the engine alone knows its people."""
+    people = {} if options.directive is None else options.directive.people
+    person = people.get(options.person)
+    if not people or (person is not None and person.role != "viewer"):
+        return ""
+    if person is not None:
+        return f"{options.person}: a viewer looks and HALTs, no more"
+    return f"{options.person} is not in [people]: looks and HALTs, no more; say who you are with --as NAME"
+
+
 def _ssh_note() -> str:
     """A dropped SSH link closes the cockpit; said once, where nothing keeps the terminal alive."""
     if "SSH_CONNECTION" in os.environ and not ("TMUX" in os.environ or "STY" in os.environ):
@@ -327,8 +358,8 @@ def _attach(given: "argparse.Namespace") -> int:
     if _dumb():
         return _refuse("TERM=dumb cannot show a cockpit; use `nexus status`, or set TERM")
     try:
-        options = _options(given)
-        return _show_running(options, _comfort(options.directive, given.config))
+        options = _options(given, attach=True)
+        return _show_running(options, _comfort(options.directive, given.config, options.person))
     except _explained() as error:
         return _refuse(error)
 
@@ -352,22 +383,25 @@ def _show_running(options: "Options", comfort: "Comfort | None", patience_s: flo
     deadline_s = time.monotonic() + patience_s
     while True:
         try:
-            link = SocketLink(folder)
+            link = SocketLink(folder, by=options.person)
             break
         except OSError:
             if time.monotonic() >= deadline_s:
                 print(f"nexus: {_name(options)} does not run, or does not answer", file=sys.stderr)
                 return 1
             time.sleep(0.1)
-    left = _run(NexusApp(link, comfort=comfort, log_path=log_path(folder), read_only=options.read_only), note=note)
+    app = NexusApp(link, comfort=comfort, log_path=log_path(folder), read_only=options.read_only)
+    left = _run(app, note=note or _role_note(options))
     link.close()
     if left in (QUIT, FLATTEN) and not options.read_only:
         from nexus_engine.runtime.client import NoAnswer, ask
 
         try:
-            ask(folder, {"op": "stop", "how": left})
+            refusal = ask(folder, {"op": "stop", "how": left, "by": options.person}).get("error", "")
         except NoAnswer as silence:
-            print(f"nexus: {_name(options)}: {silence}", file=sys.stderr)
+            refusal = str(silence)
+        if refusal:
+            print(f"nexus: {_name(options)}: {refusal}", file=sys.stderr)
             return 1
     return 0 if left else 1
 

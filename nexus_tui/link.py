@@ -53,7 +53,7 @@ class Host(Protocol):
 
     def pull(self, request: ViewRequest) -> View | None: ...
 
-    def send(self, command: AnyCommand, by: str = "you", surface: str = "cockpit") -> None: ...
+    def send(self, command: AnyCommand) -> None: ...
 
 
 class LocalLink:
@@ -86,7 +86,7 @@ class _Asked(msgspec.Struct, frozen=True, kw_only=True):
     op: str
     request: ViewRequest | None = None
     command: AnyCommand | None = None
-    by: str | None = None
+    by: str = "you"
 
 
 class _Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -186,7 +186,7 @@ class SocketLink:
             if not self._open:
                 return None
             request, self._request = self._request, None
-            return _Asked(op="view", request=request)
+            return _Asked(op="view", request=request, by=self._by)
 
     def _run(self) -> None:
         while self._open:

@@ -252,7 +252,7 @@ class World:
             self.carrier.command(command, by=by, surface="test")
         except Killed:
             return "killed"
-        outcome = self.engine.notebook.outcome
+        outcome = self.engine.notebook.outcome_of(by)
         return "" if outcome is None else outcome.text
 
     def approve(self, proposal: Proposal) -> str:

@@ -23,6 +23,7 @@ from nexus_engine.model.config import Directive
 from nexus_engine.model.effects import AnyEffect, Resync
 from nexus_engine.model.facts import AnyFact, LatchSet, ModeSet, RunStarted
 from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.people import People
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.model.words import Latch, Level, Mode
@@ -42,8 +43,6 @@ comes with a stamp of now."""
 SWAN_INTERVAL: Final = "1m"
 NOTHING: Final[list[AnyEffect]] = []
 
-_MODES: Final = (Mode.WATCHER, Mode.COPILOT, Mode.PILOT)
-
 
 class Engine:
     """Holds the market and the zones, and walks each event through them: market, shield, cortex, shield, servos."""
@@ -51,6 +50,7 @@ class Engine:
     def __init__(self, directive: Directive, ledger: Ledger) -> None:
         self.cortex = Cortex(directive.strategies)
         self.directive = directive = _levered(directive, self.cortex.leverage)
+        self.people = People(directive.people)
         self.ledger = ledger
         self.market = Market(ledger.market_ns)
         self.shield = Shield(directive.shield, directive.risk)
@@ -122,6 +122,11 @@ class Engine:
     @property
     def mode(self) -> Mode:
         return self.ledger.mode or self._started_mode
+
+    def mode_of(self, strategy: str) -> Mode:
+        """Who decides a strategy's entries: the stricter of the account's mode and what the directive gives it."""
+        most = self.directive.account.modes.get(strategy, self.mode)
+        return min(most, self.mode, key=lambda mode: mode.rank)
 
     def on(self, event: e.AnyEvent) -> list[AnyEffect]:
         """Take one event; return what must be done about it, in order.
@@ -204,7 +209,7 @@ class Engine:
         quote = self.market.quote(event.symbol, turn.mono_ns)
         if quote is not None:
             for signal in self.cortex.bar(event, quote):
-                self.desk.consider(turn, signal, self.mode)
+                self.desk.consider(turn, signal, self.mode_of(signal.strategy))
 
     def _history(self, turn: Turn, event: e.History) -> None:
         self.market.history(event)
@@ -333,8 +338,12 @@ class Engine:
 
     def _commanded(self, turn: Turn, event: e.Commanded) -> None:
         command = event.command
-        told = self._commands[type(command)](turn, command, event.by)
         subject = self._subject(command)
+        if refusal := self.people.refusal(command, event.by, self.mode):
+            turn.note(Level.WARN, subject, refusal, event.by)
+            self.notebook.refuse(turn.at_ns, subject, event.by, refusal)
+            return
+        told = self._commands[type(command)](turn, command, event.by)
         follows = "" if isinstance(command, c.Flatten) else subject
         self.notebook.answer(turn.at_ns, subject, event.by, told, follows=follows)
 
@@ -380,7 +389,7 @@ class Engine:
     def _set_mode(self, turn: Turn, command: c.SetMode, by: str) -> str:
         if command.mode is self.mode:
             return f"the mode is {self.mode} already"
-        up = _MODES.index(command.mode) > _MODES.index(self.mode)
+        up = command.mode.rank > self.mode.rank
         if up and command.word != command.mode.lower():
             return f"the mode stays {self.mode}: type {command.mode.lower()} to go up"
         turn.record(ModeSet(at_ns=turn.at_ns, mode=command.mode, by=by))
@@ -388,7 +397,9 @@ class Engine:
         if command.mode is Mode.WATCHER:
             self.copilot.expire_all(turn, "mode WATCHER")
             self.manager.cancel_entries(turn)
-        return f"mode {command.mode}"
+        capped = [name for name in self.directive.account.modes if self.mode_of(name) is not self.mode]
+        kept = ", ".join(f"{name} stays {self.mode_of(name)}" for name in capped)
+        return f"mode {command.mode}" + (f"; {kept}" if kept else "")
 
     def _close(self, turn: Turn, command: c.ClosePosition, by: str) -> str:
         state = self.market.symbols.get(command.symbol)

@@ -13,6 +13,8 @@ KEPT: Final = 500
 FOLLOWED_NS: Final = 60_000_000_000
 """How long an outcome goes on telling what the venue made of the command."""
 PARTS: Final = 3
+REFUSED: Final = 16
+"""People whose last refusal is remembered."""
 
 
 class Notebook:
@@ -24,6 +26,7 @@ class Notebook:
         """The last comparison of this run that found something."""
         self._said: EventRow | None = None
         self._follows = ""
+        self._refused: dict[str, EventRow] = {}
         self._then: deque[str] = deque(maxlen=PARTS - 1)
         self._level = Level.INFO
 
@@ -48,10 +51,21 @@ class Notebook:
             if type(effect) is Notify:
                 row = self.add(effect, at_ns)
                 said = self._said
-                follows = self._follows in ("", row.subject)
+                follows = self._follows in ("", row.subject) and not self._is_refusal(row)
                 if said is not None and follows and 0 < at_ns - said.at_ns < FOLLOWED_NS:
                     self._then.append(row.text)
                     self._level = row.level
+
+    def refuse(self, at_ns: int, subject: str, by: str, text: str) -> None:
+        """A person may not: they are told so, and everybody else goes on seeing what became of the last command."""
+        self._refused.pop(by, None)
+        self._refused[by] = EventRow(at_ns=at_ns, level=Level.WARN, subject=subject, by=by, text=text)
+        if len(self._refused) > REFUSED:
+            del self._refused[next(iter(self._refused))]
+
+    def _is_refusal(self, row: EventRow) -> bool:
+        refused = self._refused.get(row.by)
+        return refused is not None and (refused.at_ns, refused.text) == (row.at_ns, row.text)
 
     def answer(self, at_ns: int, subject: str, by: str, text: str, *, follows: str) -> None:
         """A command was taken, or not: this is what its person is told. What is said of `follows` afterwards is added;
@@ -69,3 +83,8 @@ class Notebook:
             return said
         text = "  ".join((said.text, *self._then))
         return EventRow(at_ns=said.at_ns, level=self._level, subject=said.subject, by=said.by, text=text)
+
+    def outcome_of(self, by: str) -> EventRow | None:
+        """The last command as this person sees it: what they were refused, where nothing was carried out since."""
+        said, refused = self.outcome, self._refused.get(by)
+        return said if refused is None or (said is not None and said.at_ns > refused.at_ns) else refused

@@ -7,11 +7,13 @@ import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from nexus_engine.model.paths import ACCOUNT_NAME
+from nexus_engine.model.people import Bell, PersonConfig, PersonName, Theme, Voice, whole
+from nexus_engine.model.profiles import Profile, preset
 from nexus_engine.model.words import AccountKind, Mode
 
 Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,20}$")]
@@ -36,11 +38,18 @@ class AccountConfig(_Section):
     lease_h: float = Field(
         8.0, gt=0, le=24, description="LIVE: hours of entries that the typed phrase unlocks; a restart locks them again"
     )
+    modes: dict[str, Mode] = Field(
+        default_factory=dict,
+        description='most that a strategy may, e.g. {harpoon = "WATCHER"}; the stricter of this and the account\'s mode holds',
+    )
 
 
 class RiskConfig(_Section):
     """How much may be lost and how large things may get."""
 
+    profile: Profile = Field(
+        "standard", description="careful, standard or bold: where the keys of this table start; one that is given wins"
+    )
     trade_risk_pct: float = Field(0.5, gt=0, le=2, description="most that one trade may lose at its stop, % of equity")
     open_risk_pct: float = Field(
         3.0, gt=0, le=10, description="most that all open stops together may lose, % of equity"
@@ -86,6 +95,11 @@ class RiskConfig(_Section):
         description="how long a person's hold puts that exit off, once a position; 0: no holds",
     )
     entry_ms: int = Field(20_000, ge=1_000, le=600_000, description="an entry that has not filled by then is cancelled")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_profile(cls, given: Any) -> Any:
+        return preset(given) | given if isinstance(given, dict) else given
 
 
 class ShieldConfig(_Section):
@@ -174,14 +188,17 @@ class PaperConfig(_Section):
 class UiConfig(_Section):
     """How the cockpit looks and sounds."""
 
-    theme: Literal["dark", "light", "cvd", "none"] = Field(
+    theme: Theme = Field(
         "dark", description="dark, light, cvd (blue and orange) or none (no colour at all, as NO_COLOR does)"
     )
-    bell: Literal["off", "alarm", "all"] = Field(
+    bell: Bell = Field(
         "alarm", description="rings at alarms, or at all that is worth a look; at most every two seconds"
     )
     confirm_pct: float = Field(
         0.5, ge=0, le=10, description="an approval on LIVE whose worst case is above this asks twice, % of equity"
+    )
+    voice: Voice = Field(
+        "plain", description="plain, calm, sergeant, deadpan or mentor: the words around a fact in the events, never it"
     )
 
 
@@ -213,12 +230,21 @@ class Directive(_Section):
     paper: PaperConfig = PaperConfig()
     ui: UiConfig = UiConfig()
     postgres: PostgresConfig = PostgresConfig()
+    people: dict[PersonName, PersonConfig] = Field(
+        default_factory=dict,
+        description='who may what, e.g. [people.ana] role = "owner"; without any, everybody is an owner',
+    )
     keys: dict[str, str] = Field(
         default_factory=dict, description='other keys by action, e.g. approve = "y"; the ? page of the cockpit has all'
     )
     strategies: dict[str, dict[str, Any]] = Field(
         default_factory=dict, description="parameters by strategy, e.g. [strategies.harpoon] enabled = false"
     )
+
+    @field_validator("people")
+    @classmethod
+    def _whole(cls, people: dict[str, PersonConfig]) -> dict[str, PersonConfig]:
+        return whole(people)
 
 
 def load(path: Path | None) -> Directive:
@@ -247,19 +273,26 @@ def load(path: Path | None) -> Directive:
 
 def _first_line(error: ValidationError, model: type[BaseModel]) -> str:
     first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
+    key = ".".join(str(part) for part in first["loc"] if part != "[key]")
     if first["type"] == "extra_forbidden":
         known = ", ".join(_keys_at(model, tuple(str(part) for part in first["loc"][:-1])))
         return f"unknown key {key}; known here: {known}"
+    if isinstance(first["input"], dict):  # a whole table: what is wrong is in the message
+        return f"{key}: {first['msg'].removeprefix('Value error, ')}"
     return f"{key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
 
 
 def _keys_at(model: type[BaseModel], path: tuple[str, ...]) -> list[str]:
-    for part in path:
+    parts = iter(path)
+    for part in parts:
         field = model.model_fields.get(part)
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+        kinds = [] if field is None else [field.annotation, *get_args(field.annotation)]
+        inner = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not inner:
             return []
-        model = field.annotation
+        (model,) = inner
+        if model is not kinds[0]:
+            next(parts, None)  # a table of tables: the name of one of them
     return list(model.model_fields)
 
 

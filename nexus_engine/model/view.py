@@ -136,6 +136,14 @@ class EventRow(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     by: str
     text: str
+    before: str = ""
+    """A voice's words around the text, see `voiced`; without a voice there are none."""
+    after: str = ""
+
+    @property
+    def voiced(self) -> str:
+        """The text with the voice's words around it. It is in there as it is."""
+        return " ".join(filter(None, (self.before, self.text, self.after)))
 
 
 class Shock(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,6 +27,11 @@ class Mode(StrEnum):
     COPILOT = "COPILOT"
     PILOT = "PILOT"
 
+    @property
+    def rank(self) -> int:
+        """How much the machine may do by itself: more is looser."""
+        return tuple(Mode).index(self)
+
 
 class TradingState(StrEnum):
     """What may still leave. Exits and stops are alive in all of them."""
@@ -210,3 +215,18 @@ class Level(StrEnum):
     GOOD = "good"
     WARN = "warn"
     ALARM = "alarm"
+
+
+class Role(StrEnum):
+    """What a person may do to an account. Each may what the one before may."""
+
+    VIEWER = "viewer"
+    """Looks, and HALTs."""
+    TRADER = "trader"
+    """Decides cards, closes, moves stops, pauses, lowers the mode."""
+    OWNER = "owner"
+    """Also loosens: mode up, releases, real money, what is foreign."""
+
+    @property
+    def rank(self) -> int:
+        return tuple(Role).index(self)

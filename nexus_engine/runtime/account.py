@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -21,16 +21,19 @@ from nexus_engine.model.effects import Notify
 from nexus_engine.model.events import Checked, FeedStatus, Started, Stopping, TimerFired
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.paths import latch_path, socket_path, venue_state_dir
+from nexus_engine.model.people import HERE, People
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.view import View, ViewRequest
-from nexus_engine.model.words import AccountKind, Leg, Level
+from nexus_engine.model.words import AccountKind, Leg, Level, Role
 from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.runtime.control import ControlServer, Status
 from nexus_engine.runtime.demo import DemoVenue, read_ready
 from nexus_engine.runtime.health import Pulse, memory_mb
 from nexus_engine.runtime.memory import Memory
-from nexus_engine.runtime.options import Options, StartError, with_key
+from nexus_engine.runtime.options import Options, StartError, os_user, with_key
 from nexus_engine.runtime.uplinks import Address, Connect, Need, Uplink, address, connect_binance, warm
+from nexus_engine.runtime.voices import load_voices
+from nexus_engine.servos.personality import Personality
 from nexus_engine.store.recording import Header, Recorder
 from nexus_engine.uplink.binance.settings import AccountRefused, UplinkError
 
@@ -56,7 +59,8 @@ R = TypeVar("R")
 class Account:
     """What lives on the engine's loop. Every method is called on that loop.
 
-    `say` is told what a start is doing; heavy imports wait for `after` to be set, a second at most.
+    `say` is told what a start is doing; heavy imports wait for `after` to be set, a second at most. `beat` is called
+    ten times a second while the loop lives, from the moment on at which the engine hears commands.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class Account:
         *,
         after: threading.Event | None = None,
         connect: Connect | None = None,
+        beat: Callable[[], None] | None = None,
     ) -> None:
         self.options = options
         self.folder = folder
@@ -79,10 +84,15 @@ class Account:
         self._say = say
         self._after = after
         self._connect = connect
+        self._on_beat = beat
+        self._people = People({})
+        self._voices: Mapping[str, Personality] = {}
+        self._ui_voice = "plain"
         self._clock = SystemClock()
         self._early: list[tuple[AnyCommand, str, str]] = []
         self._leave = asyncio.Event()
         self._how = "quit"
+        self._leaver = options.person
         self._life: asyncio.Task[Any] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._failures: dict[str, str] = {}
@@ -118,6 +128,9 @@ class Account:
         self._tell("reading the journal")
         directive = self.options.resolve()
         self._memory = memory = Memory(self.folder, directive, self._clock)
+        self._people = People(directive.people)
+        self._ui_voice = directive.ui.voice
+        self._voices = load_voices({self._ui_voice, *(one.voice or "plain" for one in directive.people.values())})
         # In a thread: whoever asks meanwhile, for HALT or for the end, is answered.
         await asyncio.to_thread(memory.open)
         account, journal, facts = directive.account, memory.journal, memory.facts
@@ -272,7 +285,7 @@ class Account:
         assert carrier is not None
         carrier.entries = False
         if self._how == "flatten":
-            carrier.command(Flatten(word="flat"), by="you", surface="cockpit")
+            carrier.command(Flatten(word="flat"), by=self._leaver, surface="cockpit")
             await self._until(lambda: not ledger.positions, _FLATTEN_S)
         at_ns, mono_ns = self._now()
         carrier.post(Stopping(at_ns=at_ns, mono_ns=mono_ns))
@@ -349,6 +362,8 @@ class Account:
     async def _beat(self) -> None:
         assert self._carrier is not None
         while True:
+            if self._on_beat is not None:
+                self._on_beat()
             await self.pulse.beat(self._carrier.posted)
 
     async def _watch_latch(self) -> None:
@@ -370,7 +385,7 @@ class Account:
         if self.options.read_only and not isinstance(command, Halt):
             return "this engine was started with --read-only: only HALT is taken"
         if self._carrier is not None:
-            self._carrier.command(command, by=by, surface=surface)
+            self._carrier.command(command, by=self._who(by), surface=surface)
         elif len(self._early) < _EARLY:
             self._early.append((command, by, surface))
         elif not isinstance(command, Halt):
@@ -379,14 +394,23 @@ class Account:
             self._early.append((command, by, surface))
         return ""
 
-    def stop(self, how: str) -> str:
+    def _who(self, by: str) -> str:
+        """The person behind a name: `you` is the system's user, where people have names."""
+        return os_user() if by == HERE and self._people else by
+
+    def stop(self, how: str, *, by: str) -> str:
         """Leave: `quit` with stops resting, or `flatten` first; returns why not, or nothing. Idempotent.
 
-        Before it runs there is nothing to leave: then the start ends, see `run`.
+        `by` is empty where the process itself ends. Before it runs there is nothing to leave: then the start ends, see
+        `run`.
         """
+        who = self._who(by)
+        if who and (refusal := self._people.below(Role.TRADER, who, how)):
+            log.warning("%s", refusal)
+            return refusal
         if self.options.read_only and how == "flatten":
             return "this engine was started with --read-only: it closes nothing; quit leaves the stops resting"
-        self._how = how
+        self._how, self._leaver = how, who
         first = not self._leave.is_set()
         self._leave.set()
         if first and not self.running and self._life is not None:
@@ -396,8 +420,9 @@ class Account:
     async def recorded(self, within_s: float) -> bool:
         return self._carrier is not None and await self._carrier.recorded(within_s)
 
-    def view(self, request: ViewRequest) -> View | None:
-        """The picture of this moment, with the thread's health; None before there is one."""
+    def view(self, request: ViewRequest, *, by: str) -> View | None:
+        """The picture of this moment as this person sees it: what they were refused, and the events in their voice;
+        with the thread's health. None before there is one."""
         if self._engine is None or self._carrier is None:
             return None
         at_ns, mono_ns = self._now()
@@ -405,7 +430,11 @@ class Account:
         told = () if self._uplink is None else self._uplink.feed.readings()
         kept = () if self._memory is None else self._memory.readings()
         health = (*view.health, *self.pulse.readings(), *told, *kept)
-        return replace(view, health=health, problem=view.problem or self.problem)
+        who = self._who(by)
+        outcome = self._engine.notebook.outcome_of(who)
+        voice = self._voices.get(self._people.voice(who) or self._ui_voice)
+        events = view.events if voice is None else tuple(map(voice.dress, view.events))
+        return replace(view, events=events, outcome=outcome, health=health, problem=view.problem or self.problem)
 
     @property
     def problem(self) -> str:
@@ -435,7 +464,7 @@ class Account:
             progress=self.progress,
             problem=self.problem,
         )
-        view = self.view(ViewRequest(events=0))
+        view = self.view(ViewRequest(events=0), by="")
         if view is None:
             return status
         account = view.account

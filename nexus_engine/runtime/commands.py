@@ -22,16 +22,16 @@ class _Parser(argparse.ArgumentParser):
 
 def status(argv: Sequence[str]) -> int:
     """One line per account that runs. Exit 1 when none does."""
-    parser = _parser("status", "one line for each account that runs")
-    parser.add_argument("--json", action="store_true", help="one JSON object instead")
-    options = parser.parse_args(argv)
+    given = parser("status", "one line for each account that runs")
+    given.add_argument("--json", action="store_true", help="one JSON object instead")
+    options = given.parse_args(argv)
     found: list[dict[str, Any]] = []
     silent: list[str] = []
-    for folder in _folders(options):
+    for folder in folders(options):
         try:
             found.append(ask(folder, {"op": "status"})["status"])
         except NoAnswer as silence:
-            if (pid := _holder(folder)) is not None:
+            if (pid := holder(folder)) is not None:
                 silent.append(f"{folder.name}  does not answer ({silence}); process {pid} holds it: see `nexus kill`")
     if options.json:
         print(json.dumps({"accounts": found, "silent": silent}))
@@ -47,15 +47,13 @@ def status(argv: Sequence[str]) -> int:
 
 def kill(argv: Sequence[str]) -> int:
     """HALT, over the socket or by the latch file that an engine polls. Without a choice: every account there is."""
-    parser = _parser("kill", "HALT: no entries, working entries cancelled, exits and stops alive")
-    options = parser.parse_args(argv)
+    options = parser("kill", "HALT: no entries, working entries cancelled, exits and stops alive").parse_args(argv)
     try:
-        folders = _folders(options)
-        if not folders and options.account is not None:
-            known = ", ".join(folder.name for folder in _folders(_everything(options))) or "none"
+        found = folders(options)
+        if not found and options.account is not None:
+            known = ", ".join(folder.name for folder in folders(_everything(options))) or "none"
             raise StateError(f"there is no account {options.account}; known: {known}")
-        folders = folders or [_chosen(options)]
-        for folder in folders:
+        for folder in found or [_chosen(options)]:
             print(f"{folder.name}: {halt(folder, 'nexus kill')}")
     except (StateError, OSError) as error:
         print(f"nexus kill: {error}", file=sys.stderr)
@@ -63,17 +61,18 @@ def kill(argv: Sequence[str]) -> int:
     return 0
 
 
-def _parser(name: str, summary: str) -> argparse.ArgumentParser:
-    parser = _Parser(prog=f"nexus {name}", description=summary, allow_abbrev=False)
-    parser.add_argument("--account", metavar="NAME", help="this account only")
-    parser.add_argument("--state", metavar="DIR", type=Path, help="the state folder")
-    kinds = parser.add_mutually_exclusive_group()
+def parser(name: str, summary: str) -> argparse.ArgumentParser:
+    """The options by which accounts are chosen."""
+    made = _Parser(prog=f"nexus {name}", description=summary, allow_abbrev=False)
+    made.add_argument("--account", metavar="NAME", help="this account only")
+    made.add_argument("--state", metavar="DIR", type=Path, help="the state folder")
+    kinds = made.add_mutually_exclusive_group()
     for kind in _KINDS:
         kinds.add_argument(f"--{kind}", dest="kind", action="store_const", const=kind, help=f"{kind} accounts only")
-    return parser
+    return made
 
 
-def _folders(options: argparse.Namespace) -> list[Path]:
+def folders(options: argparse.Namespace) -> list[Path]:
     """The account folders that are meant: all that match what was said."""
     try:
         root = state_root(options.state)
@@ -93,7 +92,7 @@ def _everything(options: argparse.Namespace) -> argparse.Namespace:
     return argparse.Namespace(state=options.state, account=None, kind=None)
 
 
-def _holder(folder: Path) -> int | None:
+def holder(folder: Path) -> int | None:
     """The process that has the account, None when nobody has."""
     try:
         AccountLock.acquire(lock_path(folder)).release()

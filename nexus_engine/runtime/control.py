@@ -1,8 +1,11 @@
 """The control socket of an account: JSON lines, one answer per line, for this user alone.
 
-{"op": "status"} · {"op": "view", "request": {…}} · {"op": "send", "command": {"type": …}, "by": …} ·
-{"op": "halt", "by": …} · {"op": "release", "latch": …, "word": …, "by": …} · {"op": "stop", "how": …}.
+{"op": "status"} · {"op": "view", "request": {…}, "by": …} · {"op": "send", "command": {"type": …}, "by": …} ·
+{"op": "halt", "by": …} · {"op": "release", "latch": …, "word": …, "by": …} · {"op": "stop", "how": …, "by": …}.
 An answer is {"status": …}, {"view": …}, {"ok": true} or {"error": "one line"}.
+
+`by` is who asks; `you`, or nothing, is the system's user. Whoever reaches the socket is that user already: a name keeps
+people who share a login apart, and slips from happening; it does not keep out who wants to be somebody else.
 """
 
 import asyncio
@@ -12,7 +15,7 @@ import struct
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol
+from typing import Annotated, Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -28,6 +31,9 @@ _ANSWER_S: Final = 2.0
 _HALT_S: Final = 0.8
 VIEW_S: Final = 0.1
 """At most one View per link in this time."""
+
+
+Name = Annotated[str, msgspec.Meta(max_length=64)]
 
 
 class Status(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,25 +66,27 @@ class _Status(msgspec.Struct, frozen=True, tag_field="op", tag="status"):
 
 class _View(msgspec.Struct, frozen=True, tag_field="op", tag="view"):
     request: ViewRequest = ViewRequest()
+    by: Name = "you"
 
 
 class _Send(msgspec.Struct, frozen=True, tag_field="op", tag="send"):
     command: AnyCommand
-    by: str = "you"
+    by: Name = "you"
 
 
 class _Halt(msgspec.Struct, frozen=True, tag_field="op", tag="halt"):
-    by: str = "nexus kill"
+    by: Name = "nexus kill"
 
 
 class _Release(msgspec.Struct, frozen=True, tag_field="op", tag="release"):
     latch: Latch
     word: str
-    by: str = "you"
+    by: Name = "you"
 
 
 class _Stop(msgspec.Struct, frozen=True, tag_field="op", tag="stop"):
     how: Literal["quit", "flatten"] = "quit"
+    by: Name = "you"
 
 
 _Request = _Status | _View | _Send | _Halt | _Release | _Stop
@@ -91,14 +99,14 @@ class Served(Protocol):
 
     def status(self) -> Status: ...
 
-    def view(self, request: ViewRequest) -> View | None: ...
+    def view(self, request: ViewRequest, *, by: str) -> View | None: ...
 
     def command(self, command: AnyCommand, *, by: str, surface: str) -> str:
         """Returns why it is not taken; empty when it is."""
 
     async def recorded(self, within_s: float) -> bool: ...
 
-    def stop(self, how: str) -> str:
+    def stop(self, how: str, *, by: str) -> str:
         """Returns why not; empty when it leaves."""
 
 
@@ -172,7 +180,7 @@ class ControlServer:
         return {"status": self._served.status()}
 
     async def _view(self, request: _View) -> dict[str, Any]:
-        view = self._served.view(request.request)
+        view = self._served.view(request.request, by=request.by)
         return {"view": view} if view is not None else {"error": self._served.status().progress or "no view yet"}
 
     async def _send(self, request: _Send) -> dict[str, Any]:
@@ -188,7 +196,7 @@ class ControlServer:
         return self._command(Release(latch=request.latch, word=request.word), request.by)
 
     async def _stop(self, request: _Stop) -> dict[str, Any]:
-        refusal = self._served.stop(request.how)
+        refusal = self._served.stop(request.how, by=request.by)
         return {"error": refusal} if refusal else {"ok": True}
 
     def _command(self, command: AnyCommand, by: str) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """What an account is started with, and what can be said of it before anything is started."""
 
+import functools
+import os
+import pwd
 import resource
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -37,6 +40,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     replay: Path | None = None
     record: Path | None = None
     read_only: bool = False
+    person: str = "you"
+    """Who sits at this process's own cockpit; see `somebody`."""
     key: "ApiKey | None" = None
     """What a testnet or live account signs with; see `with_key`."""
 
@@ -80,6 +85,27 @@ def with_key(options: Options, passphrase_fd: int | None = None, *, ask: bool = 
         raise StartError(str(error)) from None
 
 
+@functools.cache
+def os_user() -> str:
+    """The name of the user that this process runs as."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container's number without a name
+        return str(os.getuid())
+
+
+def somebody(directive: "Directive | None", given: str | None) -> str:
+    """Who sits at a cockpit: the person given by --as, else the user of the system; `you` where the directive names
+    nobody. Raises StartError for a name that it does not list."""
+    people = {} if directive is None else directive.people
+    if given is None:
+        return os_user() if people else "you"
+    if given not in people:
+        known = f"known: {', '.join(people)}" if people else f'there are none; add [people.{given}] role = "owner"'
+        raise StartError(f"--as {given}: is not among the people of the directive; {known}")
+    return given
+
+
 def check(options: Options) -> None:
     """Say early and cheaply what would fail later. Raises StartError or ConfigError with one line."""
     if options.kind is not AccountKind.DEMO:
@@ -102,6 +128,13 @@ def check(options: Options) -> None:
         from nexus_engine.cortex.factory import Cortex
 
         Cortex(directive.strategies)
+    if directive is not None and directive.account.modes:
+        from nexus_engine.cortex.factory import STRATEGIES
+
+        names = [kind.name for kind in STRATEGIES]
+        for name in directive.account.modes:
+            if name not in names:
+                raise StartError(f"account.modes.{name}: unknown strategy; known: {', '.join(names)}")
     if options.seed is not None and options.seed < 0:
         raise StartError(f"--seed {options.seed}: must be 0 or more")
     if options.speed is not None and not 0 < options.speed <= 100:

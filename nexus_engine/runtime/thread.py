@@ -12,6 +12,7 @@ from nexus_engine.model.commands import AnyCommand
 from nexus_engine.model.paths import account_dir, lock_path, state_root
 from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.runtime.options import Options, StartError
+from nexus_engine.runtime.supervisor import Supervisor
 from nexus_engine.store.lock import AccountLock
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Runtime:
         """Why it could not start or go on, in one line; empty when it could."""
         self.unflat = ""
         """What a flatten on the way out did not get closed, in one line; there when it has ended."""
+        self.supervisor: Supervisor | None = None
+        """Hears that the engine lives; set before `start`."""
         self.ready = threading.Event()
         self.stats: dict[str, float] = {}
         """Rates of the whole run, there when it has ended."""
@@ -73,9 +76,9 @@ class Runtime:
             self._call(self._build)
         return self._view
 
-    def send(self, command: AnyCommand, by: str = "you", surface: str = "cockpit") -> None:
-        """Hand over a person's wish. Its outcome is in the next View."""
-        self._call(self._command, command, by, surface)
+    def send(self, command: AnyCommand, by: str = "", surface: str = "cockpit") -> None:
+        """Hand over a person's wish; without a name, of the one who sits here. Its outcome is in the next View."""
+        self._call(self._command, command, by or self.options.person, surface)
 
     def stop(self, how: str = "quit") -> None:
         """Leave in order, stops resting; `flatten` closes everything first. Idempotent."""
@@ -100,7 +103,14 @@ class Runtime:
             # Imported here, so that the first frame does not wait for what only an engine needs.
             from nexus_engine.runtime.account import Account
 
-            self._account = Account(self.options, self.folder, self._say, after=self._after, connect=self._connect)
+            self._account = Account(
+                self.options,
+                self.folder,
+                self._say,
+                after=self._after,
+                connect=self._connect,
+                beat=None if self.supervisor is None else self.supervisor.beat,
+            )
             loop = self._loop
             assert loop is not None
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
@@ -113,6 +123,8 @@ class Runtime:
             self.failed = str(error) if _is_told(error) else f"the engine ended: {type(error).__name__}; see the log"
         finally:
             self.progress = ""
+            if self.supervisor is not None:
+                self.supervisor.stopping(self.failed)
             self._lock.release()
 
     async def _live(self, account: "Account") -> None:
@@ -124,6 +136,8 @@ class Runtime:
 
     def _say(self, progress: str) -> None:
         self.progress = progress
+        if self.supervisor is not None:
+            self.supervisor.status(progress or "runs")
         if not progress:
             self.ready.set()
 
@@ -140,10 +154,11 @@ class Runtime:
 
     def _stop(self) -> None:
         assert self._account is not None
-        refusal = self._account.stop(self._stopping)
+        by = self.options.person if self._stopping == "flatten" else ""
+        refusal = self._account.stop(self._stopping, by=by)
         if refusal:  # whoever asks here goes away: it leaves all the same
             log.warning("flatten not taken: %s", refusal)
-            self._account.stop("quit")
+            self._account.stop("quit", by="")
 
     def _build(self) -> None:
         loop = asyncio.get_running_loop()
@@ -153,7 +168,7 @@ class Runtime:
         assert self._account is not None
         self._built_s = loop.time()
         try:
-            self._view = self._account.view(self._request)
+            self._view = self._account.view(self._request, by=self.options.person)
         finally:
             self._asked = False
 

@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from rich.cells import cell_len
+
 from nexus_engine.model.view import EventRow, View
 from nexus_engine.model.words import Level, Regime, Sentinel, Side
 from nexus_tui import format as fmt
@@ -25,6 +27,8 @@ _LEVEL: Final[dict[Level, Span]] = {
 _SMALLEST_BAR: Final = 3
 _CLOCK: Final = 76
 """From this width on, events tell the seconds."""
+_ROOMY: Final = 2
+"""Rows that a pane shows besides, when a voice takes one for itself."""
 _SHORT: Final = {"account": "acct"}
 _TEXT: Final = {Level.INFO: "", Level.GOOD: "good", Level.WARN: "care", Level.ALARM: "alarm"}
 
@@ -114,14 +118,15 @@ class Events(Pane):
         lines: list[Row] = []
         for each in newest:
             chosen = self.active and each.at_ns == self.selected
-            lines += self._lines(each, width, chosen=chosen)
+            # only the newest may take a line for words alone: what happened before is worth more than they are
+            lines += self._lines(each, width, chosen=chosen, roomy=not lines and height > _ROOMY)
             if len(lines) >= height and (not self.active or each.at_ns <= self.selected):
                 break
         # The chosen row stays in sight: with it as the last one shown, older ones are found by going on.
         return row("Events", "title"), lines[max(0, len(lines) - height) :] if self.active else lines
 
-    def _lines(self, each: EventRow, width: int, *, chosen: bool) -> list[Row]:
-        """One line, or two where the text needs them."""
+    def _lines(self, each: EventRow, width: int, *, chosen: bool, roomy: bool) -> list[Row]:
+        """One line, or two where the text needs them. A voice's words give way to the text, whole."""
         wide = width >= _CLOCK
         when = fmt.clock(each.at_ns) if wide else fmt.minute(each.at_ns)
         subject = plain(each.subject, 18)
@@ -135,13 +140,24 @@ class Events(Pane):
             (f"{fmt.fit(plain(each.by, 12), 9 if wide else 6)} ", "quiet"),
         )
         kind = _TEXT[each.level]
-        first, rest = fmt.wrap(plain(each.text), width - length(head), width - 7)
+        first, rest = _told(each, width - length(head), width - 7, roomy=roomy)
         lines: list[Row] = [(*head, (first, kind))]
         if rest:
             lines.append(((" " * 7, ""), (rest, kind)))
         if not chosen:
             return lines
         return [tuple((text, f"{kind}+pick".removeprefix("+")) for text, kind in line) for line in lines]
+
+
+def _told(each: EventRow, first: int, second: int, *, roomy: bool) -> tuple[str, str]:
+    """An event's text over at most two lines, with its voice where there is room for that beside it."""
+    text, before, after = plain(each.text), plain(each.before), plain(each.after)
+    voiced = " ".join(filter(None, (before, text, after)))
+    if cell_len(voiced) <= first:
+        return voiced, ""
+    line, rest = fmt.wrap(text, first, second)
+    words = f"{before.rstrip(' :')}{after.lstrip(' —')}"
+    return (line, words) if roomy and not rest and cell_len(words) <= second else (line, rest)
 
 
 def name(symbol: str, width: int) -> str:

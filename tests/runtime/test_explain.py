@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from nexus_engine import explain
 from nexus_engine.cortex.factory import STRATEGIES
 from nexus_engine.model.config import ConfigError, Directive, load
+from nexus_engine.model.people import PersonConfig
 
 
 def test_every_key_of_every_section_has_an_explanation_a_default_and_what_is_allowed() -> None:
@@ -44,6 +45,19 @@ def test_the_template_loads_as_it_is_and_with_every_comment_taken_away(
     loaded = load(file)
     assert loaded.model_copy(update={"strategies": {}}) == Directive()
     assert set(tomllib.loads(bare)["strategies"]) == {kind.name for kind in STRATEGIES}
+
+
+def test_what_a_person_may_have_is_explained_and_with_a_file_each_of_its_people(tmp_path: Path) -> None:
+    found = {row.name: row for row in explain.rows()}
+    assert found["people.<name>.role"].allowed == "viewer | trader | owner"
+    for key in PersonConfig.model_fields:
+        row = found[f"people.<name>.{key}"]
+        assert row.text and row.allowed and "<" not in row.allowed
+    file = tmp_path / "nexus.toml"
+    file.write_text('[people.ana]\nrole = "owner"\n[people.cy]\nvoice = "calm"\n')
+    found = {row.name: row for row in explain.rows(load(file))}
+    assert (found["people.ana.role"].current, found["people.cy.voice"].current) == ("owner", "calm")
+    assert "people.<name>.role" not in found
 
 
 def test_current_values_are_shown_beside_the_defaults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
