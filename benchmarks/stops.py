@@ -27,7 +27,7 @@ from nexus_engine.model.ledger import Ledger
 from nexus_engine.store.rows import decode_fact, reading, rows
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "tests" / "crash")]
+sys.path.insert(0, str(ROOT / "tests" / "crash"))
 ENV = os.environ | {"PYTHONPATH": str(ROOT)}
 SECONDS = 120.0
 P99_MS, WORST_MS = 250.0, 2_000.0
@@ -65,7 +65,7 @@ def measure(seconds: float, faults: str) -> Found:
 
 
 def trade(folder: Path, seconds: float) -> None:
-    from crash_run import directive
+    from crash_house import directive
 
     (folder / "nexus.toml").write_text(directive(folder / "ready.json", 'account.mode = "PILOT"'))
     words = ["--headless", "--demo", "--config", str(folder / "nexus.toml"), "--state", str(folder / "state")]

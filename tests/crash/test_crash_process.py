@@ -8,7 +8,8 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from crash_run import Chapter, Life, Tally
+from crash_house import Life
+from crash_run import Chapter, Tally
 
 from nexus_engine.model.facts import Noted, OrderIntended, Reconciled
 from nexus_engine.model.words import Leg

@@ -255,7 +255,7 @@ async def test_stops_are_conditional_orders_and_one_that_is_never_taken_ends_the
     assert world.said("none of the last 3 stops stood: Order type not supported")
     world.wire.faults.clear()
     await world.run(600.0)
-    await world.enter()
+    await world.enter(BTC)
 
 
 @pytest.mark.parametrize("kind", [REFUSED, LOST_BEFORE, SLOW])
