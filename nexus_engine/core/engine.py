@@ -156,7 +156,7 @@ class Engine:
         if not self.feeds.get("user", False):
             return "the account's stream is down"
         swan = self.market.quote(self._swan, turn.mono_ns)
-        return self.shield.entries_blocked(turn.market_ns, self.ledger, swan)
+        return self.shield.entries_blocked(turn.market_ns, self.ledger, swan, turn.at_ns)
 
     def view(self, request: ViewRequest, *, at_ns: int, mono_ns: int) -> View:
         """The picture of this moment. Changes nothing but its number."""
@@ -239,13 +239,12 @@ class Engine:
         self._counting(turn, lambda: self.manager.answered(turn, event))
 
     def _counting(self, turn: Turn, work: Callable[[], None]) -> None:
-        """Do what may close trades, and have the loss streak of their strategies looked at."""
+        """Do what may close trades, and have the Shield look at them."""
         before = self.ledger.day_trades
         work()
-        for trade in (
-            self.ledger.closed[-(self.ledger.day_trades - before) :] if self.ledger.day_trades > before else ()
-        ):
-            self.shield.streak(turn, trade.strategy)
+        count = self.ledger.day_trades - before
+        if count > 0:
+            self.shield.closed(turn, self.ledger.closed[-count:])
 
     # ---- the house ---------------------------------------------------------------------------------------------------
 
@@ -278,6 +277,7 @@ class Engine:
             self.desk.refresh(turn)
             marks = self.market.marks()
             accounting.open_day(turn, marks)
+            self.shield.drawdown.look(turn, accounting.equity(self.ledger, marks))
             self.curve.sample(self.ledger, marks, turn.at_ns)
         elif key == RECONCILE_TIMER:
             self.reconciler.timer(turn)

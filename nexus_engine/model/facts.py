@@ -181,6 +181,19 @@ class DayOpened(Fact, frozen=True, kw_only=True):
     equity: Decimal
 
 
+class StreakTripped(Fact, frozen=True, kw_only=True):
+    """A strategy has lost too often in a row. Counted by UTC day: the first pauses it, the second latches BREAKER."""
+
+    strategy: str
+    losses: int
+
+
+class PeakSeen(Fact, frozen=True, kw_only=True):
+    """The highest equity since the drawdown breaker was last released."""
+
+    equity: Decimal
+
+
 # ---- facts that explain ----------------------------------------------------------------------------------------------
 
 
@@ -243,6 +256,8 @@ AnyFact = (
     | LockSet
     | WalletSeen
     | DayOpened
+    | StreakTripped
+    | PeakSeen
     | SignalSeen
     | GuardTripped
     | Noted

@@ -94,7 +94,7 @@ def test_a_journal_of_the_first_schema_is_brought_up_once(tmp_path: Path) -> Non
     for _ in range(2):
         SqliteJournal.open(path).close()
         [(version,)] = select(path, "PRAGMA user_version")
-        assert version == SCHEMA == 3
+        assert version == SCHEMA == 4
         assert "intent" in select(path, "SELECT * FROM trades")[0].keys()  # noqa: SIM118
     assert select(path, "SELECT * FROM journal") == before
     assert verify(path).ok
