@@ -3,6 +3,7 @@ funding that eats the trade. What a closed trade leads to is set here as a lock;
 
 from collections import Counter
 from collections.abc import Iterable
+from math import isfinite
 from typing import Final
 
 from nexus_engine.model.config import ShieldConfig
@@ -12,10 +13,9 @@ from nexus_engine.model.positions import ClosedTrade
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.verdicts import Reading, Verdict, allow, refuse
 from nexus_engine.model.words import Leg, Level, Side
+from nexus_engine.shield.blackswan import MINUTE_NS, SECOND_NS
 from nexus_engine.shield.case import Case
 
-MINUTE_NS: Final = 60_000_000_000
-SECOND_NS: Final = 1_000_000_000
 EXIT_LOCK: Final = "cooldown"
 STOPS_LOCK: Final = "stops"
 LOW_LOCK: Final = "low"
@@ -142,6 +142,8 @@ def funding(case: Case) -> Verdict:
     """What the side would pay, and how near the settlement is."""
     quote, limit, quiet_s = case.quote, case.shield.max_funding_bp, case.shield.funding_quiet_s
     pays_bp = quote.funding_rate * 1e4 * 8.0 / quote.funding_h * case.signal.side.sign
+    if not isfinite(pays_bp):
+        return refuse("funding", f"{quote.symbol}: its funding is not a number")
     readings = [Reading("funding in 8 h", pays_bp, limit, "bp")]
     if pays_bp > limit:
         return refuse("funding", f"{case.signal.side} pays {pays_bp:.1f} bp in 8 h, limit {limit:g}", *readings)

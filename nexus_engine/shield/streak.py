@@ -1,7 +1,6 @@
 """Guards on losses: in a row by strategy, and in a day or a week by account."""
 
 from decimal import Decimal
-from typing import Final
 
 from nexus_engine.model.config import RiskConfig, ShieldConfig, percent_of
 from nexus_engine.model.facts import GuardTripped, LatchSet, LockSet, StreakTripped
@@ -9,8 +8,7 @@ from nexus_engine.model.ledger import DAY_NS, STREAK_LOCK, Ledger, Tally, day_of
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.verdicts import Reading, Verdict, allow, refuse
 from nexus_engine.model.words import Latch, Level
-
-MINUTE_NS: Final = 60_000_000_000
+from nexus_engine.shield.blackswan import MINUTE_NS
 
 
 def limit_of(config: ShieldConfig, strategy: str) -> int:

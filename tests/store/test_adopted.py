@@ -87,7 +87,7 @@ def test_a_journal_of_the_first_schema_is_brought_up_once(tmp_path: Path) -> Non
     asyncio.run(written(path, D(2)))
     before = select(path, "SELECT * FROM journal")
     with closing(sqlite3.connect(path)) as conn, conn:
-        conn.execute("DELETE FROM _sqlite_migrations WHERE name IN ('schema_2', 'schema_3')")
+        conn.execute("DELETE FROM _sqlite_migrations WHERE name IN ('schema_2', 'schema_3', 'schema_4')")
         conn.execute("DROP VIEW trades")
         conn.execute("CREATE VIEW trades AS SELECT 'old' AS old")
         conn.execute("PRAGMA user_version = 1")
