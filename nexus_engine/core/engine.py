@@ -90,6 +90,7 @@ class Engine:
             e.Commanded: self._commanded,
             e.Checked: lambda turn, event: live.checked(turn, self.shield.lock, event.problem),
             e.JournalFailed: self._journal_failed,
+            e.MacroSample: lambda turn, event: self.shield.macro.sample(turn, event),
         }
         self._commands: Final[dict[type, Callable[[Turn, Any, str], str]]] = {
             c.Approve: lambda turn, command, by: self.desk.approve(turn, command, by, self.mode),
@@ -277,6 +278,7 @@ class Engine:
             self.desk.refresh(turn)
             marks = self.market.marks()
             accounting.open_day(turn, marks)
+            self.shield.macro.look(turn)
             self.shield.drawdown.look(turn, accounting.equity(self.ledger, marks))
             self.curve.sample(self.ledger, marks, turn.at_ns)
         elif key == RECONCILE_TIMER:

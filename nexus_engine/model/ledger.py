@@ -21,6 +21,8 @@ from nexus_engine.model.facts import (
     Leased,
     Leaving,
     LockSet,
+    MacroChanged,
+    MacroSeen,
     ModeSet,
     Naked,
     OrderChanged,
@@ -35,6 +37,7 @@ from nexus_engine.model.facts import (
     StreakTripped,
     WalletSeen,
 )
+from nexus_engine.model.macro import MacroPast
 from nexus_engine.model.orders import ZERO, Fill, Order
 from nexus_engine.model.positions import ClosedTrade, Position
 from nexus_engine.model.proposals import Proposal
@@ -130,6 +133,8 @@ class Ledger:
         """The highest equity since DRAWDOWN was last released; 0 before the first."""
         self.day_from: Decimal = ZERO
         """What the day's drawdown counts from; 0 after a release, when it counts from the new peak."""
+        self.macro = MacroPast()
+        """Dominance and cap, and the state that the Shield has made of them."""
         self.next_intent = 1
         self.ahead: dict[int, Ahead] = {}
         """By intent: exits that we heard of before the entry's fills that they closed."""
@@ -162,6 +167,8 @@ class Ledger:
             DayOpened: self._day_opened,
             StreakTripped: self._streak_tripped,
             PeakSeen: self._peak_seen,
+            MacroSeen: self._macro_seen,
+            MacroChanged: self._macro_changed,
         }
 
     # ---- reading -----------------------------------------------------------------------------------------------------
@@ -213,6 +220,7 @@ class Ledger:
             # left out while there is none, so that seals of older journals hold
             *((self.lease_until_ns,) if self.lease_until_ns else ()),
             *((self.trips,) if self.trips.total else ()),
+            *((replace(macro, rows=macro.rows[-1:]), len(macro.rows)) if (macro := self.macro).source else ()),
             *((self.peak, self.day_from, self.day_r, self.week_r) if self.peak else ()),
         )
         return hashlib.blake2b(_encoder.encode(state), digest_size=16).hexdigest()
@@ -488,6 +496,12 @@ class Ledger:
 
     def _peak_seen(self, fact: PeakSeen) -> None:
         self.peak = fact.equity
+
+    def _macro_seen(self, fact: MacroSeen) -> None:
+        self.macro = self.macro.with_rows(fact.source, fact.rows, fact.at_ns)
+
+    def _macro_changed(self, fact: MacroChanged) -> None:
+        self.macro = replace(self.macro, macro=fact.macro, turned_ns=fact.turned_ns)
 
 
 def exit_side(position: Position) -> Side:

@@ -8,6 +8,7 @@ from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.signals import Quote, Signal
 from nexus_engine.model.verdicts import Reading
 from nexus_engine.shield import lease
+from nexus_engine.shield.macro import MacroWatch
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,6 +25,7 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     quote: Quote
     swan_quote: Quote | None
     falls: tuple[Reading, ...]
+    macro: MacroWatch
 
 
 def held(ledger: Ledger, name: str, market_ns: int) -> LockSet | None:

@@ -6,8 +6,9 @@ from typing import Final
 from nexus_engine.model.facts import SWAN_LOCK, LockSet
 from nexus_engine.model.ledger import STREAK_LOCK, Ledger
 from nexus_engine.model.verdicts import Reading, Verdict, allow, refuse
-from nexus_engine.model.words import Latch, Leg, Side, TradingState
-from nexus_engine.shield import lease, protections
+from nexus_engine.model.words import Latch, Leg, Macro, Side, TradingState
+from nexus_engine.shield import lease, macro, protections
+from nexus_engine.shield.blackswan import MINUTE_NS
 from nexus_engine.shield.case import Case, held
 from nexus_engine.shield.staleness import unseen
 from nexus_engine.shield.streak import day_loss, day_r, limit_of, week_r
@@ -121,6 +122,22 @@ def _week_r(case: Case) -> Verdict:
     return week_r(case.ledger, case.risk, case.at_ns, case.market_ns)
 
 
+def _macro(case: Case) -> Verdict:
+    """Only SHARK lets a hunter enter; the others do not ask."""
+    if case.signal.strategy not in macro.HUNTERS:
+        return allow("macro")
+    past, watch = case.ledger.macro, case.macro
+    age_min = watch.age_ns(past, case.at_ns, case.mono_ns) / MINUTE_NS if past.source else 0.0
+    readings = (
+        Reading("age", age_min, macro.STALE_NS / MINUTE_NS, "min"),
+        *macro.readings_of(watch.judged(past)),
+    )
+    state = watch.state(past, case.at_ns, case.mono_ns)
+    if state is Macro.SHARK:
+        return allow("macro", *readings)
+    return refuse("macro", f"macro is {state}: no entries for {case.signal.strategy}", *readings)
+
+
 SIGNAL_GUARDS: Final[tuple[Callable[[Case], Verdict], ...]] = (
     _latch,
     _lease,
@@ -137,4 +154,5 @@ SIGNAL_GUARDS: Final[tuple[Callable[[Case], Verdict], ...]] = (
     _day_loss,
     _day_r,
     _week_r,
+    _macro,
 )

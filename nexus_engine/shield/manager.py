@@ -15,12 +15,13 @@ from nexus_engine.model.positions import ClosedTrade
 from nexus_engine.model.signals import Quote, Signal
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.verdicts import Gauge, Reading, Verdict, allow, refuse
-from nexus_engine.model.words import Sentinel, Side
+from nexus_engine.model.words import Macro, Sentinel, Side
 from nexus_engine.shield import exposure, lease, protections, sentinel, streak
 from nexus_engine.shield.blackswan import MINUTE_NS, BlackSwan, Fall
 from nexus_engine.shield.case import Case
 from nexus_engine.shield.drawdown import Drawdown
 from nexus_engine.shield.guards import SIGNAL_GUARDS, cooldown, latched
+from nexus_engine.shield.macro import MacroWatch
 from nexus_engine.shield.staleness import unseen
 
 
@@ -32,6 +33,7 @@ class Shield:
         self._risk = risk
         self._swan = BlackSwan(shield)
         self.drawdown = Drawdown(risk)
+        self.macro = MacroWatch()
         self.lock = lease.Lock()
 
     # ---- prices ------------------------------------------------------------------------------------------------------
@@ -91,6 +93,7 @@ class Shield:
                 Reading(f"fall {minutes}m", drop, self._shield.swan_drop_pct, "%")
                 for minutes, drop in self._swan.falls(turn.market_ns)
             ),
+            macro=self.macro,
         )
         return tuple(guard(case) for guard in SIGNAL_GUARDS)
 
@@ -163,10 +166,16 @@ class Shield:
     # ---- what it shows -----------------------------------------------------------------------------------------------
 
     def sentinel(
-        self, ledger: Ledger, market_ns: int, swan_quote: Quote | None, worst_age_ms: int | None
+        self,
+        ledger: Ledger,
+        market_ns: int,
+        swan_quote: Quote | None,
+        worst_age_ms: int | None,
+        macro: Macro = Macro.UNKNOWN,
     ) -> tuple[Sentinel, str]:
         """The badge and its reason in words."""
-        return sentinel.badge(self._shield, ledger, market_ns, swan_quote, worst_age_ms)
+        shark = self.macro.judged(ledger.macro).reason if macro is Macro.SHARK else ""
+        return sentinel.badge(self._shield, ledger, market_ns, swan_quote, worst_age_ms, shark)
 
     def gauges(
         self, ledger: Ledger, market_ns: int, *, equity: float, exposure_pct: float, day_pnl: float

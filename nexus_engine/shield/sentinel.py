@@ -18,9 +18,15 @@ STEPS = 20
 
 
 def badge(
-    config: ShieldConfig, ledger: Ledger, market_ns: int, swan_quote: Quote | None, worst_age_ms: int | None
+    config: ShieldConfig,
+    ledger: Ledger,
+    market_ns: int,
+    swan_quote: Quote | None,
+    worst_age_ms: int | None,
+    shark: str = "",
 ) -> tuple[Sentinel, str]:
-    """What holds now, the gravest first, and why. `worst_age_ms` is the age of the oldest market feed."""
+    """What holds now, the gravest first, and why. `worst_age_ms` is the age of the oldest market feed; `shark` says why
+    SHARK holds, empty when it does not."""
     lock = held(ledger, SWAN_LOCK, market_ns)
     if lock is not None:
         left_min = -(-(lock.until_ns - market_ns) // MINUTE_NS)
@@ -33,6 +39,8 @@ def badge(
     if worst_age_ms > config.stale_ms:
         limit_s = config.stale_ms / 1000
         return Sentinel.BLIND, f"market data is {worst_age_ms / 1000:.1f} s old, limit {limit_s:.1f} s"
+    if shark:
+        return Sentinel.SHARK, shark
     return Sentinel.CALM, "every guard sees"
 
 

@@ -53,7 +53,7 @@ _CRASH = Course(
     lag_s=12.0,
 )
 # Ten hours in which the alts lose against a Bitcoin that holds, six in which they regain half of it.
-_SANGRIA = Course((Phase(600, -0.004, -0.060), Phase(360, 0.002, 0.030)), lead_min=240, sway=0.1)
+_SANGRIA = Course((Phase(600, -0.004, -0.060), Phase(360, 0.002, 0.030)), lead_min=240 + 5 * 960, sway=0.1)
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {
