@@ -125,6 +125,23 @@ class ShieldConfig(_Section):
     )
 
 
+class MacroConfig(_Section):
+    """Where Bitcoin's dominance and the whole market's cap come from. Two sources never share a trend."""
+
+    source: Literal["auto", "coinmarketcap", "coingecko", "off"] = Field(
+        "auto", description="auto takes coinmarketcap where there is a key for it, else coingecko, which needs none"
+    )
+    key: str = Field(
+        "",
+        pattern=r"^$|" + ACCOUNT_NAME,
+        description="name of CoinMarketCap's key in the vault; without it NEXUS_CMC_API_KEY in the environment",
+    )
+    coinmarketcap_url: str = Field(
+        "", pattern=r"^$|^https?://[^\s]+$", description="its address; empty is the source's own, in a demo the venue's"
+    )
+    coingecko_url: str = Field("", pattern=r"^$|^https?://[^\s]+$", description="the same for coingecko")
+
+
 class CopilotConfig(_Section):
     """How proposals live."""
 
@@ -208,6 +225,7 @@ class Directive(_Section):
     risk: RiskConfig = RiskConfig()
     shield: ShieldConfig = ShieldConfig()
     copilot: CopilotConfig = CopilotConfig()
+    macro: MacroConfig = MacroConfig()
     binance: BinanceConfig = BinanceConfig()
     demo: DemoConfig = DemoConfig()
     paper: PaperConfig = PaperConfig()

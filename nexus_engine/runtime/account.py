@@ -37,6 +37,7 @@ from nexus_engine.uplink.binance.settings import AccountRefused, UplinkError
 
 if TYPE_CHECKING:
     from nexus_engine.core.engine import Engine
+    from nexus_engine.uplink.cmc import MacroFeed
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +94,7 @@ class Account:
         self._recorder: Recorder | None = None
         self._venue: DemoVenue | None = None
         self._uplink: Uplink | None = None
+        self._macro: MacroFeed | None = None
         self._carrier: Carrier | None = None
 
     # ---- life --------------------------------------------------------------------------------------------------------
@@ -180,6 +182,7 @@ class Account:
         if account.kind is AccountKind.LIVE:
             await self._check_live(found, carrier)
         self._hold(self._keep("feed", self._feed))
+        self._watch_macro(engine.directive, found)
         self._tell("comparing with the venue")
         at_ns, mono_ns = self._now()
         carrier.post(TimerFired(at_ns=at_ns, mono_ns=mono_ns, key=RECONCILE_TIMER))
@@ -248,7 +251,8 @@ class Account:
 
     async def _address(self, directive: Directive) -> Address:
         if directive.account.kind is not AccountKind.DEMO:
-            return address(directive, with_key(self.options, ask=False).key)
+            self.options = with_key(self.options, ask=False)
+            return address(directive, self.options.key)
         if directive.demo.venue:
             ready = read_ready(Path(directive.demo.venue))
         else:
@@ -341,6 +345,25 @@ class Account:
                 )
             raise
 
+    def _watch_macro(self, directive: Directive, where: Address) -> None:
+        """Have dominance and cap told. The demo's venue tells them too, to whom has its key."""
+        from nexus_engine.uplink.cmc import CMC, GECKO, NO_KEY, MacroFeed
+
+        config, carrier, past = directive.macro, self._carrier, self._ledger.macro
+        assert carrier is not None
+        demo = directive.account.kind is AccountKind.DEMO
+        key = where.api_key if demo else self.options.macro_key or NO_KEY
+        source = (CMC if key else GECKO) if config.source == "auto" else config.source
+        if source == "off":
+            return
+        url = config.coinmarketcap_url if source == CMC else config.coingecko_url
+        if demo:
+            # never a key of the practice venue to anybody else, nor its market's past mixed with the real one
+            url = where.rest_url
+        known_ns = past.rows[-1].venue_ns if past.source == source and past.rows else 0
+        feed = self._macro = MacroFeed(source, self._clock, url=url, key=key, known_ns=known_ns)
+        self._hold(self._keep("macro", lambda: feed.run(carrier.post)))
+
     async def _beat(self) -> None:
         assert self._carrier is not None
         while True:
@@ -408,7 +431,9 @@ class Account:
         venue = "" if self._venue is None else self._venue.problem
         recorder = "" if self._recorder is None else self._recorder.error
         feed = "" if self._uplink is None else self._uplink.feed.problem
-        found = (journal and f"journal: {journal}", venue, feed, *self._failures.values(), self.pulse.problem, recorder)
+        macro = "" if self._macro is None else self._macro.problem
+        failures = self._failures.values()
+        found = (journal and f"journal: {journal}", venue, feed, *failures, self.pulse.problem, recorder, macro)
         return next(filter(None, found), "")
 
     def status(self) -> Status:
