@@ -153,6 +153,8 @@ def _allowed(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     if origin is tuple:
         least, most = _bound(metadata, "min_length"), _bound(metadata, "max_length")
         return f"{least or 0} to {most or 'any number'} of: {_allowed(get_args(annotation)[0])}"
+    if origin is dict and annotation not in _WORDS:
+        return f"a table, each: {_allowed(get_args(annotation)[1])}"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return " | ".join(str(each.value) for each in annotation)
     words = [_WORDS.get(annotation, str(annotation))]

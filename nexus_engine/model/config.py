@@ -48,6 +48,21 @@ class RiskConfig(_Section):
     account_exposure_pct: float = Field(
         100.0, gt=0, le=1000, description="largest notional in total, in flight included, % of equity"
     )
+    side_exposure_pct: float = Field(
+        100.0, gt=0, le=1000, description="largest notional of all longs, and of all shorts, % of equity"
+    )
+    group_risk_pct: float = Field(
+        2.0, gt=0, le=10, description="most that the stops of one side of a group may lose together, % of equity"
+    )
+    groups: dict[str, tuple[Symbol, ...]] = Field(
+        {}, description="symbols that move together, by a name of yours; empty: all of them are one group"
+    )
+    max_positions: int = Field(
+        10, ge=1, le=100, description="symbols held or being entered at a time, foreign included"
+    )
+    liquidation_stops: float = Field(
+        2.5, ge=1, le=10, description="the liquidation price is at least so many stop distances away"
+    )
     leverage: int = Field(
         3,
         ge=1,

@@ -207,7 +207,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
 
 class MacroView(msgspec.Struct, frozen=True, kw_only=True):
     """Dominance (points) and cap (percent) over `hours`; None while the history does not reach. `age_ms` of the newest
-    sample, None before the first. `reason` says what the state follows from."""
+    sample, None before the first. `reason` says what the state follows from, or what is wrong with the source."""
 
     source: str = ""
     hours: int = 0

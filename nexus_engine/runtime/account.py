@@ -421,8 +421,13 @@ class Account:
         at_ns, mono_ns = self._now()
         view = self._engine.view(request, at_ns=at_ns, mono_ns=mono_ns)
         told = () if self._uplink is None else self._uplink.feed.readings()
+        macro = view.macro_view
+        if self._macro is not None:
+            told = (*told, *self._macro.readings())
+            # the account trades on without it, so it is told where the trend is shown
+            macro = replace(macro, reason=self._macro.problem or macro.reason)
         health = (*view.health, *self.pulse.readings(), *told)
-        return replace(view, health=health, problem=view.problem or self.problem)
+        return replace(view, health=health, problem=view.problem or self.problem, macro_view=macro)
 
     @property
     def problem(self) -> str:
@@ -431,9 +436,8 @@ class Account:
         venue = "" if self._venue is None else self._venue.problem
         recorder = "" if self._recorder is None else self._recorder.error
         feed = "" if self._uplink is None else self._uplink.feed.problem
-        macro = "" if self._macro is None else self._macro.problem
         failures = self._failures.values()
-        found = (journal and f"journal: {journal}", venue, feed, *failures, self.pulse.problem, recorder, macro)
+        found = (journal and f"journal: {journal}", venue, feed, *failures, self.pulse.problem, recorder)
         return next(filter(None, found), "")
 
     def status(self) -> Status:

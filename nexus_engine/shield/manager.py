@@ -120,18 +120,22 @@ class Shield:
         open_pnl = sum(
             (position.pnl(marks.get(position.symbol, position.entry)) for position in ledger.positions.values()), ZERO
         )
+        held = exposure.measure(ledger, marks, venue_qty, strangers)
         behind = (price - stop) * side.sign > 0
         return (
             allow("stop") if behind else refuse("stop", f"stop {stop} is not behind the entry {price}"),
             *exposure.judge(
-                exposure.measure(ledger, marks, venue_qty, strangers),
+                held,
                 self._risk,
                 symbol=symbol,
+                side=side,
                 qty=qty,
                 worth=max(price, marks.get(symbol, ZERO)),
                 risk_per_unit=abs(price - stop),
                 equity=equity,
             ),
+            exposure.count(held, self._risk, symbol),
+            exposure.liquidation(self._risk, price, stop),
             streak.day_loss(ledger, self._risk, open_pnl),
         )
 

@@ -181,7 +181,7 @@ class MacroFeed:
                     self.problem, again_s, wait_s = "", min(AGAIN_S, self._poll_s), self._poll_s
                 except (MacroError, *UNREADABLE) as error:
                     self._failed += 1
-                    self.problem = f"macro: {self._api.title}: {_line(error)}"
+                    self.problem = f"{self._api.title}: {_line(error)}"
                     wait_s = max(again_s, min(LONGEST_S, getattr(error, "wait_s", 0.0)))
                     again_s = min(again_s * 2, self._poll_s)
                 await asyncio.sleep(wait_s)

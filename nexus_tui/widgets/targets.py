@@ -30,8 +30,10 @@ class Targets(Pane):
             return title, self._brief(view, hunted, vetoed, width)[:height]
         title = (*title, (" 4h to BTC, score" if width >= 34 else "", "quiet"))
         feet = [self._gate(view, width)]
-        if not trend(view) and view.macro_view.reason:
-            feet.append(row(fmt.words(f"  macro: {plain(view.macro_view.reason)}", width), "quiet"))
+        reason = view.macro_view.reason
+        if reason and (not trend(view) or ":" in reason):
+            # nothing to see yet, or the source and what is wrong with it
+            feet.append(row(fmt.words(f"  {plain(reason)}", width), "care" if ":" in reason else "quiet"))
         if view.squeeze not in _CALM and not feet[0][-1][0].endswith(view.squeeze):
             feet.append(row(fmt.words(f"  squeeze: {plain(view.squeeze)}", width), "warn"))
         room = height - len(feet)

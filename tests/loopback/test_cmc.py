@@ -128,15 +128,15 @@ async def test_the_sangria_of_the_practice_market_makes_the_engine_shark() -> No
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        ({"kind": "html"}, "macro: CoinMarketCap: answered with a web page (403) instead of data"),
-        ({"kind": "html", "status": 200}, "macro: CoinMarketCap: answered with a web page (200) instead of data"),
+        ({"kind": "html"}, "CoinMarketCap: answered with a web page (403) instead of data"),
+        ({"kind": "html", "status": 200}, "CoinMarketCap: answered with a web page (200) instead of data"),
         ({"kind": "refuse", "status": 429, "retry_after_s": 1}, "too many requests (429); asked to wait 1 s"),
-        ({"kind": "refuse", "status": 500}, "macro: CoinMarketCap: refused with 500"),
-        ({"kind": "hang_before"}, "macro: CoinMarketCap: no answer within 0.3 s"),
-        ({"kind": "drop_before"}, "macro: CoinMarketCap: cannot be reached (ServerDisconnectedError)"),
-        ({"kind": "truncate"}, "macro: CoinMarketCap: cannot be reached (ClientPayloadError)"),
-        ({"kind": "garbage", "body": NAN}, "macro: CoinMarketCap: its answer is not of the form that is known"),
-        ({"kind": "edit", "edit": {"data.btc_dominance": 0}}, "macro: CoinMarketCap: its numbers cannot be"),
+        ({"kind": "refuse", "status": 500}, "CoinMarketCap: refused with 500"),
+        ({"kind": "hang_before"}, "CoinMarketCap: no answer within 0.3 s"),
+        ({"kind": "drop_before"}, "CoinMarketCap: cannot be reached (ServerDisconnectedError)"),
+        ({"kind": "truncate"}, "CoinMarketCap: cannot be reached (ClientPayloadError)"),
+        ({"kind": "garbage", "body": NAN}, "CoinMarketCap: its answer is not of the form that is known"),
+        ({"kind": "edit", "edit": {"data.btc_dominance": 0}}, "CoinMarketCap: its numbers cannot be"),
     ],
 )
 async def test_what_goes_wrong_is_said_in_one_line_and_passes(fault: dict[str, Any], says: str) -> None:
@@ -155,7 +155,7 @@ async def test_a_key_that_is_refused_is_said_and_never_shown(caplog: pytest.LogC
     caplog.set_level(logging.DEBUG)
     async with host(speed=0) as venue, told(venue.rest, key=SECRET) as (feed, heard):
         await until(lambda: feed.problem)
-        assert feed.problem == "macro: CoinMarketCap: the key is refused (401): This API Key is invalid."
+        assert feed.problem == "CoinMarketCap: the key is refused (401): This API Key is invalid."
         assert heard == []
     assert SECRET not in caplog.text + repr(feed.__dict__)
 
@@ -168,7 +168,7 @@ async def test_a_source_that_echoes_the_key_does_not_put_it_on_the_screen() -> N
 
     async with answering(echo) as url, told(url, key=SECRET) as (feed, _):
         await until(lambda: feed.problem)
-        assert feed.problem == "macro: CoinMarketCap: the key is refused (401): [b]***[/b][31m is wrong"
+        assert feed.problem == "CoinMarketCap: the key is refused (401): [b]***[/b][31m is wrong"
 
 
 async def test_a_redirect_does_not_take_the_key_along() -> None:
@@ -229,7 +229,7 @@ async def test_a_body_without_end_is_cut_off() -> None:
     response = lambda _: web.Response(body=huge, content_type="application/json")  # noqa: E731
     async with answering(response) as url, told(url) as (feed, _):
         await until(lambda: feed.problem)
-        assert feed.problem == "macro: CoinMarketCap: its answer does not end"
+        assert feed.problem == "CoinMarketCap: its answer does not end"
 
 
 async def test_a_plan_without_history_is_no_problem() -> None:
@@ -243,4 +243,4 @@ async def test_the_venues_faults_reach_the_free_source_too() -> None:
     faults = [Fault(on=f"GET {GLOBAL}", kind="html")]
     async with host(speed=0, faults=faults) as venue, told(venue.rest, GECKO, "") as (feed, _):
         await until(lambda: feed.problem)
-        assert feed.problem == "macro: CoinGecko: answered with a web page (403) instead of data"
+        assert feed.problem == "CoinGecko: answered with a web page (403) instead of data"
