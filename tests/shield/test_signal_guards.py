@@ -20,7 +20,7 @@ from nexus_engine.model.words import Latch, OrderStatus, ProposalStatus, Side
 BTC = quote("BTCUSDT", 60_000.0, 60_000.1)
 GUARDS = [
     *("latch", "lease", "swan", "blind", "spread", "funding", "streak", "cooldown", "stops", "low profit", "symbol"),
-    *("proposal", "day loss", "day R", "week R"),
+    *("proposal", "day loss", "day R", "week R", "macro"),
 ]
 
 
@@ -133,7 +133,7 @@ def test_a_paused_strategy_is_refused_and_others_are_not() -> None:
     on = desk()
     lock(on.ledger, "streak:harpoon")
     assert refusals(judge(on)) == ["streak"]
-    assert refusals(judge(on, signal(strategy="shark"))) == []
+    assert refusals(judge(on, signal(strategy="flow"))) == []
 
 
 @pytest.mark.parametrize(
