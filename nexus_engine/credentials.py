@@ -12,13 +12,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from nexus_engine.model.secret import Secret
-from nexus_engine.model.words import AccountKind
+from nexus_engine.model.words import AccountKind, Venue
 from nexus_engine.vault import ApiKey, Vault, VaultError, vault_path
 
 CREDENTIAL: Final = "nexus-vault"
 """The name of the systemd credential that holds the passphrase."""
 KEY_ENV: Final = "NEXUS_BINANCE_API_KEY"
 SECRET_ENV: Final = "NEXUS_BINANCE_API_SECRET"
+MACRO_ENV: Final = "NEXUS_CMC_API_KEY"
+"""Of CoinMarketCap."""
 
 Prompt = Callable[[str], str]
 
@@ -95,6 +97,7 @@ def choose(keys: Sequence[ApiKey], kind: AccountKind, name: str = "") -> ApiKey 
 
     A key of another kind is never chosen: test money and real money do not share one.
     """
+    keys = [key for key in keys if key.venue is Venue.BINANCE]
     if name:
         for key in keys:
             if key.name == name:
@@ -111,13 +114,22 @@ def choose(keys: Sequence[ApiKey], kind: AccountKind, name: str = "") -> ApiKey 
 
 
 def find_key(
-    root: Path, kind: AccountKind, name: str = "", *, fd: int | None = None, prompt: Prompt = ask_terminal
+    root: Path,
+    kind: AccountKind,
+    name: str = "",
+    *,
+    fd: int | None = None,
+    prompt: Prompt = ask_terminal,
+    vault: Vault | None = None,
 ) -> ApiKey:
-    """What an account of that kind signs with: from the vault, else from the environment. Raises VaultError."""
+    """What an account of that kind signs with: from the vault (opened here, unless given), else from the environment.
+
+    Raises VaultError.
+    """
     path = vault_path(root)
     spare = from_environment(kind)
     if path.exists() or name:
-        found = choose(Vault.open(path, passphrase(fd, prompt)).keys, kind, name)
+        found = choose((vault or Vault.open(path, passphrase(fd, prompt))).keys, kind, name)
         if found is not None:
             return found
     if spare is None:
@@ -126,6 +138,20 @@ def find_key(
             f"{flag[2:]} needs a key: `nexus keys add NAME {flag}`, or {KEY_ENV} and {SECRET_ENV} in the environment"
         )
     return spare
+
+
+def macro_key(vault: Vault | None, name: str = "") -> Secret:
+    """CoinMarketCap's key: of that name in the vault, else from the environment, which loses it; empty where there is
+    none. Raises VaultError."""
+    spare = Secret(os.environ.pop(MACRO_ENV, ""))
+    if not name:
+        return spare
+    assert vault is not None
+    fitting = {key.name: key for key in vault.keys if key.venue is Venue.COINMARKETCAP}
+    if name not in fitting:
+        known = ", ".join(fitting) or "none; `nexus keys add NAME --coinmarketcap`"
+        raise VaultError(f"macro.key = {name!r}: the vault has no such key of CoinMarketCap; known: {known}")
+    return fitting[name].api_key
 
 
 # ---- Ed25519 ---------------------------------------------------------------------------------------------------------

@@ -168,7 +168,7 @@ def _allowed(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     if origin is tuple:
         least, most = _bound(metadata, "min_length"), _bound(metadata, "max_length")
         return f"{least or 0} to {most or 'any number'} of: {_allowed(get_args(annotation)[0])}"
-    if origin is dict:
+    if origin is dict and annotation not in _WORDS:
         return f"a table of: {_allowed(get_args(annotation)[1])}"
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return " | ".join(str(each.value) for each in annotation)

@@ -18,7 +18,7 @@ from nexus_engine.model.config import BinanceConfig, ConfigError, load
 from nexus_engine.model.findings import Finding, bad, lines, warn, worst
 from nexus_engine.model.paths import ACCOUNT_NAME, StateError, state_root
 from nexus_engine.model.secret import Secret
-from nexus_engine.model.words import AccountKind
+from nexus_engine.model.words import AccountKind, Venue
 from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.uplink.binance.checks import (
     Unreachable,
@@ -74,6 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     kinds = one.add_mutually_exclusive_group(required=True)
     for kind in (AccountKind.TESTNET, AccountKind.LIVE):
         kinds.add_argument(f"--{kind.lower()}", dest="kind", action="store_const", const=kind, help=f"for {kind}")
+    kinds.add_argument(
+        "--coinmarketcap", dest="kind", action="store_const", const=None, help="tells dominance and cap; has no secret"
+    )
     one.add_argument("--ed25519", metavar="FILE", help="sign with this private key in PEM; - reads it from stdin")
     one.set_defaults(run=_add)
     one = commands.add_parser("list", parents=[common], help="names, venues, kinds and fingerprints")
@@ -120,7 +123,10 @@ def _add(given: argparse.Namespace, path: Path) -> int:
         vault = _opened(given, path) if path.exists() else _created(given, path)
         key, public = _asked(given)
         vault.add(key)
-    text = f"{key.name}: {key.venue} {key.kind} {key.scheme} {key.fingerprint} added; try `nexus keys check {key.name}`"
+    todo = f"try `nexus keys check {key.name}`"
+    if key.venue is Venue.COINMARKETCAP:
+        todo = f'use it with key = "{key.name}" under [macro]'
+    text = f"{key.name}: {key.venue} {key.kind} {key.scheme} {key.fingerprint} added; {todo}"
     _say(given, {"added": _row(key), "public_key": public}, f"{text}\n{public}".rstrip())
     return 0
 
@@ -156,6 +162,17 @@ def _asked(given: argparse.Namespace) -> tuple[ApiKey, str]:
     first, _, rest = text.partition("\n")
     api_key = _word(first if piped else ask_terminal("API key: "), "the API key")
     public = ""
+    if given.kind is None:
+        if given.ed25519 is not None:
+            raise VaultError("--ed25519: CoinMarketCap knows no signatures")
+        # the vault's rows have a kind and a secret each: real prices, and nothing to sign with
+        return ApiKey(
+            name=given.name,
+            venue=Venue.COINMARKETCAP,
+            kind=AccountKind.PAPER,
+            api_key=api_key,
+            secret=Secret(""),
+        ), public
     if given.ed25519 is None:
         second = rest.partition("\n")[0] if piped else ask_terminal("secret: ")
         scheme, secret = Scheme.HMAC, _word(second, "the secret")
@@ -230,6 +247,9 @@ def _check(given: argparse.Namespace, path: Path) -> int:
     keys = (vault.get(given.name),) if given.name else vault.keys
     if not keys:
         raise VaultError("the vault is empty; `nexus keys add NAME` first")
+    keys = tuple(key for key in keys if key.venue is Venue.BINANCE)
+    if not keys:
+        raise VaultError("only keys of BINANCE can be checked; the cockpit says when CoinMarketCap refuses one")
     found = {key.name: asyncio.run(check(key, config)) for key in keys}
     refused = any(worst(rows) for rows in found.values())
     data = {

@@ -19,7 +19,7 @@ from wishes import Wishes
 from nexus_engine.carrier import Carrier
 from nexus_engine.core.engine import Engine
 from nexus_engine.model.commands import AnyCommand, Approve
-from nexus_engine.model.config import Directive
+from nexus_engine.model.config import Directive, RiskConfig, ShieldConfig
 from nexus_engine.model.effects import AnyEffect
 from nexus_engine.model.events import AnyEvent, BarRow, History, Instruments, Started, Stopping, TimerFired, Trade
 from nexus_engine.model.facts import AnyFact, Sealed
@@ -38,6 +38,8 @@ from nexus_engine.sim.venue import Venue as PracticeVenue
 from nexus_engine.store.memory import MemoryJournal
 
 SOL, BTC = "SOLUSDT", "BTCUSDT"
+UNPAUSED = ShieldConfig(exit_pause_min=0, stops_window_min=0, low_trades=0, loss_streak=5)
+"""A trade that ended keeps nobody from the next one, unless a story is about that."""
 
 
 class Killed(BaseException):
@@ -104,7 +106,7 @@ class World:
         loop = asyncio.get_running_loop()
         self.clock = VirtualClock(loop)
         self.seed, self.mode, self.speed, self.kind = seed, mode, speed, kind
-        self.directive = directive or Directive()
+        self.directive = directive or Directive(shield=UNPAUSED, risk=RiskConfig(day_loss_r=50, week_loss_r=100))
         self.tape = tape or HandTape(self.clock.utc_ns(), seed=seed, swing=swing)
         self.venue = PracticeVenue(self.tape)
         self.journal = MemoryJournal()

@@ -98,6 +98,7 @@ class Engine:
             e.Checked: lambda turn, event: live.checked(turn, self.shield.lock, event.problem),
             e.JournalFailed: self._journal_failed,
             e.Hindered: self._hindered,
+            e.MacroSample: lambda turn, event: self.shield.macro.sample(turn, event),
         }
         self._commands: Final[dict[type, Callable[[Turn, Any, str], str]]] = {
             c.Approve: lambda turn, command, by: self.desk.approve(turn, command, by, self.mode),
@@ -174,7 +175,7 @@ class Engine:
         if self._still_ns(turn) > STILL_NS:
             return "the process stood still"
         swan = self.market.quote(self._swan, turn.mono_ns)
-        return self.shield.entries_blocked(turn.market_ns, self.ledger, swan)
+        return self.shield.entries_blocked(turn.market_ns, self.ledger, swan, turn.at_ns)
 
     def view(self, request: ViewRequest, *, at_ns: int, mono_ns: int) -> View:
         """The picture of this moment. Changes nothing but its number."""
@@ -257,13 +258,12 @@ class Engine:
         self._counting(turn, lambda: self.manager.answered(turn, event))
 
     def _counting(self, turn: Turn, work: Callable[[], None]) -> None:
-        """Do what may close trades, and have the loss streak of their strategies looked at."""
+        """Do what may close trades, and have the Shield look at them."""
         before = self.ledger.day_trades
         work()
-        for trade in (
-            self.ledger.closed[-(self.ledger.day_trades - before) :] if self.ledger.day_trades > before else ()
-        ):
-            self.shield.streak(turn, trade.strategy)
+        count = self.ledger.day_trades - before
+        if count > 0:
+            self.shield.closed(turn, self.ledger.closed[-count:])
 
     # ---- the house ---------------------------------------------------------------------------------------------------
 
@@ -297,6 +297,8 @@ class Engine:
             self.desk.refresh(turn)
             marks = self.market.marks()
             accounting.open_day(turn, marks)
+            self.shield.macro.look(turn)
+            self.shield.drawdown.look(turn, accounting.equity(self.ledger, marks))
             self.curve.sample(self.ledger, marks, turn.at_ns)
         elif key == RECONCILE_TIMER:
             self.reconciler.timer(turn)

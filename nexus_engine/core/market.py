@@ -14,6 +14,7 @@ from nexus_engine.model.signals import Quote
 KEPT_BARS: Final = 500
 DAY_BARS: Final = 24
 HOURLY: Final = "1h"
+HOUR_NS: Final = 3_600_000_000_000
 LEAP_NS: Final = 600_000_000_000
 """A stamp this far off market time moves the clock only when another symbol or source says the same."""
 
@@ -26,6 +27,7 @@ class SymbolMarket:
         "book",
         "book_mono_ns",
         "forming",
+        "funding_h",
         "funding_rate",
         "index",
         "instrument",
@@ -46,6 +48,8 @@ class SymbolMarket:
         self.index = 0.0
         self.funding_rate = 0.0
         self.next_funding_ns = 0
+        self.funding_h = 8.0
+        """By the stamps that followed each other; the usual 8 until two have."""
         self.last = 0.0
         self.bars: dict[str, deque[BarRow]] = {}
         """Closed bars by interval, oldest first."""
@@ -65,6 +69,8 @@ class SymbolMarket:
             age_ms=(mono_ns - oldest) // 1_000_000 if oldest else None,
             valid=self.book.valid and bid is not None and ask is not None and self.mark > 0,
             taker_fee=self.instrument.taker_fee,
+            next_funding_ns=self.next_funding_ns,
+            funding_h=self.funding_h,
         )
 
     def change_pct(self) -> float:
@@ -137,6 +143,9 @@ class Market:
         state = self.symbols.get(event.symbol)
         if state is not None:
             state.mark, state.index = event.mark, event.index
+            hours = (event.next_funding_ns - state.next_funding_ns) / HOUR_NS
+            if state.next_funding_ns and 1.0 <= hours <= 8.0:
+                state.funding_h = hours
             state.funding_rate, state.next_funding_ns = event.funding_rate, event.next_funding_ns
             state.mark_mono_ns = event.mono_ns
             self._tell(f"mark {event.symbol}", event.venue_ns)

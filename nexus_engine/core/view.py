@@ -27,6 +27,7 @@ from nexus_engine.model.view import (
     Difference,
     FeedView,
     LatchView,
+    MacroView,
     PositionView,
     ProposalView,
     Target,
@@ -36,13 +37,12 @@ from nexus_engine.model.view import (
 )
 from nexus_engine.model.words import AccountKind, Leg, Macro, OrderStatus
 from nexus_engine.shield.lease import judge
+from nexus_engine.shield.macro import SLOW_H, stale
 
 if TYPE_CHECKING:
     from nexus_engine.core.engine import Engine
 
 FEEDS: Final = ("public", "market", "user")
-NO_MACRO: Final = "macro unknown"
-"""Without a source of dominance and cap nothing may be hunted; the table says so."""
 
 
 def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> View:
@@ -54,9 +54,10 @@ def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> 
     quotes = {symbol: state.quote(mono_ns) for symbol, state in market.symbols.items()}
     ages = [quote.age_ms for quote in quotes.values()]
     worst_age_ms = None if None in ages else max((age for age in ages if age is not None), default=None)
-    badge, reason = engine.shield.sentinel(ledger, market.now_ns, swan, worst_age_ms)
+    macro = engine.shield.macro.state(ledger.macro, at_ns, mono_ns)
+    badge, reason = engine.shield.sentinel(ledger, market.now_ns, swan, worst_age_ms, macro)
     # before the cards: their shocks need its betas
-    targets = _targets(engine, quotes)
+    targets = _targets(engine, quotes, macro)
     symbol, interval = request.chart or ("", "")
     charted = market.symbols.get(symbol)
     bars = market.chart(symbol, interval, request.bars)
@@ -67,7 +68,8 @@ def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> 
         account=account,
         sentinel=badge,
         sentinel_reason=reason,
-        macro=Macro.UNKNOWN,
+        macro=macro,
+        macro_view=_macro(engine, macro, at_ns, mono_ns),
         gauges=engine.shield.gauges(
             ledger,
             market.now_ns,
@@ -264,14 +266,30 @@ def _edge_bp(card: Proposal, quote: Quote | None) -> float:
     return distance_bp - 2 * quote.taker_fee * 1e4 - quote.spread_bp
 
 
-def _targets(engine: Engine, quotes: Mapping[str, Quote]) -> tuple[Target, ...]:
+def _macro(engine: Engine, macro: Macro, at_ns: int, mono_ns: int) -> MacroView:
+    past, watch = engine.ledger.macro, engine.shield.macro
+    if not past.source:
+        return MacroView(reason="no source of dominance and cap has spoken yet")
+    judged, age_ns = watch.judged(past), watch.age_ns(past, at_ns, mono_ns)
+    return MacroView(
+        source=past.source,
+        hours=SLOW_H,
+        dominance_pt=judged.slow.dominance if judged.slow else None,
+        cap_pct=judged.slow.cap if judged.slow else None,
+        age_ms=age_ns // 1_000_000,
+        reason=stale(age_ns) if macro is Macro.UNKNOWN and judged.slow else judged.reason,
+    )
+
+
+def _targets(engine: Engine, quotes: Mapping[str, Quote], macro: Macro) -> tuple[Target, ...]:
     """The hunting table, each row with what stands in its way or is under way there."""
     market, ledger = engine.market, engine.ledger
     hours = {symbol: state.bars.get(HOURLY, ()) for symbol, state in market.symbols.items()}
     busy = {card.symbol: f"{card.handle} waiting" for card in ledger.proposals.values() if card.status.open}
     busy |= {position.symbol: f"P{position.intent} open" for position in ledger.positions.values()}
     table = engine.targets.table(hours, quotes, market.now_ns)
-    return tuple(replace(row, note=busy.get(row.symbol, NO_MACRO)) for row in table)
+    gate = "" if macro is Macro.SHARK else f"macro {macro.lower()}"
+    return tuple(replace(row, note=busy.get(row.symbol, gate)) for row in table)
 
 
 def _squeeze(engine: Engine) -> str:

@@ -7,7 +7,7 @@ import re
 import tomllib
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Final, get_args
+from typing import Annotated, Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -58,6 +58,21 @@ class RiskConfig(_Section):
     account_exposure_pct: float = Field(
         100.0, gt=0, le=1000, description="largest notional in total, in flight included, % of equity"
     )
+    side_exposure_pct: float = Field(
+        100.0, gt=0, le=1000, description="largest notional of all longs, and of all shorts, % of equity"
+    )
+    group_risk_pct: float = Field(
+        2.0, gt=0, le=10, description="most that the stops of one side of a group may lose together, % of equity"
+    )
+    groups: dict[str, tuple[Symbol, ...]] = Field(
+        {}, description="symbols that move together, by a name of yours; empty: all of them are one group"
+    )
+    max_positions: int = Field(
+        10, ge=1, le=100, description="symbols held or being entered at a time, foreign included"
+    )
+    liquidation_stops: float = Field(
+        2.5, ge=1, le=10, description="the liquidation price is at least so many stop distances away"
+    )
     leverage: int = Field(
         3,
         ge=1,
@@ -66,6 +81,18 @@ class RiskConfig(_Section):
     )
     day_loss_pct: float = Field(
         3.0, gt=0, le=20, description="at this loss since 00:00 UTC no new entries, % of the day's first equity"
+    )
+    day_loss_r: float = Field(
+        3.0, gt=0, le=50, description="no new entries until 00:00 UTC once the day has lost it, R"
+    )
+    week_loss_r: float = Field(
+        6.0, gt=0, le=100, description="no new entries until Monday once the ISO week has lost it, R"
+    )
+    day_drawdown_pct: float = Field(
+        5.0, gt=0, le=50, description="equity this far under the day's first latches DRAWDOWN, unrealised included, %"
+    )
+    peak_drawdown_pct: float = Field(
+        10.0, gt=0, le=80, description="equity this far under its peak latches DRAWDOWN, unrealised included, %"
     )
     naked_ms: int = Field(
         2_000, ge=500, le=10_000, description="longest that a position may be without a confirmed stop"
@@ -118,9 +145,55 @@ class ShieldConfig(_Section):
     stale_ms: int = Field(
         3_000, ge=500, le=60_000, description="market data older than this blinds the guards: no entries"
     )
-    loss_streak: int = Field(5, ge=2, le=30, description="losses in a row of one strategy before it pauses")
-    loss_pause_min: int = Field(60, ge=5, le=1440, description="how long it pauses, market time")
+    loss_streak: int = Field(
+        10, ge=2, le=50, description="losses in a row of one strategy before it pauses, where loss_streaks has no other"
+    )
+    loss_streaks: dict[str, Annotated[int, Field(ge=2, le=50)]] = Field(
+        {"harpoon": 8, "scalping": 8, "flow": 15, "shark": 15},
+        description="by strategy: a healthy one gets there in fewer than 5 % of 100 trades",
+    )
+    loss_pause_min: int = Field(
+        60, ge=5, le=1440, description="how long it pauses, market time; the second pause of a UTC day latches BREAKER"
+    )
     max_spread_bp: float = Field(8.0, gt=0, le=100, description="no entry over a wider spread")
+    exit_pause_min: int = Field(
+        5, ge=0, le=1440, description="no entry on a symbol for this long after a trade on it closed, market time"
+    )
+    stops_window_min: int = Field(
+        60, ge=0, le=1440, description="stops that filled count for this long, real time; 0 takes the stop guard off"
+    )
+    stops_symbol: int = Field(2, ge=1, le=20, description="so many on one symbol pause it")
+    stops_side: int = Field(3, ge=1, le=20, description="so many of longs, or of shorts, pause that side")
+    stops_account: int = Field(4, ge=1, le=50, description="so many in all pause the account")
+    stops_pause_min: int = Field(60, ge=5, le=1440, description="how long the stop guard pauses, market time")
+    low_trades: int = Field(
+        6, ge=0, le=50, description="trades of a symbol that are looked at; 0 takes the low-profit guard off"
+    )
+    low_r: float = Field(-3.0, ge=-50, le=0, description="when they made less than this together, the symbol pauses, R")
+    low_pause_min: int = Field(720, ge=5, le=10_080, description="how long a low-profit symbol pauses, market time")
+    max_funding_bp: float = Field(
+        5.0, gt=0, le=100, description="no entry that pays more funding than this, basis points in 8 h"
+    )
+    funding_quiet_s: int = Field(
+        120, ge=0, le=900, description="no entry this near to a funding settlement, before and after, market time"
+    )
+
+
+class MacroConfig(_Section):
+    """Where Bitcoin's dominance and the whole market's cap come from. Two sources never share a trend."""
+
+    source: Literal["auto", "coinmarketcap", "coingecko", "off"] = Field(
+        "auto", description="auto takes coinmarketcap where there is a key for it, else coingecko, which needs none"
+    )
+    key: str = Field(
+        "",
+        pattern=r"^$|" + ACCOUNT_NAME,
+        description="name of CoinMarketCap's key in the vault; without it NEXUS_CMC_API_KEY in the environment",
+    )
+    coinmarketcap_url: str = Field(
+        "", pattern=r"^$|^https?://[^\s]+$", description="its address; empty is the source's own, in a demo the venue's"
+    )
+    coingecko_url: str = Field("", pattern=r"^$|^https?://[^\s]+$", description="the same for coingecko")
 
 
 class CopilotConfig(_Section):
@@ -225,6 +298,7 @@ class Directive(_Section):
     risk: RiskConfig = RiskConfig()
     shield: ShieldConfig = ShieldConfig()
     copilot: CopilotConfig = CopilotConfig()
+    macro: MacroConfig = MacroConfig()
     binance: BinanceConfig = BinanceConfig()
     demo: DemoConfig = DemoConfig()
     paper: PaperConfig = PaperConfig()

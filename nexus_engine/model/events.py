@@ -14,6 +14,7 @@ import msgspec
 from nexus_engine.model.book import BookLevel
 from nexus_engine.model.commands import AnyCommand
 from nexus_engine.model.instruments import Instrument
+from nexus_engine.model.macro import MacroRow
 from nexus_engine.model.orders import Fill, OrderReport, PositionReport
 from nexus_engine.model.words import AccountKind, Mode, Outcome, Venue
 
@@ -187,6 +188,19 @@ class QueryResult(Event, frozen=True, kw_only=True):
     fills: tuple[Fill, ...] = ()
 
 
+# ---- the whole market -----------------------------------------------------------------------------------------------
+
+
+class MacroSample(Event, frozen=True, kw_only=True):
+    """A source told of Bitcoin's dominance and the whole market's cap: one sample, or some of its past, oldest first.
+
+    `venue_ns` of a row is the source's own time.
+    """
+
+    source: str
+    rows: tuple[MacroRow, ...]
+
+
 # ---- the house -----------------------------------------------------------------------------------------------------
 
 
@@ -276,4 +290,5 @@ AnyEvent = (
     | JournalFailed
     | Stopping
     | Hindered
+    | MacroSample
 )

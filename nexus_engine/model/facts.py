@@ -5,11 +5,12 @@ from typing import Final
 
 import msgspec
 
+from nexus_engine.model.macro import MacroRow
 from nexus_engine.model.orders import ExitPlan, Fill, Order
 from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.signals import Quote, Signal
-from nexus_engine.model.verdicts import Verdict
-from nexus_engine.model.words import AccountKind, Latch, Level, Mode, OrderStatus, ProposalStatus, Rung
+from nexus_engine.model.verdicts import Reading, Verdict
+from nexus_engine.model.words import AccountKind, Latch, Level, Macro, Mode, OrderStatus, ProposalStatus, Rung
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, tag=True):
@@ -196,6 +197,36 @@ class DayOpened(Fact, frozen=True, kw_only=True):
     equity: Decimal
 
 
+class StreakTripped(Fact, frozen=True, kw_only=True):
+    """A strategy has lost too often in a row. Counted by UTC day: the first pauses it, the second latches BREAKER."""
+
+    strategy: str
+    losses: int
+
+
+class PeakSeen(Fact, frozen=True, kw_only=True):
+    """The highest equity since the drawdown breaker was last released."""
+
+    equity: Decimal
+
+
+class MacroSeen(Fact, frozen=True, kw_only=True):
+    """Samples of dominance and cap, oldest first. Another source than the last one begins a new history."""
+
+    source: str
+    rows: tuple[MacroRow, ...]
+
+
+class MacroChanged(Fact, frozen=True, kw_only=True):
+    """What the Shield makes of dominance and cap from now on. `turned_ns` is the source's time at which SHARK last
+    began or ended."""
+
+    macro: Macro
+    reason: str
+    turned_ns: int = 0
+    readings: tuple[Reading, ...] = ()
+
+
 # ---- facts that explain ----------------------------------------------------------------------------------------------
 
 
@@ -264,6 +295,10 @@ AnyFact = (
     | LockSet
     | WalletSeen
     | DayOpened
+    | StreakTripped
+    | PeakSeen
+    | MacroSeen
+    | MacroChanged
     | SignalSeen
     | GuardTripped
     | Noted

@@ -23,18 +23,23 @@ from nexus_engine.model.facts import (
     Leased,
     Leaving,
     LockSet,
+    MacroChanged,
+    MacroSeen,
     ModeSet,
     Naked,
     OrderChanged,
     OrderIntended,
+    PeakSeen,
     PlanChanged,
     PositionLost,
     ProposalChanged,
     ProposalMade,
     RunStarted,
     StopTried,
+    StreakTripped,
     WalletSeen,
 )
+from nexus_engine.model.macro import MacroPast
 from nexus_engine.model.orders import ZERO, Fill, Order
 from nexus_engine.model.positions import ClosedTrade, Position
 from nexus_engine.model.proposals import Proposal
@@ -48,6 +53,10 @@ KEPT_TRADES: Final = 5_000
 KEPT_CLOSED: Final = 200
 KEPT_AHEAD: Final = 20
 KEPT_LEAVING: Final = 200
+
+DAY_NS: Final = 86_400_000_000_000
+STREAK_LOCK: Final = "streak:"
+"""The lock of a strategy that lost too often in a row, before its name."""
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -64,6 +73,29 @@ class Lost(msgspec.Struct, frozen=True):
 
     qty: Decimal
     at_ns: int
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """What has come together in one period (a UTC day, or an ISO week of UTC), named by its number since 1970."""
+
+    period: int = -1
+    total: float = 0.0
+
+    def plus(self, period: int, amount: float) -> "Tally":
+        return Tally(period, self.of(period) + amount)
+
+    def of(self, period: int) -> float:
+        return self.total if self.period == period else 0.0
+
+
+def day_of(at_ns: int) -> int:
+    """The UTC day, since 1970."""
+    return at_ns // DAY_NS
+
+
+def week_of(day: int) -> int:
+    """The ISO week of a UTC day: Monday begins it, and the epoch was a Thursday."""
+    return (day + 3) // 7
 
 
 class Ledger:
@@ -95,6 +127,16 @@ class Ledger:
         """Since the day opened, before fees."""
         self.day_fees: Decimal = ZERO
         self.day_trades = 0
+        self.day_r, self.week_r = Tally(), Tally()
+        """R of the trades that closed in a UTC day and in an ISO week."""
+        self.trips = Tally()
+        """How often a streak of losses has tripped in a UTC day."""
+        self.peak: Decimal = ZERO
+        """The highest equity since DRAWDOWN was last released; 0 before the first."""
+        self.day_from: Decimal = ZERO
+        """What the day's drawdown counts from; 0 after a release, when it counts from the new peak."""
+        self.macro = MacroPast()
+        """Dominance and cap, and the state that the Shield has made of them."""
         self.next_intent = 1
         self.ahead: dict[int, Ahead] = {}
         """By intent: exits that we heard of before the entry's fills that they closed."""
@@ -131,6 +173,10 @@ class Ledger:
             LockSet: self._lock_set,
             WalletSeen: self._wallet_seen,
             DayOpened: self._day_opened,
+            StreakTripped: self._streak_tripped,
+            PeakSeen: self._peak_seen,
+            MacroSeen: self._macro_seen,
+            MacroChanged: self._macro_changed,
         }
 
     # ---- reading -----------------------------------------------------------------------------------------------------
@@ -183,6 +229,9 @@ class Ledger:
             *((self.lease_until_ns,) if self.lease_until_ns else ()),
             *((self.rungs,) if self.rungs else ()),
             *((self.holds,) if self.holds else ()),
+            *((self.trips,) if self.trips.total else ()),
+            *((replace(macro, rows=macro.rows[-1:]), len(macro.rows)) if (macro := self.macro).source else ()),
+            *((self.peak, self.day_from, self.day_r, self.week_r) if self.peak else ()),
         )
         return hashlib.blake2b(_encoder.encode(state), digest_size=16).hexdigest()
 
@@ -340,6 +389,7 @@ class Ledger:
         self.holds.pop(position.symbol, None)
         pnl = position.realised - position.fees
         risk = position.first_risk_per_unit * position.peak_qty
+        r = float(pnl / risk) if risk else 0.0
         self.closed.append(
             ClosedTrade(
                 symbol=position.symbol,
@@ -347,12 +397,14 @@ class Ledger:
                 strategy=position.strategy,
                 by=position.by,
                 pnl=pnl,
-                r=float(pnl / risk) if risk else 0.0,
+                r=r,
                 closed_ns=at_ns,
             )
         )
         del self.closed[:-KEPT_CLOSED]
         self.day_trades += 1
+        day = day_of(at_ns)
+        self.day_r, self.week_r = self.day_r.plus(day, r), self.week_r.plus(week_of(day), r)
         if position.strategy:
             self.streaks[position.strategy] = self.streaks.get(position.strategy, 0) + 1 if pnl < 0 else 0
 
@@ -436,8 +488,15 @@ class Ledger:
     def _latch_set(self, fact: LatchSet) -> None:
         if fact.on:
             self.latches[fact.latch] = fact
-        else:
-            self.latches.pop(fact.latch, None)
+            return
+        self.latches.pop(fact.latch, None)
+        if fact.latch is Latch.BREAKER:
+            # whoever releases it has looked: the count begins anew
+            self.streaks.clear()
+            for name in [name for name in self.locks if name.startswith(STREAK_LOCK)]:
+                del self.locks[name]
+        elif fact.latch is Latch.DRAWDOWN:
+            self.peak = self.day_from = ZERO
 
     def _mode_set(self, fact: ModeSet) -> None:
         self.mode = fact.mode
@@ -450,8 +509,21 @@ class Ledger:
 
     def _day_opened(self, fact: DayOpened) -> None:
         self.day, self.day_equity = fact.day, fact.equity
+        self.day_from = fact.equity
         self.day_realised = self.day_fees = ZERO
         self.day_trades = 0
+
+    def _streak_tripped(self, fact: StreakTripped) -> None:
+        self.trips = self.trips.plus(day_of(fact.at_ns), 1.0)
+
+    def _peak_seen(self, fact: PeakSeen) -> None:
+        self.peak = fact.equity
+
+    def _macro_seen(self, fact: MacroSeen) -> None:
+        self.macro = self.macro.with_rows(fact.source, fact.rows, fact.at_ns)
+
+    def _macro_changed(self, fact: MacroChanged) -> None:
+        self.macro = replace(self.macro, macro=fact.macro, turned_ns=fact.turned_ns)
 
 
 def exit_side(position: Position) -> Side:

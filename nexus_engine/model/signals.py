@@ -52,6 +52,10 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     age_ms: int | None
     valid: bool
     taker_fee: float = 0.0005
+    next_funding_ns: int = 0
+    """Market time; 0 while it is not known."""
+    funding_h: float = 8.0
+    """Hours from one settlement to the next, which `funding_rate` is for."""
 
     @property
     def mid(self) -> float:

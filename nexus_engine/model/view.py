@@ -224,6 +224,18 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[EventRow, ...] = ()
 
 
+class MacroView(msgspec.Struct, frozen=True, kw_only=True):
+    """Dominance (points) and cap (percent) over `hours`; None while the history does not reach. `age_ms` of the newest
+    sample, None before the first. `reason` says what the state follows from, or what is wrong with the source."""
+
+    source: str = ""
+    hours: int = 0
+    dominance_pt: float | None = None
+    cap_pct: float | None = None
+    age_ms: int | None = None
+    reason: str = ""
+
+
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """The picture."""
 
@@ -264,6 +276,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     why: Why | None = None
     funnel: tuple[tuple[str, int], ...] = ()
     """Why no trade: signals seen, refused, proposed today."""
+    macro_view: MacroView = MacroView()
     health: tuple[Reading, ...] = ()
     problem: str = ""
     """Empty when all is well: what the `ok` in the header opens into."""

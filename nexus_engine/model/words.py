@@ -9,6 +9,8 @@ class Venue(StrEnum):
 
     BINANCE = "BINANCE"
     ALPACA = "ALPACA"
+    COINMARKETCAP = "COINMARKETCAP"
+    """Takes no orders: it tells dominance and total cap, to whom has a key."""
 
 
 class AccountKind(StrEnum):

@@ -39,6 +39,7 @@ from nexus_engine.uplink.binance.settings import AccountRefused, UplinkError
 
 if TYPE_CHECKING:
     from nexus_engine.core.engine import Engine
+    from nexus_engine.uplink.cmc import MacroFeed
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,7 @@ class Account:
         self._recorder: Recorder | None = None
         self._venue: DemoVenue | None = None
         self._uplink: Uplink | None = None
+        self._macro: MacroFeed | None = None
         self._carrier: Carrier | None = None
 
     # ---- life --------------------------------------------------------------------------------------------------------
@@ -197,6 +199,7 @@ class Account:
         if account.kind is AccountKind.LIVE:
             await self._check_live(found, carrier)
         self._hold(self._keep("feed", self._feed))
+        self._watch_macro(engine.directive, found)
         self._tell("comparing with the venue")
         at_ns, mono_ns = self._now()
         carrier.post(TimerFired(at_ns=at_ns, mono_ns=mono_ns, key=RECONCILE_TIMER))
@@ -265,7 +268,8 @@ class Account:
 
     async def _address(self, directive: Directive) -> Address:
         if directive.account.kind is not AccountKind.DEMO:
-            return address(directive, with_key(self.options, ask=False).key)
+            self.options = with_key(self.options, ask=False)
+            return address(directive, self.options.key)
         if directive.demo.venue:
             ready = read_ready(Path(directive.demo.venue))
         else:
@@ -359,6 +363,25 @@ class Account:
                 )
             raise
 
+    def _watch_macro(self, directive: Directive, where: Address) -> None:
+        """Have dominance and cap told. The demo's venue tells them too, to whom has its key."""
+        from nexus_engine.uplink.cmc import CMC, GECKO, NO_KEY, MacroFeed
+
+        config, carrier, past = directive.macro, self._carrier, self._ledger.macro
+        assert carrier is not None
+        demo = directive.account.kind is AccountKind.DEMO
+        key = where.api_key if demo else self.options.macro_key or NO_KEY
+        source = (CMC if key else GECKO) if config.source == "auto" else config.source
+        if source == "off":
+            return
+        url = config.coinmarketcap_url if source == CMC else config.coingecko_url
+        if demo:
+            # never a key of the practice venue to anybody else, nor its market's past mixed with the real one
+            url = where.rest_url
+        known_ns = past.rows[-1].venue_ns if past.source == source and past.rows else 0
+        feed = self._macro = MacroFeed(source, self._clock, url=url, key=key, known_ns=known_ns)
+        self._hold(self._keep("macro", lambda: feed.run(carrier.post)))
+
     async def _beat(self) -> None:
         assert self._carrier is not None
         while True:
@@ -429,12 +452,23 @@ class Account:
         view = self._engine.view(request, at_ns=at_ns, mono_ns=mono_ns)
         told = () if self._uplink is None else self._uplink.feed.readings()
         kept = () if self._memory is None else self._memory.readings()
-        health = (*view.health, *self.pulse.readings(), *told, *kept)
         who = self._who(by)
         outcome = self._engine.notebook.outcome_of(who)
         voice = self._voices.get(self._people.voice(who) or self._ui_voice)
         events = view.events if voice is None else tuple(map(voice.dress, view.events))
-        return replace(view, events=events, outcome=outcome, health=health, problem=view.problem or self.problem)
+        macro = view.macro_view
+        if self._macro is not None:
+            told = (*told, *self._macro.readings())
+            # the account trades on without it, so it is told where the trend is shown
+            macro = replace(macro, reason=self._macro.problem or macro.reason)
+        return replace(
+            view,
+            events=events,
+            outcome=outcome,
+            health=(*view.health, *self.pulse.readings(), *told, *kept),
+            problem=view.problem or self.problem,
+            macro_view=macro,
+        )
 
     @property
     def problem(self) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from nexus_engine.model.paths import state_root
+from nexus_engine.model.secret import Secret
 from nexus_engine.model.words import AccountKind
 
 if TYPE_CHECKING:  # pydantic costs a tenth of a second, which the first frame should not wait for
@@ -44,6 +45,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """Who sits at this process's own cockpit; see `somebody`."""
     key: "ApiKey | None" = None
     """What a testnet or live account signs with; see `with_key`."""
+    macro_key: Secret | None = None
+    """What CoinMarketCap knows us by, empty for nothing; None until it was looked for."""
 
     def resolve(self) -> "Directive":
         """The directive with the command line laid over it. Raises ConfigError."""
@@ -61,26 +64,37 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+MACRO_ENV: Final = "NEXUS_CMC_API_KEY"
 _KEYED: Final = frozenset({AccountKind.TESTNET, AccountKind.LIVE})
 
 
 def with_key(options: Options, passphrase_fd: int | None = None, *, ask: bool = True) -> Options:
-    """The options with the key that the account needs, from the vault or the environment. `ask` a person for the
-    passphrase: only before a cockpit has the terminal.
+    """The options with the keys that the account needs, from the vault or the environment. `ask` a person for the
+    passphrase: only before a cockpit has the terminal. A demo needs none.
 
     Raises StartError, StateError or ConfigError.
     """
-    if options.kind not in _KEYED or options.key is not None:
+    keyed = options.kind in _KEYED and options.key is None
+    if options.kind is AccountKind.DEMO or not (keyed or options.macro_key is None):
         return options
-    from nexus_engine.credentials import ask_terminal, find_key, nobody
-    from nexus_engine.vault import VaultError
+    if not keyed and options.config is None and options.directive is None and MACRO_ENV not in os.environ:
+        return replace(options, macro_key=Secret(""))  # no file names a key: nothing to import for it
+    from nexus_engine.credentials import ask_terminal, find_key, macro_key, nobody, passphrase
+    from nexus_engine.vault import Vault, VaultError, vault_path
 
     # a core dump would hold the key
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        name, prompt = options.resolve().binance.key, ask_terminal if ask else nobody
-        key = find_key(state_root(options.state), options.kind, name, fd=passphrase_fd, prompt=prompt)
-        return replace(options, key=key)
+        directive, root = options.resolve(), state_root(options.state)
+        prompt = ask_terminal if ask else nobody
+        vault = None
+        if directive.macro.key:
+            vault = Vault.open(vault_path(root), passphrase(passphrase_fd, prompt))
+        found = macro_key(vault, directive.macro.key)
+        if keyed:
+            key = find_key(root, options.kind, directive.binance.key, fd=passphrase_fd, prompt=prompt, vault=vault)
+            options = replace(options, key=key)
+        return replace(options, macro_key=found)
     except VaultError as error:
         raise StartError(str(error)) from None
 

@@ -3,50 +3,27 @@
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
-from nexus_engine.model.config import RiskConfig, ShieldConfig
 from nexus_engine.model.facts import SWAN_LOCK, LockSet
-from nexus_engine.model.ledger import Ledger
-from nexus_engine.model.signals import Quote, Signal
+from nexus_engine.model.ledger import STREAK_LOCK, Ledger
 from nexus_engine.model.verdicts import Reading, Verdict, allow, refuse
-from nexus_engine.model.words import Latch, Leg, Side, TradingState
-from nexus_engine.shield import lease, protection
+from nexus_engine.model.words import Latch, Leg, Macro, Side, TradingState
+from nexus_engine.shield import lease, macro, protections, stopless
+from nexus_engine.shield.blackswan import MINUTE_NS
+from nexus_engine.shield.case import Case, held
 from nexus_engine.shield.staleness import unseen
-from nexus_engine.shield.streak import LOCK as STREAK_LOCK
-from nexus_engine.shield.streak import day_loss
+from nexus_engine.shield.streak import day_loss, day_r, limit_of, week_r
+
+_OWN: Final = frozenset({SWAN_LOCK, STREAK_LOCK.rstrip(":"), *protections.OWN})
 
 
-class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """What a guard may look at."""
-
-    ledger: Ledger
-    market_ns: int
-    at_ns: int
-    mono_ns: int
-    lock: lease.Lock
-    shield: ShieldConfig
-    risk: RiskConfig
-    signal: Signal
-    quote: Quote
-    swan_quote: Quote | None
-    falls: tuple[Reading, ...]
-
-
-def held(ledger: Ledger, name: str, market_ns: int) -> LockSet | None:
-    """The lock of that name while it holds."""
-    lock = ledger.locks.get(name)
-    return lock if lock is not None and lock.until_ns > market_ns else None
-
-
-def cooldown(ledger: Ledger, market_ns: int, scope: frozenset[str]) -> LockSet | None:
-    """The longest lock that covers this scope (symbols, strategies), of those that no guard of their own looks at."""
+def cooldown(ledger: Ledger, market_ns: int, scope: frozenset[str], *, others: bool = False) -> LockSet | None:
+    """The longest lock that covers this scope (symbols, strategies, sides), of those that no guard of their own looks
+    at, or of all but the swan's and the streaks' with `others`."""
     covering = (
         lock
         for name, lock in ledger.locks.items()
         if lock.until_ns > market_ns
-        and name != SWAN_LOCK
-        and not name.startswith(STREAK_LOCK)
+        and (name.partition(":")[0] not in _OWN or (others and name in protections.OWN))
         and scope.issuperset(name.split(":")[1:])
     )
     return max(covering, key=lambda lock: lock.until_ns, default=None)
@@ -100,7 +77,7 @@ def _spread(case: Case) -> Verdict:
 
 def _streak(case: Case) -> Verdict:
     losses = case.ledger.streaks.get(case.signal.strategy, 0)
-    reading = Reading("losses in row", losses, case.shield.loss_streak)
+    reading = Reading("losses in row", losses, limit_of(case.shield, case.signal.strategy))
     lock = held(case.ledger, f"{STREAK_LOCK}{case.signal.strategy}", case.market_ns)
     if lock is None:
         return allow("streak", reading)
@@ -137,16 +114,46 @@ def _day_loss(case: Case) -> Verdict:
     return day_loss(case.ledger, case.risk)
 
 
+def _day_r(case: Case) -> Verdict:
+    return day_r(case.ledger, case.risk, case.at_ns, case.market_ns)
+
+
+def _week_r(case: Case) -> Verdict:
+    return week_r(case.ledger, case.risk, case.at_ns, case.market_ns)
+
+
+def _macro(case: Case) -> Verdict:
+    """Only SHARK lets a hunter enter; the others do not ask."""
+    if case.signal.strategy not in macro.HUNTERS:
+        return allow("macro")
+    past, watch = case.ledger.macro, case.macro
+    age_min = watch.age_ns(past, case.at_ns, case.mono_ns) / MINUTE_NS if past.source else 0.0
+    readings = (
+        Reading("age", age_min, macro.STALE_NS / MINUTE_NS, "min"),
+        *macro.readings_of(watch.judged(past)),
+    )
+    state = watch.state(past, case.at_ns, case.mono_ns)
+    if state is Macro.SHARK:
+        return allow("macro", *readings)
+    return refuse("macro", f"macro is {state}: no entries for {case.signal.strategy}", *readings)
+
+
 SIGNAL_GUARDS: Final[tuple[Callable[[Case], Verdict], ...]] = (
     _latch,
     _lease,
     _swan,
     _blind,
     _spread,
+    protections.funding,
     _streak,
     _cooldown,
+    protections.stops,
+    protections.low_profit,
     _symbol,
     _proposal,
     _day_loss,
-    lambda case: protection.judge(case.ledger, case.at_ns),
+    lambda case: stopless.judge(case.ledger, case.at_ns),
+    _day_r,
+    _week_r,
+    _macro,
 )

@@ -11,13 +11,17 @@ from nexus_engine.model.events import BarRow
 from nexus_engine.model.facts import SWAN_LOCK, GuardTripped, LockSet
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.orders import ZERO, OrderReport
+from nexus_engine.model.positions import ClosedTrade
 from nexus_engine.model.signals import Quote, Signal
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.verdicts import Gauge, Reading, Verdict, allow, refuse
-from nexus_engine.model.words import Sentinel, Side
-from nexus_engine.shield import exposure, lease, sentinel, streak
+from nexus_engine.model.words import Macro, Sentinel, Side
+from nexus_engine.shield import exposure, lease, protections, sentinel, streak
 from nexus_engine.shield.blackswan import MINUTE_NS, BlackSwan, Fall
-from nexus_engine.shield.guards import SIGNAL_GUARDS, Case, cooldown, latched
+from nexus_engine.shield.case import Case
+from nexus_engine.shield.drawdown import Drawdown
+from nexus_engine.shield.guards import SIGNAL_GUARDS, cooldown, latched
+from nexus_engine.shield.macro import MacroWatch
 from nexus_engine.shield.staleness import unseen
 
 
@@ -28,6 +32,8 @@ class Shield:
         self._shield = shield
         self._risk = risk
         self._swan = BlackSwan(shield)
+        self.drawdown = Drawdown(risk)
+        self.macro = MacroWatch()
         self.lock = lease.Lock()
 
     # ---- prices ------------------------------------------------------------------------------------------------------
@@ -87,6 +93,7 @@ class Shield:
                 Reading(f"fall {minutes}m", drop, self._shield.swan_drop_pct, "%")
                 for minutes, drop in self._swan.falls(turn.market_ns)
             ),
+            macro=self.macro,
         )
         return tuple(guard(case) for guard in SIGNAL_GUARDS)
 
@@ -113,43 +120,66 @@ class Shield:
         open_pnl = sum(
             (position.pnl(marks.get(position.symbol, position.entry)) for position in ledger.positions.values()), ZERO
         )
+        held = exposure.measure(ledger, marks, venue_qty, strangers)
         behind = (price - stop) * side.sign > 0
         return (
             allow("stop") if behind else refuse("stop", f"stop {stop} is not behind the entry {price}"),
             *exposure.judge(
-                exposure.measure(ledger, marks, venue_qty, strangers),
+                held,
                 self._risk,
                 symbol=symbol,
+                side=side,
                 qty=qty,
                 worth=max(price, marks.get(symbol, ZERO)),
                 risk_per_unit=abs(price - stop),
                 equity=equity,
             ),
+            exposure.count(held, self._risk, symbol),
+            exposure.liquidation(self._risk, price, stop),
             streak.day_loss(ledger, self._risk, open_pnl),
         )
 
+    def closed(self, turn: Turn, trades: Sequence[ClosedTrade]) -> None:
+        """Call once for the trades that closed in this turn: the pauses that follow from them."""
+        for trade in trades:
+            protections.closed(turn, trade, self._shield)
+            self.streak(turn, trade.strategy)
+
     def streak(self, turn: Turn, strategy: str) -> None:
-        """Call after a trade closed: pauses a strategy that has lost too often in a row."""
+        """Pause a strategy that has lost too often in a row."""
         streak.pause(turn, strategy, self._shield)
 
-    def entries_blocked(self, turn_market_ns: int, ledger: Ledger, swan_quote: Quote | None) -> str:
-        """Why no entry at all may leave now; empty when one may."""
-        lock = cooldown(ledger, turn_market_ns, frozenset())
-        day = streak.day_loss(ledger, self._risk)
+    def entries_blocked(
+        self, turn_market_ns: int, ledger: Ledger, swan_quote: Quote | None, at_ns: int | None = None
+    ) -> str:
+        """Why no entry at all may leave now; empty when one may. `at_ns` is UTC, the market's time without it."""
+        at_ns = turn_market_ns if at_ns is None else at_ns
+        lock = cooldown(ledger, turn_market_ns, frozenset(), others=True)
+        budgets = (
+            streak.day_loss(ledger, self._risk),
+            streak.day_r(ledger, self._risk, at_ns, turn_market_ns),
+            streak.week_r(ledger, self._risk, at_ns, turn_market_ns),
+        )
         return (
             latched(ledger)
             or unseen(self._shield.swan_symbol, swan_quote, self._shield.stale_ms)
             or (lock.reason if lock is not None else "")
-            or (day.reason if day.refuses else "")
+            or next((verdict.reason for verdict in budgets if verdict.refuses), "")
         )
 
     # ---- what it shows -----------------------------------------------------------------------------------------------
 
     def sentinel(
-        self, ledger: Ledger, market_ns: int, swan_quote: Quote | None, worst_age_ms: int | None
+        self,
+        ledger: Ledger,
+        market_ns: int,
+        swan_quote: Quote | None,
+        worst_age_ms: int | None,
+        macro: Macro = Macro.UNKNOWN,
     ) -> tuple[Sentinel, str]:
         """The badge and its reason in words."""
-        return sentinel.badge(self._shield, ledger, market_ns, swan_quote, worst_age_ms)
+        shark = self.macro.judged(ledger.macro).reason if macro is Macro.SHARK else ""
+        return sentinel.badge(self._shield, ledger, market_ns, swan_quote, worst_age_ms, shark)
 
     def gauges(
         self, ledger: Ledger, market_ns: int, *, equity: float, exposure_pct: float, day_pnl: float

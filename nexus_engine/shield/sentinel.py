@@ -1,13 +1,16 @@
 """The badge and the gauges: what the Shield shows of itself."""
 
+from decimal import Decimal
+
 from nexus_engine.model.config import RiskConfig, ShieldConfig
 from nexus_engine.model.facts import SWAN_LOCK
-from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.ledger import Ledger, week_of
 from nexus_engine.model.signals import Quote
 from nexus_engine.model.verdicts import Gauge
 from nexus_engine.model.words import Sentinel
+from nexus_engine.shield import drawdown, streak
 from nexus_engine.shield.blackswan import MINUTE_NS
-from nexus_engine.shield.guards import held
+from nexus_engine.shield.case import held
 from nexus_engine.shield.staleness import unseen
 
 STEPS = 20
@@ -15,9 +18,15 @@ STEPS = 20
 
 
 def badge(
-    config: ShieldConfig, ledger: Ledger, market_ns: int, swan_quote: Quote | None, worst_age_ms: int | None
+    config: ShieldConfig,
+    ledger: Ledger,
+    market_ns: int,
+    swan_quote: Quote | None,
+    worst_age_ms: int | None,
+    shark: str = "",
 ) -> tuple[Sentinel, str]:
-    """What holds now, the gravest first, and why. `worst_age_ms` is the age of the oldest market feed."""
+    """What holds now, the gravest first, and why. `worst_age_ms` is the age of the oldest market feed; `shark` says why
+    SHARK holds, empty when it does not."""
     lock = held(ledger, SWAN_LOCK, market_ns)
     if lock is not None:
         left_min = -(-(lock.until_ns - market_ns) // MINUTE_NS)
@@ -30,6 +39,8 @@ def badge(
     if worst_age_ms > config.stale_ms:
         limit_s = config.stale_ms / 1000
         return Sentinel.BLIND, f"market data is {worst_age_ms / 1000:.1f} s old, limit {limit_s:.1f} s"
+    if shark:
+        return Sentinel.SHARK, shark
     return Sentinel.CALM, "every guard sees"
 
 
@@ -45,12 +56,25 @@ def gauges(
 ) -> tuple[Gauge, ...]:
     """Every guard's distance to its trip, tightest first. `falls` are (window in minutes, percent)."""
     base = shield.swan_symbol.removesuffix("USDT")
+    losses, most = max(
+        ((count, streak.limit_of(shield, name)) for name, count in ledger.streaks.items()),
+        key=lambda one: one[0] / one[1],
+        default=(0, shield.loss_streak),
+    )
+    lost_r = max(0.0, -ledger.day_r.of(ledger.day)), max(0.0, -ledger.week_r.of(week_of(ledger.day)))
     day_limit = (float(ledger.day_equity) or equity) * risk.day_loss_pct / 100.0
     rows = [("swan", f"{base} fall {minutes}m", drop, shield.swan_drop_pct, "%") for minutes, drop in falls]
     rows += [
-        ("streak", "losses in row", float(max(ledger.streaks.values(), default=0)), float(shield.loss_streak), ""),
+        ("streak", "losses in row", float(losses), float(most), ""),
         ("account exposure", "exposure", exposure_pct, risk.account_exposure_pct, "%"),
         ("day loss", "day loss", max(0.0, -day_pnl), day_limit, ""),
+        ("day R", "day loss R", lost_r[0], risk.day_loss_r, "R"),
+        ("week R", "week loss R", lost_r[1], risk.week_loss_r, "R"),
+        *(
+            ("drawdown", name, fall_pct, limit_pct, "%")
+            for name, fall_pct, limit_pct in drawdown.falls(ledger, risk, Decimal(repr(equity)))
+            if equity > 0.0
+        ),
     ]
     shown = [
         Gauge(

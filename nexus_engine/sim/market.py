@@ -14,7 +14,16 @@ import numpy as np
 from nexus_engine.sim.bars import CLOSE, COUNT, HIGH, INTERVALS, LOTS, LOW, MINUTE_NS, OPEN, QUOTE, Bar
 from nexus_engine.sim.book import Book, Levels
 from nexus_engine.sim.contract import Contract, Print, Step
-from nexus_engine.sim.past import MACRO_NS, MACRO_SAMPLES, REVERSION_NS, Macro, build, macro_sample, response
+from nexus_engine.sim.past import (
+    MACRO_NS,
+    MACRO_SAMPLES,
+    REVERSION_NS,
+    Macro,
+    alts_grown,
+    build,
+    macro_sample,
+    response,
+)
 from nexus_engine.sim.scenarios import BAR_NS, Director, aftermath, draw_plan, scenario_named
 from nexus_engine.sim.specs import CHARACTERS, SPECS, SymbolSpec
 from nexus_engine.sim.tide import Tide
@@ -40,6 +49,7 @@ class Market:
         self.specs: Mapping[str, SymbolSpec] = SPECS
         self.symbols: tuple[str, ...] = tuple(SPECS)
         prices = {symbol: CHARACTERS[symbol].opening for symbol in self.symbols} | dict(opening or {})
+        self._alts_grown = alts_grown(prices)
         self._rng = Random(f"{seed}:factor")
         self._script = Random(f"{seed}:script")
         self._director = Director(chosen, start_ns)
@@ -184,6 +194,12 @@ class Market:
         """(ns, BTC dominance in %, total cap in USD) every 10 minutes of the last 96 hours, oldest first."""
         return list(self._macro)
 
+    def macro_now(self) -> Macro:
+        """The same at this moment."""
+        btc, *alts = self._of.values()
+        change = sum(state.path for state in alts) / len(alts) + self._alts_grown
+        return macro_sample(self.now_ns, btc.fair * btc.candles.price(1), change)
+
     def _formed(self, symbol: str) -> Contract:
         state = self._of[symbol]
         state.form_books(self.now_ns)
@@ -230,9 +246,7 @@ class Market:
         if now_ns % BAR_NS == 0 and (symbol := self._director.falling(now_ns)) is not None:
             self._of[symbol].begin_fall(draw_plan(self._script), now_ns)
         if now_ns % MACRO_NS == 0:
-            btc, *alts = self._of.values()
-            change = sum(state.path for state in alts) / len(alts)
-            self._macro.append(macro_sample(now_ns, btc.fair * btc.candles.price(1), change))
+            self._macro.append(self.macro_now())
 
 
 def _time_of_day(at_ns: int) -> float:

@@ -6,7 +6,7 @@ itself stood still for the last ten days and wandered before. The path is drawn 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 import numpy as np
@@ -76,6 +76,13 @@ def response(symbol: str) -> float | None:
     return None if symbol == "BTCUSDT" else CHARACTERS[symbol].vol_5m / _USUAL_VOL
 
 
+def alts_grown(prices: Mapping[str, float]) -> float:
+    """Mean log change of the alts' prices against their usual ones: a market that goes on from other prices goes on
+    with its cap too."""
+    grown = [math.log(prices[symbol] / CHARACTERS[symbol].opening) for symbol in prices if symbol != "BTCUSDT"]
+    return sum(grown) / len(grown)
+
+
 def macro_sample(at_ns: int, btc_price: float, alt_change: float) -> Macro:
     """(time, BTC dominance in %, total cap in USD); `alt_change` is the mean log change of the alts."""
     btc_cap = btc_price * _BTC_SUPPLY
@@ -122,7 +129,7 @@ def build(
         partial={name: _unfinished(rows, step_ns, minute_ns) for name, step_ns in INTERVALS.items()},
         means=means.tolist(),
         low=low,
-        macro=_macro(closes, opening[0], ends),
+        macro=_macro(closes, dict(zip(symbols, opening, strict=True)), ends),
     )
 
 
@@ -265,8 +272,8 @@ def _unfinished(rows: Rows, step_ns: int, minute_ns: int) -> list[Row] | None:
     return folded
 
 
-def _macro(closes: Floats, btc_opening: float, ends: npt.NDArray[np.int64]) -> list[Macro]:
+def _macro(closes: Floats, opening: Mapping[str, float], ends: npt.NDArray[np.int64]) -> list[Macro]:
     chosen = np.flatnonzero(ends % MACRO_NS == 0)[-MACRO_SAMPLES:]
-    btc = btc_opening * np.exp(closes[0, chosen])
-    alts = closes[1:, chosen].mean(axis=0)
+    btc = opening["BTCUSDT"] * np.exp(closes[0, chosen])
+    alts = closes[1:, chosen].mean(axis=0) + alts_grown(opening)
     return [macro_sample(*sample) for sample in zip(ends[chosen].tolist(), btc.tolist(), alts.tolist(), strict=True)]

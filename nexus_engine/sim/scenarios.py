@@ -52,8 +52,9 @@ _CRASH = Course(
     sway=0.12,
     lag_s=12.0,
 )
-# Ten hours in which the alts lose against a Bitcoin that holds, six in which they regain half of it.
-_SANGRIA = Course((Phase(600, -0.004, -0.060), Phase(360, 0.002, 0.030)), lead_min=240, sway=0.1)
+# Ten hours in which the alts lose against a Bitcoin that holds, six in which they regain half of it: for days, and
+# four hours into the next loss.
+_SANGRIA = Course((Phase(600, -0.004, -0.060), Phase(360, 0.002, 0.030)), lead_min=240 + 5 * 960, sway=0.1)
 
 SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
     {

@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from nexus_engine.sim import spoil, wire_account, wire_user
+from nexus_engine.sim import macro, spoil, wire_account, wire_user
 from nexus_engine.sim.faults import Faults, Struck
 from nexus_engine.sim.hub import ABNORMAL, CATEGORIES, GOING_AWAY, PING, POLICY_VIOLATION, PONG, Connection, Hub, frame
 from nexus_engine.sim.keys import Keys, check_time
@@ -82,6 +82,8 @@ class Server:
                 app.router.add_get(f"{prefix}/{{kind:{kind}}}", self._socket)
             app.router.add_get(f"{prefix}/{{kind:ws}}/{{names:.*}}", self._socket)
         app.router.add_get(PATH, self._api_socket)
+        for path in macro.PATHS:
+            app.router.add_get(path, self._macro)
         app.router.add_route("*", "/{path:.*}", self._request)
         return app
 
@@ -204,6 +206,21 @@ class Server:
             return self._respond(reply)
         last = self._last.get((request.method, request.path))
         return await spoil.serve(struck, request, params, act, self._respond, last)
+
+    async def _macro(self, request: web.Request) -> web.StreamResponse:
+        """The whole market's numbers, which other services than the venue tell."""
+        if self._down:
+            return spoil.hang_up(request)
+        params, key = dict(request.query), request.headers.get(macro.KEY_HEADER, "")
+
+        def act() -> Reply:
+            return macro.answer(request.path, params, key, self.keys, self.venue.market)
+
+        struck = self._faults.request("GET", request.path, params)
+        if struck is None:
+            reply = self._last["GET", request.path] = act()
+            return _plain(reply)
+        return await spoil.serve(struck, request, params, act, _plain, self._last.get(("GET", request.path)))
 
     def _answer(self, request: web.Request, values: dict[str, str], body: str) -> Reply:
         try:
@@ -338,6 +355,12 @@ class Server:
         else:
             return {"error": {"code": 2, "msg": f"Invalid request: unknown variant `{method}`"}, "id": identity}
         return {"result": None, "id": identity}
+
+
+def _plain(reply: Reply) -> web.Response:
+    headers = {"Retry-After": str(reply.retry_after_s)} if reply.retry_after_s else {}
+    body = msgspec.json.encode(reply.body)
+    return web.Response(body=body, status=reply.status, headers=headers, content_type="application/json")
 
 
 def unsigned(raw: str) -> str:

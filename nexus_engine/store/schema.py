@@ -11,7 +11,7 @@ from nexus_engine.model.ports import JournalError
 if TYPE_CHECKING:
     from sqlite_utils import Database
 
-SCHEMA: Final = 3
+SCHEMA: Final = 4
 """Kept in user_version. It goes up with every change that an older Nexus cannot read, a new kind of fact included."""
 APPLICATION_ID: Final = 0x4E585553
 INSTANCE_LETTERS: Final = 4
@@ -157,5 +157,10 @@ def _migrate(conn: sqlite3.Connection) -> None:
     def schema_3(db: "Database") -> None:
         # a new kind of fact: a position that is being left
         db.execute("PRAGMA user_version = 3")
+
+    @migrations()
+    def schema_4(db: "Database") -> None:
+        # new kinds of facts: streaks that tripped, the peak of equity, dominance and cap
+        db.execute("PRAGMA user_version = 4")
 
     migrations.apply(Database(conn, execute_plugins=False))

@@ -30,6 +30,10 @@ class Targets(Pane):
             return title, self._brief(view, hunted, vetoed, width)[:height]
         title = (*title, (" 4h to BTC, score" if width >= 34 else "", "quiet"))
         feet = [self._gate(view, width)]
+        reason = view.macro_view.reason
+        if reason and (not trend(view) or ":" in reason):
+            # nothing to see yet, or the source and what is wrong with it
+            feet.append(row(fmt.words(f"  {plain(reason)}", width), "care" if ":" in reason else "quiet"))
         if view.squeeze not in _CALM and not feet[0][-1][0].endswith(view.squeeze):
             feet.append(row(fmt.words(f"  squeeze: {plain(view.squeeze)}", width), "warn"))
         room = height - len(feet)
@@ -57,6 +61,10 @@ class Targets(Pane):
 
     def _gate(self, view: View, width: int) -> Row:
         spans: Row = (("  macro ", "quiet"), (f"{view.macro}", _MACRO[view.macro]))
+        whole = length(spans) + sum(map(len, trend(view))) <= width
+        for text in trend(view, short=not whole):
+            if length(spans) + len(text) <= width:
+                spans = (*spans, (text, ""))
         text = f"  squeeze {plain(view.squeeze)}" if view.squeeze else ""
         if text and length(spans) + len(text) <= width:
             spans = (*spans, (text, _CALM[1] if view.squeeze in _CALM else "warn"))
@@ -65,7 +73,11 @@ class Targets(Pane):
     def _brief(self, view: View, hunted: list[Target], vetoed: list[Target], width: int) -> list[Row]:
         """Three rows: the gate, the ranks, the vetoes."""
         gate: Row = ((" Macro ", "quiet"), (f"{view.macro}", _MACRO[view.macro]))
-        if view.squeeze:
+        # a squeeze is the graver word: it comes before the trend
+        for text in trend(view) if view.squeeze in _CALM else ():
+            if length(gate) + len(text) <= width:
+                gate = (*gate, (text, ""))
+        if view.squeeze and length(gate) + 16 <= width:
             rule = fmt.words(plain(view.squeeze), width - length(gate) - 10)
             gate = (*gate, ("  squeeze ", "quiet"), (rule, _CALM[1] if view.squeeze in _CALM else "warn"))
         if not view.targets:
@@ -82,6 +94,15 @@ class Targets(Pane):
             ranks += spans
         rows = [gate, tuple(ranks) or row(" none may be hunted", "quiet")]
         return [*rows, row(_vetoes(vetoed, width), "care")] if vetoed else rows
+
+
+def trend(view: View, *, short: bool = False) -> tuple[str, ...]:
+    """`  dominance +0.8`, `  cap -2.3`, `  age 4 min`; empty while the history does not reach."""
+    macro = view.macro_view
+    if macro.dominance_pt is None or macro.cap_pct is None or macro.age_ms is None:
+        return ()
+    old = f"  {fmt.age(macro.age_ms)}" if short else f"  age {macro.age_ms // 60_000} min"
+    return f"  {'dom' if short else 'dominance'} {macro.dominance_pt:+z.1f}", f"  cap {macro.cap_pct:+z.1f}", old
 
 
 def _vetoes(vetoed: list[Target], width: int) -> str:

@@ -43,6 +43,7 @@ def directive(venue: Host, kind: AccountKind, **sections: Any) -> Directive:
             "account": {"kind": kind.value} | sections.pop("account", {}),
             "binance": {"rest_url": venue.rest, "ws_url": venue.ws, "sapi_url": venue.rest},
             "paper": {"latency_ms": 5},
+            "macro": {"coingecko_url": venue.rest},
             **sections,
         }
     )

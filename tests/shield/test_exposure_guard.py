@@ -23,11 +23,17 @@ SYMBOLS = ("ADAUSDT", "DOGEUSDT", "ETHUSDT", "SOLUSDT")
 MARKS = dict.fromkeys(SYMBOLS, Decimal(100))
 STEP = Decimal("0.001")
 ALIVE = [status for status in OrderStatus if not status.terminal]
-LIMITS = RiskConfig(symbol_exposure_pct=50, account_exposure_pct=100, open_risk_pct=3)
+LIMITS = RiskConfig(
+    symbol_exposure_pct=50, account_exposure_pct=100, side_exposure_pct=500, open_risk_pct=3, group_risk_pct=10
+)
+NAMES = [
+    *("stop", "symbol exposure", "account exposure", "side exposure", "leverage", "open risk", "group risk"),
+    *("positions", "liquidation", "day loss"),
+]
 
 
-def desk() -> Desk:
-    made = Desk(risk=LIMITS)
+def desk(**limits: object) -> Desk:
+    made = Desk(risk=RiskConfig.model_validate(LIMITS.model_dump() | limits))
     made.ledger.apply(DayOpened(at_ns=NOW_NS, day=1, equity=EQUITY))
     return made
 
@@ -53,7 +59,7 @@ def judge(
         marks=marks,
     )
     names = [verdict.guard for verdict in verdicts]
-    assert names == ["stop", "symbol exposure", "account exposure", "open risk", "day loss"]
+    assert names == NAMES
     return {verdict.guard: verdict for verdict in verdicts}
 
 
@@ -130,11 +136,7 @@ def test_what_nobody_can_value_refuses_everything(marks: dict[str, Decimal]) -> 
     on = desk()
     on.ledger.apply(ForeignSeen(at_ns=NOW_NS, symbol="ADAUSDT", qty=Decimal(1)))
     verdicts = judge(on, "1", marks=marks)
-    assert {name for name, verdict in verdicts.items() if verdict.refuses} == {
-        "symbol exposure",
-        "account exposure",
-        "open risk",
-    }
+    assert {name for name, verdict in verdicts.items() if verdict.refuses} == set(NAMES[1:7])
     assert "ADAUSDT" in verdicts["account exposure"].reason
 
 
@@ -262,3 +264,97 @@ def test_orders_of_others_count_with_what_may_still_fill_at_the_dearer_price() -
     above = replace(order, price=None, trigger=Decimal(110))
     assert measure(Ledger(), MARKS, strangers=[order]).total == 600
     assert measure(Ledger(), MARKS, strangers=[above]).total == 660
+
+
+# ---- by side, by group, by count, and how far the liquidation is -----------------------------------------------------
+
+
+def hold(on: Desk, intent: int, symbol: str, qty: str, stop: str = "99", side: Side = Side.BUY) -> None:
+    fill(on.ledger, intend(on.ledger, entry(intent, symbol, qty, stop=stop, side=side)), qty)
+
+
+def test_longs_and_shorts_have_a_limit_each_and_foreign_ones_count_on_their_side() -> None:
+    on = desk(side_exposure_pct=60)
+    hold(on, 1, "ETHUSDT", "20", stop="99.9")
+    intend(on.ledger, entry(2, "ADAUSDT", "10", stop="99.9"))
+    on.ledger.apply(ForeignSeen(at_ns=NOW_NS, symbol="DOGEUSDT", qty=Decimal(20)))
+    assert what(judge(on, "40")) == {"side exposure": (Ruling.REDUCE, 0.25)}
+    assert what(judge(on, "40", stop="100.1", side=Side.SELL)) == {}
+    on.ledger.apply(ForeignSeen(at_ns=NOW_NS, symbol="DOGEUSDT", qty=Decimal(-20)))
+    assert what(judge(on, "30")) == {}
+    assert what(judge(on, "50", stop="100.1", side=Side.SELL)) == {"side exposure": (Ruling.REDUCE, 0.8)}
+
+
+def test_what_the_venue_holds_beyond_what_is_known_counts_on_the_side_it_names() -> None:
+    ledger = Ledger()
+    ledger.apply(ForeignSeen(at_ns=NOW_NS, symbol="SOLUSDT", qty=Decimal(3)))
+    held = measure(ledger, MARKS, {"SOLUSDT": Decimal(-10)})
+    assert held.sides == {Side.BUY: Decimal(300), Side.SELL: Decimal(700)} and held.total == 1_000
+
+
+def test_the_leverage_of_the_account_is_a_limit_whatever_the_exposure_may_be() -> None:
+    on = desk(symbol_exposure_pct=500, account_exposure_pct=900, side_exposure_pct=900, leverage=3)
+    assert what(judge(on, "400", stop="99.99")) == {"leverage": (Ruling.REDUCE, 0.75)}
+
+
+def test_stops_of_one_side_of_a_group_together_are_limited() -> None:
+    on = desk(group_risk_pct=2)
+    hold(on, 1, "ETHUSDT", "15", stop="90")
+    assert what(judge(on, "10", stop="90")) == {"group risk": (Ruling.REDUCE, 0.5)}
+    assert what(judge(on, "10", stop="110", side=Side.SELL)) == {}
+
+
+def test_groups_of_your_own_keep_what_is_outside_apart() -> None:
+    on = desk(group_risk_pct=2, groups={"majors": ["ETHUSDT", "SOLUSDT"], "memes": ["DOGEUSDT"]})
+    hold(on, 1, "ETHUSDT", "15", stop="90")
+    assert what(judge(on, "10", stop="90")) == {"group risk": (Ruling.REDUCE, 0.5)}
+    for elsewhere in ("DOGEUSDT", "ADAUSDT"):
+        assert what(judge(on, "10", elsewhere, stop="90")) == {}
+
+
+def test_no_more_symbols_than_allowed_are_held_at_a_time() -> None:
+    on = desk(max_positions=3)
+    hold(on, 1, "ETHUSDT", "1")
+    intend(on.ledger, entry(2, "ADAUSDT", "1"))
+    assert what(judge(on, "1")) == {}
+    on.ledger.apply(ForeignSeen(at_ns=NOW_NS, symbol="DOGEUSDT", qty=Decimal(-1)))
+    assert judge(on, "1")["positions"].reason == "3 symbols are held or being entered, limit 3"
+    assert what(judge(on, "1", "ADAUSDT")) == {}
+
+
+@pytest.mark.parametrize(
+    ("leverage", "stop", "refused"), [(3, "87.7", False), (3, "87.6", True), (8, "96.1", False), (8, "95.9", True)]
+)
+@pytest.mark.parametrize("side", list(Side))
+def test_a_stop_is_well_before_the_liquidation(leverage: int, stop: str, refused: bool, side: Side) -> None:
+    on = desk(leverage=leverage)
+    stop = stop if side is Side.BUY else str(200 - Decimal(stop))
+    assert judge(on, "1", stop=stop, side=side)["liquidation"].refuses is refused
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(SYMBOLS),
+            st.sampled_from(Side),
+            st.decimals(1, 60, places=1),
+            st.decimals("0.1", 9, places=1),
+        ),
+        max_size=12,
+    )
+)
+def test_no_order_of_entries_passes_a_side_or_a_group(wishes: list[tuple[str, Side, Decimal, Decimal]]) -> None:
+    on = desk(side_exposure_pct=60, group_risk_pct=2, symbol_exposure_pct=500, account_exposure_pct=900)
+    for intent, (symbol, side, wanted, distance) in enumerate(wishes, start=1):
+        stop = Decimal(100) - distance * side.sign
+        verdicts = judge(on, wanted, symbol, stop=str(stop), side=side)
+        scale = min(Decimal(repr(verdict.scale)) for verdict in verdicts.values())
+        qty = (wanted * scale // STEP) * STEP
+        if any(verdict.refuses for verdict in verdicts.values()) or not qty:
+            continue
+        intend(on.ledger, entry(intent, symbol, str(qty), stop=str(stop), side=side))
+        held = measure(on.ledger, MARKS)
+        assert max(held.sides.values()) <= 6_000
+        for of in Side:
+            assert sum(loss for (_, one), loss in held.risks.items() if one is of) <= 200

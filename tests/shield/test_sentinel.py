@@ -6,7 +6,7 @@ import pytest
 from shield_words import MINUTE_NS, NOW_NS, quote, trade
 from swan_corpus import START_NS, Desk, flat
 
-from nexus_engine.model.facts import SWAN_LOCK, DayOpened, LockSet
+from nexus_engine.model.facts import SWAN_LOCK, DayOpened, LockSet, PeakSeen
 from nexus_engine.model.signals import Quote
 from nexus_engine.model.words import Sentinel
 
@@ -56,21 +56,31 @@ def test_gauges_come_tightest_first_with_value_limit_and_share() -> None:
     flat(desk, "trade", lambda _: 100.0, 60)
     flat(desk, "mark", lambda _: 99.1, 60, since=60)
     flat(desk, "trade", lambda _: 99.1, 60, since=60)
-    gauges = desk.shield.gauges(desk.ledger, START_NS, equity=19_000.0, exposure_pct=38.0, day_pnl=-60.0)
+    desk.ledger.apply(PeakSeen(at_ns=NOW_NS, equity=Decimal(21_000)))
+    gauges = desk.shield.gauges(desk.ledger, START_NS, equity=19_500.0, exposure_pct=38.0, day_pnl=-60.0)
     assert [gauge.label for gauge in gauges] == [
+        "drawdown",
+        "day drawdown",
         "exposure",
         "BTC fall 5m",
         "BTC fall 15m",
         "losses in row",
         "day loss",
+        "day loss R",
+        "week loss R",
     ]
     rows = {gauge.label: (round(gauge.value, 6), gauge.limit, gauge.unit, round(gauge.used, 6)) for gauge in gauges}
     assert rows == {
         "exposure": (38.0, 100.0, "%", 0.38),
         "BTC fall 5m": (0.9, 4.0, "%", 0.225),
         "BTC fall 15m": (0.9, 4.0, "%", 0.225),
-        "losses in row": (1.0, 5.0, "", 0.2),
+        "losses in row": (1.0, 8.0, "", 0.125),
         "day loss": (60.0, 600.0, "", 0.1),
+        "day drawdown": (2.5, 5.0, "%", 0.5),
+        "drawdown": (7.142857, 10.0, "%", 0.714286),
+        # the trade was of another day than the ledger's
+        "day loss R": (0.0, 3.0, "R", 0.0),
+        "week loss R": (0.0, 6.0, "R", 0.0),
     }
 
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from shield_words import MINUTE_NS, NOW_NS, entry, fill, intend, quote, signal, trade
 from swan_corpus import Desk
 
+from nexus_engine.model.config import RiskConfig
 from nexus_engine.model.facts import SWAN_LOCK, DayOpened, ForeignSeen, LatchSet, LockSet, ProposalMade
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.orders import ExitPlan
@@ -18,13 +19,13 @@ from nexus_engine.model.words import Latch, OrderStatus, ProposalStatus, Side
 
 BTC = quote("BTCUSDT", 60_000.0, 60_000.1)
 GUARDS = [
-    *("latch", "lease", "swan", "blind", "spread", "streak", "cooldown", "symbol", "proposal", "day loss"),
-    "protection",
+    *("latch", "lease", "swan", "blind", "spread", "funding", "streak", "cooldown", "stops", "low profit", "symbol"),
+    *("proposal", "day loss", "protection", "day R", "week R", "macro"),
 ]
 
 
 def desk() -> Desk:
-    made = Desk()
+    made = Desk(risk=RiskConfig(day_loss_r=50, week_loss_r=100))
     made.ledger.apply(DayOpened(at_ns=NOW_NS, day=1, equity=Decimal(1_000)))
     return made
 
@@ -132,7 +133,7 @@ def test_a_paused_strategy_is_refused_and_others_are_not() -> None:
     on = desk()
     lock(on.ledger, "streak:harpoon")
     assert refusals(judge(on)) == ["streak"]
-    assert refusals(judge(on, signal(strategy="shark"))) == []
+    assert refusals(judge(on, signal(strategy="flow"))) == []
 
 
 @pytest.mark.parametrize(

@@ -87,14 +87,14 @@ def test_a_journal_of_the_first_schema_is_brought_up_once(tmp_path: Path) -> Non
     asyncio.run(written(path, D(2)))
     before = select(path, "SELECT * FROM journal")
     with closing(sqlite3.connect(path)) as conn, conn:
-        conn.execute("DELETE FROM _sqlite_migrations WHERE name IN ('schema_2', 'schema_3')")
+        conn.execute("DELETE FROM _sqlite_migrations WHERE name IN ('schema_2', 'schema_3', 'schema_4')")
         conn.execute("DROP VIEW trades")
         conn.execute("CREATE VIEW trades AS SELECT 'old' AS old")
         conn.execute("PRAGMA user_version = 1")
     for _ in range(2):
         SqliteJournal.open(path).close()
         [(version,)] = select(path, "PRAGMA user_version")
-        assert version == SCHEMA == 3
+        assert version == SCHEMA == 4
         assert "intent" in select(path, "SELECT * FROM trades")[0].keys()  # noqa: SIM118
     assert select(path, "SELECT * FROM journal") == before
     assert verify(path).ok

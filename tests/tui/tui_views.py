@@ -20,6 +20,7 @@ from nexus_engine.model.view import (
     FeedView,
     LatchView,
     Line,
+    MacroView,
     Moment,
     PositionView,
     ProposalView,
@@ -227,6 +228,10 @@ CURVE = tuple(
     )
     for index in range(121)
 )
+MACRO = MacroView(
+    source="coinmarketcap", hours=72, dominance_pt=0.8, cap_pct=-2.3, age_ms=245_000,
+    reason="dominance +0.8 pt, cap -2.3 %, over 72 h",
+)  # fmt: skip
 SHOCK = Shock(drop_pct=10, pnl=-45.36, text="long stopped, -45.36; no liquidation; exposure 45%")
 
 
@@ -234,7 +239,7 @@ def view(**changes: Any) -> View:
     """The View of the sketches; `changes` replace whole fields."""
     base = View(
         seq=1, at_ns=NOW, market_ns=NOW, account=account(), sentinel=Sentinel.SHARK, sentinel_reason="",
-        macro=Macro.SHARK, gauges=GAUGES, feeds=FEEDS,
+        macro=Macro.SHARK, macro_view=MACRO, gauges=GAUGES, feeds=FEEDS,
         proposals=(
             replace(card(), shock=SHOCK, margin=612.56, edge_bp=9.0),
             card(42, Side.BUY, "6", "LINKUSDT", strategy="harpoon", worst="18.00", left_ms=112_000,

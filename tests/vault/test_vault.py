@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nexus_engine import credentials, keys, vault
+from nexus_engine.credentials import MACRO_ENV, choose, macro_key
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.words import AccountKind
 from nexus_engine.vault import ApiKey, Scheme, Vault, VaultError
@@ -212,13 +213,30 @@ def test_keys_are_added_listed_and_removed_and_no_line_shows_one(shell: Shell) -
     assert [held.name for held in Vault.open(shell.root / "vault", PHRASE).keys] == ["main"]
 
 
+def test_a_key_of_coinmarketcap_is_sealed_and_taken_for_no_account(shell: Shell) -> None:
+    code, out, _ = shell("add", "cmc", "--coinmarketcap", stdin=f"{API}\n")
+    assert code == 0 and 'use it with key = "cmc" under [macro]' in out
+    sealed = Vault.open(shell.root / "vault", PHRASE)
+    assert macro_key(sealed, "cmc").reveal() == API
+    assert choose(sealed.keys, AccountKind.PAPER) is None
+    with pytest.raises(VaultError, match="no such key of CoinMarketCap; known: cmc"):
+        macro_key(sealed, "main")
+    assert not macro_key(sealed)
+
+
+def test_the_environment_loses_the_key_of_coinmarketcap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(MACRO_ENV, API)
+    assert macro_key(None).reveal() == API
+    assert MACRO_ENV not in os.environ
+
+
 def test_what_is_wrong_with_a_command_is_one_line_and_quotes_no_argument(shell: Shell) -> None:
     for words, stdin, told in (
         (("add", "main", "--live"), f"{API}\n{SECRET}\n", "has a key 'main' already"),
         (("add", "Main", "--live"), f"{API}\n{SECRET}\n", "a name has 1 to 31"),
         (("add", "x", "--live"), f"{API}\n", "the secret: is not one word"),
         (("add", "x", "--live", SECRET), "", "keys and secrets are asked for, never given here"),
-        (("add", "x"), "", "--testnet --live is required"),
+        (("add", "x"), "", "--testnet --live --coinmarketcap is required"),
         (("remove", "nobody"), "", "the vault has no key 'nobody'; known: main"),
         (("list", "--state"), "", "expected one argument"),
     ):
