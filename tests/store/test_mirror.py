@@ -143,8 +143,12 @@ def test_a_server_that_hangs_is_waited_for_by_nobody_and_said_and_cut_off(
         machine.write(10, 400)  # durable, one by one
         until(lambda: "PostgreSQL: no answer for" in machine.mirror.standing.problem)
         assert machine.mirror.standing.behind == 390
-        machine.mirror.look()
-        until(lambda: "earlier session of ours" in machine.mirror.standing.problem)
+
+        def cut_off() -> bool:
+            machine.mirror.look()
+            return "earlier session of ours" in machine.mirror.standing.problem
+
+        until(cut_off)
         # nobody can have come between: that is no reason to keep entries away
         assert machine.mirror.standing.hindrance == ""
         until(lambda: machine.mirror.standing.behind == 0)
