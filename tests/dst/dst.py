@@ -55,8 +55,11 @@ def quiet() -> None:
 def told(seeds: range, jobs: int) -> Iterator[Result]:
     batches = [seeds[at : at + BATCH] for at in range(0, len(seeds), BATCH)]
     if jobs == 1:
-        for some in batches:
-            yield from batch(some)
+        quiet()
+        for seed in seeds:
+            yield one(seed)
+            if not seed % BATCH:
+                gc.collect()
         return
     with ProcessPoolExecutor(jobs) as pool:
         for results in pool.map(batch, batches):
@@ -81,6 +84,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--stop", action="store_true", help="end with the first that breaks")
     parser.add_argument("--seed", type=int, help="tell this one, with its notes")
     parser.add_argument("--hashes", type=int, nargs="*", help="print the hashes of these")
     args = parser.parse_args()
@@ -106,6 +110,8 @@ def main() -> int:
             broken.append(result.seed)
             for line in result.found[:4]:
                 print(f"seed {result.seed}: {line}", flush=True)
+            if args.stop:
+                return 1
         if len(kept) < AGAIN:
             kept[result.seed] = result.hash
         naked_s += result.naked_s
@@ -116,6 +122,8 @@ def main() -> int:
         if count % 500 == 0:
             rate = count / (time.perf_counter() - begun_s)
             print(f"{count} seeds, {len(broken)} broken, {rate:.1f} seeds/s", file=sys.stderr, flush=True)
+    if args.stop:
+        return 0
     spent_s, after = time.perf_counter() - begun_s, os.times()
     busy_s = sum(after[:4]) - sum(cpu_s[:4])
     same = hashes(list(kept), "1") == list(kept.values()) == hashes(list(kept), "2")

@@ -59,7 +59,9 @@ REFUSALS = (
     (-1021, "Timestamp for this request is outside of the recvWindow."),
 )
 _STRICT = Directive.model_validate({"strategies": {}})
-LOOSE = Directive.model_validate({"risk": {"day_loss_pct": 20, "account_exposure_pct": 60}, "shield": {"loss_streak": 30}})
+LOOSE = Directive.model_validate(
+    {"risk": {"day_loss_pct": 20, "account_exposure_pct": 60}, "shield": {"loss_streak": 30}}
+)
 DIRECTIVES = (LOOSE, LOOSE, LOOSE, _STRICT)
 MARKET = (BookDelta, Trade, Mark)
 
@@ -267,9 +269,7 @@ class Sim(World):
     wire: Net
 
     def __init__(self, seed: int, *, swing: float, mode: Mode, directive: Directive) -> None:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, KillingLoop)
-        self.loop = loop
+        self.loop = loop = KillingLoop.current()
         self.true = VirtualClock(loop)
         self.wall = WallClock(loop)
         self.trace = Trace()

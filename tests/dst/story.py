@@ -29,6 +29,8 @@ from nexus_engine.sim.rules import VenueError
 STORY_S = 16.0
 CONVERGE_S = 30.0
 """A question that hangs for five seconds, two looks ten seconds apart that prove an order absent, and the ways there."""
+REGULAR_S = 66.0
+"""The account is read once a minute, whatever is heard."""
 RATES = Rates(calls=0.2, events=0.2)
 SYMBOLS = (SOL, BTC)
 OTHER_NEXUS = "nxother-9-1e1"
@@ -137,6 +139,8 @@ class Story:
                 sim.found.append(f"{sim.s:.2f} s: [I13] {CONVERGE_S:g} s after the last fault: {'; '.join(questions)}")
                 break
         calm_s = sim.s - begun_s
+        while not sim.found and not self.watch.heard_all() and sim.s - begun_s < REGULAR_S:
+            await asyncio.sleep(0.5)
         if not sim.found:
             await self.quiet()
         return calm_s
@@ -145,6 +149,8 @@ class Story:
         """[I13] A comparison that finds nothing does nothing."""
         sim = self.sim
         sent: list[AnyEffect] = []
+        looks = 14
+        """A reading may still be awaited from before, and a target follows a stop."""
         inner = sim.trace.on_effects
 
         def listen(effects: list[AnyEffect]) -> None:
@@ -152,16 +158,18 @@ class Story:
             sent.extend(effect for effect in effects if isinstance(effect, Submit | Cancel))
 
         sim.trace.on_effects = listen  # type: ignore[assignment]
-        for _ in range(14):
+        for _ in range(60):
             sent.clear()
             sim.ask_account()
             await asyncio.sleep(0.5)
-            # a reading may still be awaited from before; the next one tells the wallet
-            if not sent and sim.ledger.wallet == sim.venue.account.ledger.wallet:
+            if not sent and self.watch.heard_all():
                 break
-        else:
-            if sent:
-                sim.found.append(f"{sim.s:.2f} s: [I13] each comparison does something: {sent[-1]}")
+            if not self.watch.entering():
+                looks -= 1
+                if not looks:
+                    what = sent[-1] if sent else "nothing, and knows less than the venue"
+                    sim.found.append(f"{sim.s:.2f} s: [I13] each comparison does something: {what}")
+                    break
         sim.trace.on_effects = inner
 
 
