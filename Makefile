@@ -2,8 +2,8 @@
 # make test           every test of the suite, from a clean clone to the last line
 # make check          the suite plus lint, types and import contracts
 # make trader         a scripted person at the keys, on every size and in tmux
-# make dst          SEEDS=10000 simulated worlds (net, clock, disk, market, kills) from FIRST, one from each seed
-# make mutants      slips planted by hand and by tool, and which test notices each
+# make dst            SEEDS=10000 simulated worlds (net, clock, disk, market, kills) from FIRST, one from each seed
+# make mutants        slips planted by hand, one or more for each invariant, and which test notices each
 # make faults         every fault of the venue against the running engine, and the long outages
 # make conformance    independent clients against the practice venue; each is installed on the first run
 # make fuzz           COUNT=10000000 spoiled messages through the uplink's decoders, from SEED if given
@@ -54,7 +54,6 @@ dst: setup
 
 mutants: setup
 	$(PY) tests/mutants/plant.py --sound $(ARGS)
-	$(PY) tests/mutants/sprout.py
 
 faults: setup
 	PYTHONPATH=.:tests $(PY) tests/drills.py $(ARGS)

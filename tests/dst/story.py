@@ -1,6 +1,7 @@
-"""What happens in a simulation, drawn from its seed: wishes, people, other people, faults, kills. Then calm, and proof."""
+"""What happens in a simulation, drawn from its seed: wishes, people, others, faults, kills. Then calm, and proof."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from random import Random
@@ -28,7 +29,7 @@ from nexus_engine.sim.rules import VenueError
 
 STORY_S = 16.0
 CONVERGE_S = 30.0
-"""A question that hangs for five seconds, two looks ten seconds apart that prove an order absent, and the ways there."""
+"""A question that hangs for five seconds, two looks ten seconds apart that prove an order absent, and the ways."""
 REGULAR_S = 66.0
 """The account is read once a minute, whatever is heard."""
 RATES = Rates(calls=0.2, events=0.2)
@@ -133,13 +134,13 @@ class Story:
         for symbol in sorted(sim.wire.broken):
             sim.street.read_book(symbol)
         await asyncio.sleep(1.0)
-        while questions := self.watch.open_questions():
+        while questions := self.watch.open_questions():  # noqa: ASYNC110  the venue's books have no event to wait for
             await asyncio.sleep(0.25)
             if sim.s - begun_s > CONVERGE_S:
                 sim.found.append(f"{sim.s:.2f} s: [I13] {CONVERGE_S:g} s after the last fault: {'; '.join(questions)}")
                 break
         calm_s = sim.s - begun_s
-        while not sim.found and not self.watch.heard_all() and sim.s - begun_s < REGULAR_S:
+        while not sim.found and not self.watch.heard_all() and sim.s - begun_s < REGULAR_S:  # noqa: ASYNC110
             await asyncio.sleep(0.5)
         if not sim.found:
             await self.quiet()
@@ -371,10 +372,8 @@ async def by_hand(story: Story) -> None:
         tick = float(sim.tape.specs[symbol].tick)
         ticks = round(sim.tape.price(symbol) * (1 - side.sign * rng.uniform(0.0, 0.02)) / tick)
         price = str(sim.tape.specs[symbol].tick * ticks)
-    try:
+    with contextlib.suppress(VenueError):
         sim.by_hand(symbol, side, str(qty), f"web_{sim.ticks}_{rng.randrange(1000)}", price)
-    except VenueError:
-        pass
 
 
 async def closed_by_hand(story: Story) -> None:
@@ -382,10 +381,8 @@ async def closed_by_hand(story: Story) -> None:
     held = sim.held(symbol)
     if held:
         qty = abs(held) if story.rng.random() < 0.5 else sim.tape.specs[symbol].step
-        try:
+        with contextlib.suppress(VenueError):
             sim.by_hand(symbol, Side.SELL if held > 0 else Side.BUY, str(qty), f"web_{sim.ticks}c")
-        except VenueError:
-            pass
 
 
 async def stop_gone(story: Story) -> None:
@@ -420,10 +417,8 @@ async def other_nexus(story: Story) -> None:
     if story.rng.random() < 0.3:
         tick = sim.tape.specs[SOL].tick
         price = str(Decimal(round(sim.tape.price(SOL) * 0.9 / float(tick))) * tick)
-        try:
+        with contextlib.suppress(VenueError):
             sim.by_hand(SOL, Side.BUY, "1", OTHER_NEXUS, price)
-        except VenueError:
-            pass
 
 
 Act = Callable[[Story], Awaitable[None]]
