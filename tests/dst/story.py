@@ -134,7 +134,7 @@ class Story:
         for symbol in sorted(sim.wire.broken):
             sim.street.read_book(symbol)
         await asyncio.sleep(1.0)
-        while questions := self.watch.open_questions():  # noqa: ASYNC110  the venue's books have no event to wait for
+        while questions := self.watch.open_questions():
             await asyncio.sleep(0.25)
             if sim.s - begun_s > CONVERGE_S:
                 sim.found.append(f"{sim.s:.2f} s: [I13] {CONVERGE_S:g} s after the last fault: {'; '.join(questions)}")
