@@ -2,6 +2,8 @@
 # make test           every test of the suite, from a clean clone to the last line
 # make check          the suite plus lint, types and import contracts
 # make trader         a scripted person at the keys, on every size and in tmux
+# make dst            SEEDS=10000 simulated worlds (net, clock, disk, market, kills) from FIRST, one from each seed
+# make mutants        slips planted by hand, one or more for each invariant, and which test notices each
 # make faults         every fault of the venue against the running engine, and the long outages
 # make conformance    independent clients against the practice venue; each is installed on the first run
 # make fuzz           COUNT=10000000 spoiled messages through the uplink's decoders, from SEED if given
@@ -15,9 +17,11 @@ MINUTES ?= 60
 COUNT ?= 10000000
 KILLS ?= 1000
 SEED ?=
+SEEDS ?= 10000
+FIRST ?= 0
 SHAPES ?= ../shared/data/messages/binance_futures_message_shapes.jsonl
 
-.PHONY: run setup test check lint lock bench faults monkey picture trader conformance fuzz crash clean
+.PHONY: run setup test check lint lock bench dst mutants faults monkey picture trader conformance fuzz crash clean
 
 run:
 	@./nexus $(or $(ARGS),--demo)
@@ -46,6 +50,12 @@ lock: setup
 
 bench: setup
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; PYTHONPATH=. $(PY) $$script || exit 1; done
+
+dst: setup
+	$(PY) tests/dst/dst.py --seeds $(SEEDS) --first $(FIRST) $(if $(SEED),--seed $(SEED))
+
+mutants: setup
+	$(PY) tests/mutants/plant.py --sound $(ARGS)
 
 faults: setup
 	PYTHONPATH=.:tests $(PY) tests/drills.py $(ARGS)

@@ -10,6 +10,9 @@ TIMER: Final = "ask:"
 FIRST_MS: Final = 300
 AGAIN_MS: Final = 1_000
 SLOWEST_MS: Final = 5_000
+PATIENCE_NS: Final = 2_000_000_000
+"""How long a question may hang before it is asked once more beside it: what it would tell may be a fill without a
+stop."""
 NOT_FOUND_TWICE_NS: Final = 10_000_000_000
 """Two looks this far apart must both find nothing before an order is taken for never placed: longer than the receive
 window of a request that may still be under way."""
@@ -48,8 +51,9 @@ class Asker:
         """Monotonic ns at which the venue last showed us an order, by client id."""
 
     def ask(self, turn: Turn, order: Order) -> None:
-        """Ask now, unless an answer is awaited already."""
-        if order.client_id not in self._under_way:
+        """Ask now, unless an answer is awaited already, and not for long."""
+        asked = self._under_way.get(order.client_id)
+        if asked is None or turn.mono_ns - asked >= PATIENCE_NS:
             self._under_way[order.client_id] = turn.mono_ns
             turn.query(order)
 

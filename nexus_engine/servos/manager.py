@@ -138,6 +138,9 @@ class Manager:
         status = report.status
         if report.filled > order.filled:
             # its executions come first: an order that ended without them would be nobody's exposure
+            if order.status in _UNANSWERED:
+                # the venue has it: from here on its silence is noticed, also should the question hang
+                turn.change(order, OrderStatus.OPEN, venue_id=report.venue_id)
             if asked:
                 self.asker.later(turn, order)
             else:

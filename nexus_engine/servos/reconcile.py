@@ -99,13 +99,13 @@ class Reconciler:
         self._manager.strangers = tuple(
             report for report in event.orders if report.client_id not in ledger.orders and not report.reduce_only
         )
-        self._orphans(turn, event)
+        orphans = self._orphans(turn, event)
         asked = {order.symbol for order in ledger.alive() if self._manager.asker.open(order)}
         self._positions(turn, {report.symbol: report for report in event.positions}, marks, asked)
         for symbol in sorted({*ledger.positions, *(order.symbol for order in ledger.alive())}):
             self._manager.protection.protect(turn, symbol)
-        if asked or self._doubts:
-            what = sorted({*asked, *self._doubts})
+        if asked or self._doubts or orphans:
+            what = sorted({*asked, *self._doubts, *orphans})
             self._again(turn, ROUND_MS, f"open questions on {', '.join(what)}")
         else:
             self._finish(turn)
@@ -129,9 +129,10 @@ class Reconciler:
                     turn.change(order, OrderStatus.UNKNOWN, reason="not in the venue's lists")
                 manager.asker.ask(turn, ledger.orders[order.client_id])
 
-    def _orphans(self, turn: Turn, event: VenueSnapshot) -> None:
-        """Orders that the journal does not know: ours go, once what we hold has its own stop on the way."""
-        ledger = turn.ledger
+    def _orphans(self, turn: Turn, event: VenueSnapshot) -> set[str]:
+        """Orders that the journal does not know: ours go, once what we hold has its own stop on the way. Returns the
+        symbols of those: a cancel may be lost, so they are looked at again."""
+        ledger, symbols = turn.ledger, set()
         for report in event.orders:
             cid, symbol = report.client_id, report.symbol
             if cid in ledger.orders:
@@ -140,8 +141,10 @@ class Reconciler:
             if mine and not self._manager.fenced:
                 turn.effects.append(Cancel(client_id=cid, symbol=symbol, conditional=report.conditional))
                 self._differences.append(f"{symbol}: cancelled {cid}, ours but not in the journal")
+                symbols.add(symbol)
             else:
                 self._manager.stranger(turn, cid, symbol)
+        return symbols
 
     def _positions(
         self, turn: Turn, venue: Mapping[str, PositionReport], marks: Mapping[str, Decimal], asked: Collection[str]

@@ -20,8 +20,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parents[1])]
 
-from loop import run_killing
-from story import Result, tell
+from loop import run_killing  # noqa: E402
+from story import Result, tell  # noqa: E402
 
 BATCH = 25
 AGAIN = 20
@@ -32,7 +32,7 @@ def one(seed: int) -> Result:
     """Tell one seed. What breaks the world itself is found too."""
     try:
         return run_killing(tell(seed))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  whatever it is, the seed is what matters
         result = Result(seed)
         where = traceback.extract_tb(error.__traceback__)[-1]
         result.found = [f"the world broke: {error!r} at {Path(where.filename).name}:{where.lineno}"]
@@ -55,8 +55,11 @@ def quiet() -> None:
 def told(seeds: range, jobs: int) -> Iterator[Result]:
     batches = [seeds[at : at + BATCH] for at in range(0, len(seeds), BATCH)]
     if jobs == 1:
-        for some in batches:
-            yield from batch(some)
+        quiet()
+        for seed in seeds:
+            yield one(seed)
+            if not seed % BATCH:
+                gc.collect()
         return
     with ProcessPoolExecutor(jobs) as pool:
         for results in pool.map(batch, batches):
@@ -81,6 +84,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=10_000)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--stop", action="store_true", help="end with the first that breaks")
     parser.add_argument("--seed", type=int, help="tell this one, with its notes")
     parser.add_argument("--hashes", type=int, nargs="*", help="print the hashes of these")
     args = parser.parse_args()
@@ -106,6 +110,8 @@ def main() -> int:
             broken.append(result.seed)
             for line in result.found[:4]:
                 print(f"seed {result.seed}: {line}", flush=True)
+            if args.stop:
+                return 1
         if len(kept) < AGAIN:
             kept[result.seed] = result.hash
         naked_s += result.naked_s
@@ -116,6 +122,8 @@ def main() -> int:
         if count % 500 == 0:
             rate = count / (time.perf_counter() - begun_s)
             print(f"{count} seeds, {len(broken)} broken, {rate:.1f} seeds/s", file=sys.stderr, flush=True)
+    if args.stop:
+        return 0
     spent_s, after = time.perf_counter() - begun_s, os.times()
     busy_s = sum(after[:4]) - sum(cpu_s[:4])
     same = hashes(list(kept), "1") == list(kept.values()) == hashes(list(kept), "2")

@@ -20,6 +20,12 @@ class KillingLoop(VirtualLoop):
         self.kill_at = -1
         self.on_kill: Callable[[], None] = lambda: None
 
+    @staticmethod
+    def current() -> "KillingLoop":
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, KillingLoop)
+        return loop
+
     def _run_once(self) -> None:
         # what BaseEventLoop does, less what a loop without sockets cannot need
         ready, scheduled = self._ready, self._scheduled  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ The market moves whether or not an engine lives; the wall clock of the engine's 
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -162,10 +163,8 @@ class Net(Faulty):
 
 
 def _posted(sink: Sink, event: AnyEvent) -> None:
-    try:
+    with contextlib.suppress(Killed):
         sink(event)
-    except Killed:
-        pass
 
 
 class Street(Direct):
@@ -269,9 +268,7 @@ class Sim(World):
     wire: Net
 
     def __init__(self, seed: int, *, swing: float, mode: Mode, directive: Directive) -> None:
-        loop = asyncio.get_running_loop()
-        assert isinstance(loop, KillingLoop)
-        self.loop = loop
+        self.loop = loop = KillingLoop.current()
         self.true = VirtualClock(loop)
         self.wall = WallClock(loop)
         self.trace = Trace()

@@ -1,4 +1,4 @@
-"""What must never be, looked for while a simulation runs, where it is decided, where it leaves and in the venue's books.
+"""What must never be, looked for while a simulation runs: where it is decided, as it leaves, in the venue's books.
 
 The numbers in brackets are those of the invariants in the reference.
 """
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from books import Audit, doubled, intent_of, leg_of, orphans, positions, unequal, unwritten
-from sim import Sim
+from sim import TICK_S, Sim
 
 from nexus_engine.model.config import percent_of
 from nexus_engine.model.effects import AnyEffect, Cancel, Record, Submit
@@ -22,7 +22,7 @@ patience, and the exit's own failures."""
 SWAN_S = 9.0
 """Longest that a long outlives the black swan on such a wire: an exit that hangs is sent again after two seconds."""
 HALT_S = 12.0
-"""Longest that an entry rests under HALT: its cancel may be lost with a hanging request, and is asked for after that."""
+"""Longest that an entry rests under HALT: its cancel may be lost in a hanging request, and is asked for after that."""
 STALE_S = 3.0
 EXIT_WAIT_S = 0.25
 """What an exit waits for its record before it leaves without."""
@@ -47,7 +47,8 @@ class Watch:
     def __init__(self, sim: Sim) -> None:
         self._sim = sim
         self._account = sim.venue.account
-        self._bare: dict[str, float] = {}
+        self._bare: dict[str, tuple[float, int]] = {}
+        """By symbol since when, and how many lots there were then."""
         self._swan_long: dict[str, float] = {}
         self._halted_s: dict[int, float] = {}
         self._fills = 0
@@ -187,7 +188,7 @@ class Watch:
                     self._say(f"[I14] {cid} closed {beyond} lots that are not ours")
                 ours = ours + lots if abs(lots) < abs(ours) and ours * lots < 0 else 0
                 if symbol in self._bare:
-                    self._bare[symbol] = sim.s  # it is on its way out, as fast as the book takes it
+                    self._bare[symbol] = (sim.s, abs(ours))  # it is on its way out, as fast as the book takes it
             self._net[symbol] += lots
             self._ours[symbol] = _within(ours, self._net[symbol])
             if not self._ours[symbol]:
@@ -221,28 +222,38 @@ class Watch:
         if total > percent_of(risk.account_exposure_pct, wallet) * LEEWAY:
             self._say(f"[I1] exposure {total:.0f}")
 
+    def stop_lots(self, symbol: str, long: bool) -> int:
+        """The largest stop at the venue on the side that leaves such a position."""
+        return max(
+            (
+                algo.qty_lots
+                for algo in self._account.conditionals.open.values()
+                if algo.symbol == symbol and algo.status == "NEW" and algo.side_buy is not long and algo.reduce_only
+            ),
+            default=0,
+        )
+
     def covered(self, symbol: str) -> bool:
         """The venue holds a stop of the right side for all that is ours."""
         need = _within(self._ours[symbol], self._account.position(symbol).lots)
-        return not need or any(
-            algo.symbol == symbol
-            and algo.status == "NEW"
-            and algo.side_buy == (need < 0)
-            and algo.reduce_only
-            and algo.qty_lots >= abs(need)
-            for algo in self._account.conditionals.open.values()
-        )
+        return self.stop_lots(symbol, need > 0) >= abs(need)
 
     def _naked(self, symbol: str) -> None:
-        """[I5] A stop of the right side and size, or out: measured while a life runs that the venue can hear."""
+        """[I5] A stop of the right side and size, or out: measured while a life runs that the venue can hear, from the
+        oldest fill that no stop has covered yet."""
         sim = self._sim
-        if sim.wire.dead or sim.wire.down or sim.street.sink is None or self.covered(symbol):
-            since_s = self._bare.pop(symbol, None)
-            if since_s is not None:
-                self.naked_s.append(sim.s - since_s)
+        need = _within(self._ours[symbol], self._account.position(symbol).lots)
+        lots = self.stop_lots(symbol, need > 0)
+        if sim.wire.dead or sim.wire.down or sim.street.sink is None or lots >= abs(need):
+            since = self._bare.pop(symbol, None)
+            if since is not None:
+                self.naked_s.append(sim.s - since[0])
             return
-        since_s = self._bare.setdefault(symbol, sim.s)
-        if NAKED_S < sim.s - since_s <= NAKED_S + 0.21:
+        since_s, first = self._bare.setdefault(symbol, (sim.s, abs(need)))
+        if lots >= first:
+            self.naked_s.append(sim.s - since_s)
+            self._bare[symbol] = (sim.s, abs(need))
+        elif NAKED_S < sim.s - since_s <= NAKED_S + TICK_S:
             self._say(f"[I5] {symbol} naked for {NAKED_S} s")
 
     def _halted(self) -> None:
@@ -254,7 +265,7 @@ class Watch:
         for number, order in self._account.resting.items():
             if leg(order.client_id) is Leg.ENTRY:
                 since_s = self._halted_s.setdefault(number, sim.s)
-                if HALT_S < sim.s - since_s <= HALT_S + 0.21:
+                if HALT_S < sim.s - since_s <= HALT_S + TICK_S:
                     self._say(f"[I8] {order.client_id} rests {HALT_S:g} s into HALT")
 
     def _swan(self, symbol: str) -> None:
@@ -273,7 +284,7 @@ class Watch:
             self._swan_long.pop(symbol, None)
             return
         since_s = self._swan_long.setdefault(symbol, sim.s)
-        if SWAN_S < sim.s - since_s <= SWAN_S + 0.21:
+        if SWAN_S < sim.s - since_s <= SWAN_S + TICK_S:
             self._say(f"[I7] {symbol}: still long {SWAN_S} s into the black swan")
 
     # ---- at the end --------------------------------------------------------------------------------------------------
@@ -296,17 +307,39 @@ class Watch:
         return [cid for cid in taken if cid.startswith(OURS)]
 
     def open_questions(self) -> list[str]:
-        """[I13] What venue, ledger and journal do not agree on yet, or what is not covered."""
+        """[I13] What venue, ledger and journal do not agree on yet about what is ours, or what is not covered."""
         sim = self._sim
-        held = {symbol: sim.held(symbol) for symbol in self._symbols}
+        # where others traded too, what is left of ours may be their doing: that is for `heard_all`
+        mine = [s for s in self._symbols if self._known(s) != self._ours[s] and self._strange_s[s] < 0]
         return [
             *orphans(self.resting(), sim.ledger),
-            *positions(held, sim.ledger),
+            *positions({symbol: sim.held(symbol) for symbol in mine}, sim.ledger),
             *(f"{symbol}: not covered" for symbol in self._symbols if not self.covered(symbol)),
             *(f"P{p.intent}: no stop confirmed" for p in sim.ledger.positions.values() if p.naked_since_ns is not None),
             *(() if sim.journal.whole else ("the journal is behind",)),
             *(f"{order.client_id} is asked for" for order in sim.asked()),
         ]
+
+    def _known(self, symbol: str) -> Decimal:
+        """Lots of ours by our own ledger."""
+        position = self._sim.ledger.positions.get(symbol)
+        return ZERO if position is None else position.qty / self._sim.tape.specs[symbol].step
+
+    def heard_all(self) -> bool:
+        """The wallet, and what others hold on the account. Where the venue's word on it was lost, the regular reading
+        tells, once a minute."""
+        sim = self._sim
+        held = {symbol: sim.held(symbol) for symbol in self._symbols}
+        locked = Latch.PROTECT_ONLY in sim.ledger.latches or not self.other_nexus()
+        return self._account.ledger.wallet == sim.ledger.wallet and locked and not any(positions(held, sim.ledger))
+
+    def other_nexus(self) -> list[str]:
+        """Orders at the venue that another Nexus wrote."""
+        return [cid for cid in self.open_ids() if leg_of(cid) is not None and not cid.startswith(OURS)]
+
+    def entering(self) -> bool:
+        """An entry rests and may fill at any time."""
+        return any(leg(cid) is Leg.ENTRY for cid in self.resting())
 
     def last(self) -> None:
         """After the faults have stopped."""
@@ -341,7 +374,7 @@ class Watch:
                 self._say(f"[I5] {symbol}: no stop of the size of P{position.intent}")
         if ledger.wallet != sim.ledger.wallet:
             self._say(f"[I10] the venue's wallet is {ledger.wallet}, ours {sim.ledger.wallet}")
-        strangers = [cid for cid in self.open_ids() if leg_of(cid) is not None and not cid.startswith(OURS)]
+        strangers = self.other_nexus()
         if strangers and Latch.PROTECT_ONLY not in sim.ledger.latches:
             self._say(f"[I22] another Nexus writes here ({strangers[0]}), and entries are not locked")
         for note in sim.notes:

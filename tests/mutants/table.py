@@ -58,7 +58,13 @@ MUTANTS: tuple[Mutant, ...] = (
         "an entry beside one on its way", "I2", GUARDS,
         '    return allow("symbol") if entry is None else refuse(', '    return allow("symbol") if True else refuse(',
     ),
-    one("an entry onto a position", "I2", GUARDS, "    if symbol in ledger.positions:\n", "    if symbol in ():\n"),
+    Mutant(
+        "an entry onto a position", "I2",
+        (
+            (GUARDS, "    if symbol in ledger.positions:\n", "    if symbol in ():\n"),
+            (GUARDS, "    if any(order.leg is not Leg.ENTRY for order in ledger.alive(symbol)):\n", "    if any(()):\n"),
+        ),
+    ),
     one("an entry leaves without its record", "I3", CARRIER, '            refusal = "not recorded"\n', '            refusal = ""\n'),
     one("an exit waits for no record", "I3", CARRIER, "EXIT_WAIT_S: Final = 0.25", "EXIT_WAIT_S: Final = 0.0"),
     one(
@@ -117,6 +123,7 @@ MUTANTS: tuple[Mutant, ...] = (
     one(
         "longs stay in the black swan", "I7", ENGINE,
         '            count = self.manager.exit_all(turn, "sentinel", longs_only=True)\n', "            count = 0\n",
+        "tests/core/test_black_swan.py",
     ),
     one(
         "shorts go in the black swan too", "I7", MANAGER,
@@ -133,6 +140,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "HALT leaves entries working", "I8", ENGINE,
         '        self.copilot.expire_all(turn, "HALT")\n        count = self.manager.cancel_entries(turn)\n',
         '        self.copilot.expire_all(turn, "HALT")\n        count = 0\n',
+        "tests/core/test_withdrawn.py tests/core/test_engine.py",
     ),
     one(
         "a start forgets the latches", "I8", LEDGER,

@@ -189,3 +189,15 @@ async def test_a_reading_that_was_overtaken_by_the_close_does_not_leave_a_symbol
     await world.run(3.0)
     assert world.engine.manager.venue_qty[SOL] == 0
     await world.enter()
+
+
+@virtual
+async def test_an_order_of_ours_that_nobody_knows_goes_although_its_cancel_is_lost() -> None:
+    world = await World().start().ready()
+    world.by_hand(SOL, Side.BUY, "1", "nxtest-1-77e1", "130")
+    world.wire.faults.append(Fault(call="cancel", kind=LOST_BEFORE))
+    world.ask_account()
+    await world.until(lambda: world.sent("cancel"), 2.0)
+    await world.until(lambda: not world.resting(), 6.0)
+    await world.run(1.0)
+    assert world.converged()

@@ -26,6 +26,18 @@ async def test_an_entry_whose_answer_is_lost_is_found_and_not_sent_again(told: b
 
 
 @virtual
+async def test_a_question_that_hangs_is_asked_once_more_beside_it() -> None:
+    """A fill that nobody told of has no stop until an answer comes."""
+    world = await World().start().ready()
+    world.wire.faults.append(Fault(call="user", kind="lost", count=0))
+    world.wire.faults.append(Fault(call="query", kind=LOST_BEFORE, delay_s=5.0))
+    world.wish()
+    await world.until(lambda: world.held())
+    assert await world.until(lambda: world.covered(), 6.0) < 4.5
+    assert world.held() == world.ours()
+
+
+@virtual
 async def test_an_entry_that_never_arrived_counts_as_exposure_until_two_looks_agree() -> None:
     world = await World().start().ready()
     world.wire.faults.append(Fault(call="submit", leg=Leg.ENTRY, kind=LOST_BEFORE, delay_s=0.2))
