@@ -135,6 +135,7 @@ class Engine:
             turn.effects, self._unfinished = self._unfinished, []
         self._unfinished = turn.effects
         self._handlers[kind](turn, event)
+        self.shield.ordered(turn)
         self._unfinished = []
         effects = turn.seal()
         if effects:

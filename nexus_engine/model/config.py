@@ -105,6 +105,17 @@ class ShieldConfig(_Section):
     )
     loss_streak: int = Field(5, ge=2, le=30, description="losses in a row of one strategy before it pauses")
     loss_pause_min: int = Field(60, ge=5, le=1440, description="how long it pauses, market time")
+    orders_a_minute: int = Field(
+        60, ge=10, le=200, description="more orders of any kind than this within a minute lock all entries"
+    )
+    orders_pause_min: int = Field(5, ge=1, le=1440, description="for how long, market time")
+    orders_a_day: int = Field(
+        1_000, ge=10, le=100_000, description="no entries after so many orders of any kind since 00:00 UTC"
+    )
+    rejects_in_row: int = Field(
+        5, ge=2, le=50, description="so many orders refused one after the other lock their symbol's entries"
+    )
+    rejects_pause_min: int = Field(60, ge=1, le=1440, description="for how long, market time")
     max_spread_bp: float = Field(8.0, gt=0, le=100, description="no entry over a wider spread")
 
 

@@ -95,6 +95,8 @@ class Ledger:
         """Since the day opened, before fees."""
         self.day_fees: Decimal = ZERO
         self.day_trades = 0
+        self.day_orders = 0
+        """Since the day opened. Not in the digest: seals of older journals were made without it."""
         self.next_intent = 1
         self.ahead: dict[int, Ahead] = {}
         """By intent: exits that we heard of before the entry's fills that they closed."""
@@ -210,6 +212,7 @@ class Ledger:
 
     def _order_intended(self, fact: OrderIntended) -> None:
         self.orders[fact.order.client_id] = fact.order
+        self.day_orders += 1
         self.next_intent = max(self.next_intent, fact.order.intent + 1)
         if len(self.orders) > KEPT_ORDERS * 2:
             self._forget_orders()
@@ -451,7 +454,7 @@ class Ledger:
     def _day_opened(self, fact: DayOpened) -> None:
         self.day, self.day_equity = fact.day, fact.equity
         self.day_realised = self.day_fees = ZERO
-        self.day_trades = 0
+        self.day_trades = self.day_orders = 0
 
 
 def exit_side(position: Position) -> Side:

@@ -12,6 +12,7 @@ from nexus_engine.model.signals import Quote, Signal
 from nexus_engine.model.verdicts import Reading, Verdict, allow, refuse
 from nexus_engine.model.words import Latch, Leg, Side, TradingState
 from nexus_engine.shield import lease
+from nexus_engine.shield.breaker import day_orders
 from nexus_engine.shield.staleness import unseen
 from nexus_engine.shield.streak import LOCK as STREAK_LOCK
 from nexus_engine.shield.streak import day_loss
@@ -137,6 +138,10 @@ def _day_loss(case: Case) -> Verdict:
     return day_loss(case.ledger, case.risk)
 
 
+def _day_orders(case: Case) -> Verdict:
+    return day_orders(case.ledger, case.shield)
+
+
 SIGNAL_GUARDS: Final[tuple[Callable[[Case], Verdict], ...]] = (
     _latch,
     _lease,
@@ -148,4 +153,5 @@ SIGNAL_GUARDS: Final[tuple[Callable[[Case], Verdict], ...]] = (
     _symbol,
     _proposal,
     _day_loss,
+    _day_orders,
 )

@@ -15,7 +15,7 @@ from nexus_engine.model.signals import Quote, Signal
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.verdicts import Gauge, Reading, Verdict, allow, refuse
 from nexus_engine.model.words import Sentinel, Side
-from nexus_engine.shield import exposure, lease, sentinel, streak
+from nexus_engine.shield import breaker, exposure, lease, sentinel, streak
 from nexus_engine.shield.blackswan import MINUTE_NS, BlackSwan, Fall
 from nexus_engine.shield.guards import SIGNAL_GUARDS, Case, cooldown, latched
 from nexus_engine.shield.staleness import unseen
@@ -132,15 +132,21 @@ class Shield:
         """Call after a trade closed: pauses a strategy that has lost too often in a row."""
         streak.pause(turn, strategy, self._shield)
 
+    def ordered(self, turn: Turn) -> None:
+        """Call at the end of a turn: trips the breakers on our own orders."""
+        breaker.look(turn, self._shield)
+
     def entries_blocked(self, turn_market_ns: int, ledger: Ledger, swan_quote: Quote | None) -> str:
         """Why no entry at all may leave now; empty when one may."""
         lock = cooldown(ledger, turn_market_ns, frozenset())
         day = streak.day_loss(ledger, self._risk)
+        orders = breaker.day_orders(ledger, self._shield)
         return (
             latched(ledger)
             or unseen(self._shield.swan_symbol, swan_quote, self._shield.stale_ms)
             or (lock.reason if lock is not None else "")
             or (day.reason if day.refuses else "")
+            or (orders.reason if orders.refuses else "")
         )
 
     # ---- what it shows -----------------------------------------------------------------------------------------------

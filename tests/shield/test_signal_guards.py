@@ -17,7 +17,7 @@ from nexus_engine.model.verdicts import Verdict
 from nexus_engine.model.words import Latch, OrderStatus, ProposalStatus, Side
 
 BTC = quote("BTCUSDT", 60_000.0, 60_000.1)
-GUARDS = ["latch", "lease", "swan", "blind", "spread", "streak", "cooldown", "symbol", "proposal", "day loss"]
+GUARDS = ["latch", "lease", "swan", "blind", "spread", "streak", "cooldown", "symbol", "proposal", "day loss", "orders"]
 
 
 def desk() -> Desk:
