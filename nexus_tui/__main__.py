@@ -105,6 +105,7 @@ def _options(given: "argparse.Namespace") -> "Options":
         directive=directive,
         state=given.state,
         read_only=given.read_only,
+        headless=getattr(given, "headless", False),
         **{key: getattr(given, key, None) for key in _DEMO},
     )
     check(options)

@@ -19,7 +19,7 @@ from wishes import Wishes
 from nexus_engine.carrier import Carrier
 from nexus_engine.core.engine import Engine
 from nexus_engine.model.commands import AnyCommand, Approve
-from nexus_engine.model.config import Directive
+from nexus_engine.model.config import AccountConfig, Directive
 from nexus_engine.model.effects import AnyEffect
 from nexus_engine.model.events import AnyEvent, BarRow, History, Instruments, Started, Stopping, TimerFired, Trade
 from nexus_engine.model.facts import AnyFact, Sealed
@@ -100,11 +100,14 @@ class World:
         directive: Directive | None = None,
         tape: Any = None,
         kind: AccountKind = AccountKind.DEMO,
+        attended: bool = False,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.clock = VirtualClock(loop)
         self.seed, self.mode, self.speed, self.kind = seed, mode, speed, kind
-        self.directive = directive or Directive()
+        self.attended = attended
+        # a world may be killed as often as a test likes
+        self.directive = directive or Directive(account=AccountConfig(crash_boots=1_000))
         self.tape = tape or HandTape(self.clock.utc_ns(), seed=seed, swing=swing)
         self.venue = PracticeVenue(self.tape)
         self.journal = MemoryJournal()
@@ -174,6 +177,7 @@ class World:
                     epoch=self.journal.claim("main", self.kind),
                     version="0",
                     mode=self.mode,
+                    attended=self.attended,
                 )
             )
         except Killed:

@@ -35,6 +35,15 @@ class AccountConfig(_Section):
     lease_h: float = Field(
         8.0, gt=0, le=24, description="LIVE: hours of entries that the typed phrase unlocks; a restart locks them again"
     )
+    unattended_min: float = Field(
+        30.0,
+        ge=0,
+        le=1440,
+        description="with no cockpit and no command for so long nothing is entered; 0, or a --headless start: never",
+    )
+    crash_boots: int = Field(
+        3, ge=2, le=1_000, description="so many starts after a crash within 5 minutes latch PROTECT_ONLY"
+    )
 
 
 class RiskConfig(_Section):

@@ -31,6 +31,14 @@ class RunStarted(Fact, frozen=True, kw_only=True):
     version: str
 
 
+class Crashed(Fact, frozen=True, kw_only=True):
+    """A run began, and the one before it had not ended in order."""
+
+
+class RunEnded(Fact, frozen=True, kw_only=True):
+    """A run is being ended in order."""
+
+
 class OrderIntended(Fact, frozen=True, kw_only=True):
     """We are about to send this order."""
 
@@ -240,6 +248,8 @@ class Sealed(Fact, frozen=True, kw_only=True):
 
 AnyFact = (
     RunStarted
+    | Crashed
+    | RunEnded
     | OrderIntended
     | OrderChanged
     | Filled

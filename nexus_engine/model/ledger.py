@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from nexus_engine.model.facts import (
     Adopted,
     AnyFact,
+    Crashed,
     DayOpened,
     Escalated,
     Filled,
@@ -31,6 +32,7 @@ from nexus_engine.model.facts import (
     PositionLost,
     ProposalChanged,
     ProposalMade,
+    RunEnded,
     RunStarted,
     StopTried,
     WalletSeen,
@@ -48,6 +50,8 @@ KEPT_TRADES: Final = 5_000
 KEPT_CLOSED: Final = 200
 KEPT_AHEAD: Final = 20
 KEPT_LEAVING: Final = 200
+CRASHES_NS: Final = 300_000_000_000
+"""A start after a crash is remembered for this long."""
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -76,6 +80,10 @@ class Ledger:
         self.epoch = 0
         self.started_ns = 0
         """When the last run began."""
+        self.ended = False
+        """The last run was ended in order."""
+        self.crashes: tuple[int, ...] = ()
+        """UTC: recent starts after a run that was not."""
         self.mode: Mode | None = None
         self.orders: dict[str, Order] = {}
         self.positions: dict[str, Position] = {}
@@ -113,6 +121,8 @@ class Ledger:
         self._trades: dict[tuple[str, str], None] = {}
         self._apply: Final[dict[type, Callable[[Any], None]]] = {
             RunStarted: self._run_started,
+            Crashed: self._crashed,
+            RunEnded: self._run_ended,
             OrderIntended: self._order_intended,
             OrderChanged: self._order_changed,
             Filled: self._filled,
@@ -185,6 +195,8 @@ class Ledger:
             *((self.lease_until_ns,) if self.lease_until_ns else ()),
             *((self.rungs,) if self.rungs else ()),
             *((self.holds,) if self.holds else ()),
+            *((self.crashes,) if self.crashes else ()),
+            *((self.ended,) if self.ended else ()),
         )
         return hashlib.blake2b(_encoder.encode(state), digest_size=16).hexdigest()
 
@@ -206,6 +218,13 @@ class Ledger:
         self.account, self.kind = fact.account, fact.kind
         self.instance, self.epoch, self.started_ns = fact.instance, fact.epoch, fact.at_ns
         self.lease_until_ns = 0
+        self.ended = False
+
+    def _crashed(self, fact: Crashed) -> None:
+        self.crashes = (*(at for at in self.crashes if fact.at_ns - at < CRASHES_NS), fact.at_ns)
+
+    def _run_ended(self, fact: RunEnded) -> None:
+        self.ended = True
 
     def _leased(self, fact: Leased) -> None:
         self.lease_until_ns = fact.until_ns

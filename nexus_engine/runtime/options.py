@@ -37,6 +37,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     replay: Path | None = None
     record: Path | None = None
     read_only: bool = False
+    headless: bool = False
+    """Started to run without a person."""
     key: "ApiKey | None" = None
     """What a testnet or live account signs with; see `with_key`."""
 
