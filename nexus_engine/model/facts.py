@@ -88,7 +88,7 @@ class Naked(Fact, frozen=True, kw_only=True):
 
 
 class PlanChanged(Fact, frozen=True, kw_only=True):
-    """A person moved a position's stop."""
+    """A person, or the plan's trail, moved a position's stop."""
 
     symbol: str
     plan: ExitPlan
