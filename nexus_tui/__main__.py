@@ -109,6 +109,7 @@ def _options(given: "argparse.Namespace", *, attach: bool = False) -> "Options":
         state=given.state,
         read_only=given.read_only,
         person=given.person or "you" if told else somebody(directive, given.person),
+        headless=getattr(given, "headless", False),
         **{key: getattr(given, key, None) for key in _DEMO},
     )
     check(options)

@@ -159,7 +159,7 @@ class Faulty:
         if kind == SLOW:
             await asyncio.sleep(delay_s)
         # what is on the wire arrives, whether or not the one who sent it is still there
-        sent = asyncio.get_running_loop().create_task(_awaited(ask()))
+        sent = asyncio.get_running_loop().create_task(_asked(ask))
         self._network.add(sent)
         sent.add_done_callback(self._network.discard)
         answer = await asyncio.shield(sent)
@@ -198,5 +198,6 @@ class Faulty:
         return self._clock.utc_ns(), self._clock.mono_ns()
 
 
-async def _awaited(work: Awaitable[R]) -> R:
-    return await work
+async def _asked(ask: Callable[[], Awaitable[R]]) -> R:
+    # called in the task: one that never ran leaves no coroutine behind
+    return await ask()

@@ -47,6 +47,7 @@ def _signal(
     limit_pct: float = 0.1,
     time_stop_ns: int = 0,
     risk_pct: float = 0.3,
+    **exits: Any,
 ) -> Signal:
     price = quote.ask if side is Side.BUY else quote.bid
     return Signal(
@@ -63,4 +64,5 @@ def _signal(
         risk_pct=risk_pct,
         leverage=3,
         market_ns=market_ns,
+        **exits,
     )

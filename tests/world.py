@@ -19,7 +19,7 @@ from wishes import Wishes
 from nexus_engine.carrier import Carrier
 from nexus_engine.core.engine import Engine
 from nexus_engine.model.commands import AnyCommand, Approve
-from nexus_engine.model.config import Directive, RiskConfig, ShieldConfig
+from nexus_engine.model.config import AccountConfig, Directive, RiskConfig, ShieldConfig
 from nexus_engine.model.effects import AnyEffect
 from nexus_engine.model.events import AnyEvent, BarRow, History, Instruments, Started, Stopping, TimerFired, Trade
 from nexus_engine.model.facts import AnyFact, Sealed
@@ -102,11 +102,18 @@ class World:
         directive: Directive | None = None,
         tape: Any = None,
         kind: AccountKind = AccountKind.DEMO,
+        attended: bool = False,
     ) -> None:
         loop = asyncio.get_running_loop()
         self.clock = VirtualClock(loop)
         self.seed, self.mode, self.speed, self.kind = seed, mode, speed, kind
-        self.directive = directive or Directive(shield=UNPAUSED, risk=RiskConfig(day_loss_r=50, week_loss_r=100))
+        self.attended = attended
+        # a world may be killed as often as a test likes
+        self.directive = directive or Directive(
+            account=AccountConfig(crash_boots=1_000),
+            shield=UNPAUSED,
+            risk=RiskConfig(day_loss_r=50, week_loss_r=100),
+        )
         self.tape = tape or HandTape(self.clock.utc_ns(), seed=seed, swing=swing)
         self.venue = PracticeVenue(self.tape)
         self.journal = MemoryJournal()
@@ -176,6 +183,7 @@ class World:
                     epoch=self.journal.claim("main", self.kind),
                     version="0",
                     mode=self.mode,
+                    attended=self.attended,
                 )
             )
         except Killed:

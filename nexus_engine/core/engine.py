@@ -13,6 +13,7 @@ from nexus_engine.core.desk import Desk
 from nexus_engine.core.hindrances import Hindrances
 from nexus_engine.core.market import HOURLY, Market
 from nexus_engine.core.notebook import Notebook
+from nexus_engine.core.presence import Presence, count_crash
 from nexus_engine.core.view import build
 from nexus_engine.core.why import Reasons
 from nexus_engine.cortex.factory import Cortex
@@ -21,7 +22,7 @@ from nexus_engine.model import commands as c
 from nexus_engine.model import events as e
 from nexus_engine.model.config import Directive
 from nexus_engine.model.effects import AnyEffect, Resync
-from nexus_engine.model.facts import AnyFact, LatchSet, ModeSet, RunStarted
+from nexus_engine.model.facts import AnyFact, LatchSet, ModeSet, RunEnded, RunStarted
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.people import People
 from nexus_engine.model.turn import Turn
@@ -64,6 +65,7 @@ class Engine:
         """Bars that the feed must stream and tell the past of."""
         self.warmup_bars = self.cortex.warmup_bars
         self.notebook = Notebook()
+        self.presence = Presence(directive.account.unattended_min)
         self.reasons = Reasons()
         self.lines = Lines()
         self.curve = Curve()
@@ -94,6 +96,7 @@ class Engine:
             e.Started: self._started,
             e.Stopping: self._stopping,
             e.TimerFired: self._timer,
+            e.Attended: lambda turn, event: self.presence.seen(turn),
             e.Commanded: self._commanded,
             e.Checked: lambda turn, event: live.checked(turn, self.shield.lock, event.problem),
             e.JournalFailed: self._journal_failed,
@@ -107,7 +110,7 @@ class Engine:
             c.Release: self._release,
             c.SetMode: self._set_mode,
             c.ClosePosition: self._close,
-            c.Flatten: self._flatten,
+            c.Flatten: lambda turn, command, by: byhand.flatten(turn, self.manager, self.copilot, command, by),
             c.Edit: self.desk.edit,
             c.MoveStop: self._move_stop,
             c.Rearm: lambda turn, command, by: byhand.rearm(turn, self.manager, command.symbol, by),
@@ -149,6 +152,7 @@ class Engine:
             turn.effects, self._unfinished = self._unfinished, []
         self._unfinished = turn.effects
         self._handlers[kind](turn, event)
+        self.shield.ordered(turn)
         self._unfinished = []
         effects = turn.seal()
         if effects:
@@ -174,6 +178,8 @@ class Engine:
             return "the account's stream is down"
         if self._still_ns(turn) > STILL_NS:
             return "the process stood still"
+        if self.presence.away:
+            return self.presence.blocked
         swan = self.market.quote(self._swan, turn.mono_ns)
         return self.shield.entries_blocked(turn.market_ns, self.ledger, swan, turn.at_ns)
 
@@ -270,6 +276,8 @@ class Engine:
     def _started(self, turn: Turn, event: e.Started) -> None:
         self._started_mode = event.mode
         earlier_ns = self.ledger.started_ns
+        count_crash(turn, self.directive.account.crash_boots)
+        self.presence.begin(turn, attended=event.attended)
         turn.record(
             RunStarted(
                 at_ns=turn.at_ns,
@@ -294,6 +302,7 @@ class Engine:
             self._wake(turn)
             self.manager.pulse(turn)
             live.expire(turn, self.shield.lock, self.manager)
+            self.presence.look(turn)
             self.desk.refresh(turn)
             marks = self.market.marks()
             accounting.open_day(turn, marks)
@@ -333,12 +342,15 @@ class Engine:
 
     def _stopping(self, turn: Turn, event: e.Stopping) -> None:
         self._closing = True
+        turn.record(RunEnded(at_ns=turn.at_ns))
         self.copilot.expire_all(turn, "the account is being closed")
         self.manager.cancel_entries(turn)
 
     # ---- commands ----------------------------------------------------------------------------------------------------
 
     def _commanded(self, turn: Turn, event: e.Commanded) -> None:
+        if event.surface != "carrier":
+            self.presence.seen(turn)
         command = event.command
         subject = self._subject(command)
         if refusal := self.people.refusal(command, event.by, self.mode):
@@ -419,19 +431,6 @@ class Engine:
         if state is None:
             return f"{command.symbol}: is not among the symbols of this account; add it to the directive"
         return byhand.adopt(turn, self.manager, state.instrument, state.mark, command.stop, by)
-
-    def _flatten(self, turn: Turn, command: c.Flatten, by: str) -> str:
-        if command.word != "flat":
-            return "nothing closed: type flat"
-        self.copilot.expire_all(turn, "flatten", longs_only=command.longs_only)
-        count = self.manager.exit_all(turn, by, longs_only=command.longs_only)
-        what = ("long" if command.longs_only else "position") + ("" if count == 1 else "s")
-        told = f"closing {count} {what} at market"
-        turn.note(Level.WARN, "account", f"flatten: {told}", by)
-        if not command.foreign:
-            return told
-        closed, kept = byhand.close_all_foreign(turn, self.manager, by)
-        return "; ".join((told, f"and {closed} foreign", *kept))
 
 
 def _crossed(event: e.AnyEvent) -> list[AnyEffect]:

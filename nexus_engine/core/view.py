@@ -36,6 +36,7 @@ from nexus_engine.model.view import (
     WatchRow,
 )
 from nexus_engine.model.words import AccountKind, Leg, Macro, OrderStatus
+from nexus_engine.servos.targets import Wanted, wanted
 from nexus_engine.shield.lease import judge
 from nexus_engine.shield.macro import SLOW_H, stale
 
@@ -167,7 +168,7 @@ def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns
         pnl=float(pnl),
         r=float(pnl / risk) if risk else 0.0,
         stop=position.plan.stop,
-        target=position.plan.target,
+        target=next(iter(_targets_of(engine, position)), None),
         stop_state=state,
         stop_seen_ms=None if seen is None else (mono_ns - seen) // 1_000_000,
         naked_ms=naked,
@@ -178,6 +179,11 @@ def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns
         exit_ms=None if naked is None else engine.manager.protection.ladder.left_ms(position, mono_ns),
         held_by="" if held is None or held.until_ns <= at_ns else held.by,
     )
+
+
+def _targets_of(engine: Engine, position: Position) -> Wanted:
+    state = engine.market.symbols.get(position.symbol)
+    return wanted(engine.ledger, position, None if state is None else state.instrument)
 
 
 def _stop(engine: Engine, position: Position) -> tuple[str, int | None]:

@@ -42,6 +42,15 @@ class AccountConfig(_Section):
         default_factory=dict,
         description='most that a strategy may, e.g. {harpoon = "WATCHER"}; the stricter of this and the account\'s mode holds',
     )
+    unattended_min: float = Field(
+        30.0,
+        ge=0,
+        le=1440,
+        description="with no cockpit and no command for so long nothing is entered; 0, or a --headless start: never",
+    )
+    crash_boots: int = Field(
+        3, ge=2, le=1_000, description="so many starts after a crash within 5 minutes latch PROTECT_ONLY"
+    )
 
 
 class RiskConfig(_Section):
@@ -155,6 +164,17 @@ class ShieldConfig(_Section):
     loss_pause_min: int = Field(
         60, ge=5, le=1440, description="how long it pauses, market time; the second pause of a UTC day latches BREAKER"
     )
+    orders_a_minute: int = Field(
+        60, ge=10, le=200, description="more orders of any kind than this within a minute lock all entries"
+    )
+    orders_pause_min: int = Field(5, ge=1, le=1440, description="for how long, market time")
+    orders_a_day: int = Field(
+        1_000, ge=10, le=100_000, description="no entries after so many orders of any kind since 00:00 UTC"
+    )
+    rejects_in_row: int = Field(
+        5, ge=2, le=50, description="so many orders refused one after the other lock their symbol's entries"
+    )
+    rejects_pause_min: int = Field(60, ge=1, le=1440, description="for how long, market time")
     max_spread_bp: float = Field(8.0, gt=0, le=100, description="no entry over a wider spread")
     exit_pause_min: int = Field(
         5, ge=0, le=1440, description="no entry on a symbol for this long after a trade on it closed, market time"

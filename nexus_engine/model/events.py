@@ -214,12 +214,18 @@ class Started(Event, frozen=True, kw_only=True):
     version: str
     mode: Mode
     """The mode to start in when the journal holds none."""
+    attended: bool = False
+    """A person is expected to be there: without one nothing is entered after a while."""
 
 
 class TimerFired(Event, frozen=True, kw_only=True, gc=False):
     """A SetTimer came due."""
 
     key: str
+
+
+class Attended(Event, frozen=True, kw_only=True, gc=False):
+    """Somebody looks: a cockpit, here or attached, has asked for a picture."""
 
 
 class Commanded(Event, frozen=True, kw_only=True):
@@ -285,6 +291,7 @@ AnyEvent = (
     | QueryResult
     | Started
     | TimerFired
+    | Attended
     | Commanded
     | Checked
     | JournalFailed

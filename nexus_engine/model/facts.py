@@ -32,6 +32,14 @@ class RunStarted(Fact, frozen=True, kw_only=True):
     version: str
 
 
+class Crashed(Fact, frozen=True, kw_only=True):
+    """A run began, and the one before it had not ended in order."""
+
+
+class RunEnded(Fact, frozen=True, kw_only=True):
+    """A run is being ended in order."""
+
+
 class OrderIntended(Fact, frozen=True, kw_only=True):
     """We are about to send this order."""
 
@@ -81,7 +89,7 @@ class Naked(Fact, frozen=True, kw_only=True):
 
 
 class PlanChanged(Fact, frozen=True, kw_only=True):
-    """A person moved a position's stop."""
+    """A person, or the plan's trail, moved a position's stop."""
 
     symbol: str
     plan: ExitPlan
@@ -275,6 +283,8 @@ class Sealed(Fact, frozen=True, kw_only=True):
 
 AnyFact = (
     RunStarted
+    | Crashed
+    | RunEnded
     | OrderIntended
     | OrderChanged
     | Filled

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from nexus_engine.model.facts import (
     Adopted,
     AnyFact,
+    Crashed,
     DayOpened,
     Escalated,
     Filled,
@@ -34,6 +35,7 @@ from nexus_engine.model.facts import (
     PositionLost,
     ProposalChanged,
     ProposalMade,
+    RunEnded,
     RunStarted,
     StopTried,
     StreakTripped,
@@ -53,6 +55,8 @@ KEPT_TRADES: Final = 5_000
 KEPT_CLOSED: Final = 200
 KEPT_AHEAD: Final = 20
 KEPT_LEAVING: Final = 200
+CRASHES_NS: Final = 300_000_000_000
+"""A start after a crash is remembered for this long."""
 
 DAY_NS: Final = 86_400_000_000_000
 STREAK_LOCK: Final = "streak:"
@@ -108,6 +112,10 @@ class Ledger:
         self.epoch = 0
         self.started_ns = 0
         """When the last run began."""
+        self.ended = False
+        """The last run was ended in order."""
+        self.crashes: tuple[int, ...] = ()
+        """UTC: recent starts after a run that was not."""
         self.mode: Mode | None = None
         self.orders: dict[str, Order] = {}
         self.positions: dict[str, Position] = {}
@@ -137,6 +145,8 @@ class Ledger:
         """What the day's drawdown counts from; 0 after a release, when it counts from the new peak."""
         self.macro = MacroPast()
         """Dominance and cap, and the state that the Shield has made of them."""
+        self.day_orders = 0
+        """Since the day opened. Not in the digest: seals of older journals were made without it."""
         self.next_intent = 1
         self.ahead: dict[int, Ahead] = {}
         """By intent: exits that we heard of before the entry's fills that they closed."""
@@ -153,6 +163,8 @@ class Ledger:
         self._trades: dict[tuple[str, str], None] = {}
         self._apply: Final[dict[type, Callable[[Any], None]]] = {
             RunStarted: self._run_started,
+            Crashed: self._crashed,
+            RunEnded: self._run_ended,
             OrderIntended: self._order_intended,
             OrderChanged: self._order_changed,
             Filled: self._filled,
@@ -232,6 +244,8 @@ class Ledger:
             *((self.trips,) if self.trips.total else ()),
             *((replace(macro, rows=macro.rows[-1:]), len(macro.rows)) if (macro := self.macro).source else ()),
             *((self.peak, self.day_from, self.day_r, self.week_r) if self.peak else ()),
+            *((self.crashes,) if self.crashes else ()),
+            *((self.ended,) if self.ended else ()),
         )
         return hashlib.blake2b(_encoder.encode(state), digest_size=16).hexdigest()
 
@@ -253,12 +267,20 @@ class Ledger:
         self.account, self.kind = fact.account, fact.kind
         self.instance, self.epoch, self.started_ns = fact.instance, fact.epoch, fact.at_ns
         self.lease_until_ns = 0
+        self.ended = False
+
+    def _crashed(self, fact: Crashed) -> None:
+        self.crashes = (*(at for at in self.crashes if fact.at_ns - at < CRASHES_NS), fact.at_ns)
+
+    def _run_ended(self, fact: RunEnded) -> None:
+        self.ended = True
 
     def _leased(self, fact: Leased) -> None:
         self.lease_until_ns = fact.until_ns
 
     def _order_intended(self, fact: OrderIntended) -> None:
         self.orders[fact.order.client_id] = fact.order
+        self.day_orders += 1
         self.next_intent = max(self.next_intent, fact.order.intent + 1)
         if len(self.orders) > KEPT_ORDERS * 2:
             self._forget_orders()
@@ -511,7 +533,7 @@ class Ledger:
         self.day, self.day_equity = fact.day, fact.equity
         self.day_from = fact.equity
         self.day_realised = self.day_fees = ZERO
-        self.day_trades = 0
+        self.day_trades = self.day_orders = 0
 
     def _streak_tripped(self, fact: StreakTripped) -> None:
         self.trips = self.trips.plus(day_of(fact.at_ns), 1.0)

@@ -34,12 +34,33 @@ def is_newer(cid: str, instance: str, epoch: int) -> bool:
     return is_ours(cid, instance) and written.isdecimal() and int(written) > epoch
 
 
+class Partial(msgspec.Struct, frozen=True):
+    """A take-profit of a `part` (0..1) of the largest size that the position had."""
+
+    price: Decimal
+    part: float
+
+
+class Trail(msgspec.Struct, frozen=True, kw_only=True):
+    """How a stop follows price. `break_even_r`: to the entry once the profit is so many R; `distance` behind the mark,
+    in quote currency a unit. 0: not that way."""
+
+    break_even_r: float = 0.0
+    distance: Decimal = ZERO
+
+
 class ExitPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """How a position will be left. Prices on the tick; `time_stop_ns` is market time since the entry's first fill."""
+    """How a position will be left. Prices on the tick; `time_stop_ns` is market time since the entry's first fill.
+
+    `partials` come before `target`, which takes what they leave. Unset fields are not written, so that seals of older
+    journals hold.
+    """
 
     stop: Decimal
     target: Decimal | None = None
     time_stop_ns: int = 0
+    partials: tuple[Partial, ...] | msgspec.UnsetType = msgspec.UNSET
+    trail: Trail | msgspec.UnsetType = msgspec.UNSET
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):

@@ -28,6 +28,12 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     stop_distance: float
     target: float | None
     time_stop_ns: int = 0
+    partials: tuple[tuple[float, float], ...] | msgspec.UnsetType = msgspec.UNSET
+    """Take-profits before the target, nearest first: (multiple of the stop distance, part of the size)."""
+    trail_distance: float | msgspec.UnsetType = msgspec.UNSET
+    """The stop follows the mark this far behind, e.g. 3 average true ranges."""
+    break_even_r: float | msgspec.UnsetType = msgspec.UNSET
+    """The stop goes to the entry once the profit is so many R."""
     reasons: tuple[str, ...] = ()
     readings: tuple[Reading, ...] = ()
     regime: RegimeView

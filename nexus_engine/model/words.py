@@ -210,6 +210,10 @@ class Outcome(StrEnum):
     """Asked for an order: the venue says that it has none of that id."""
 
 
+UNSENT: Final = frozenset({"withdrawn", "not recorded", "the account is being closed"})
+"""Refusals of our own carrier: the venue was never asked."""
+
+
 class Level(StrEnum):
     """How loudly a line of the event log speaks."""
 

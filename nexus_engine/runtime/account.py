@@ -18,7 +18,7 @@ from nexus_engine.carrier import Carrier
 from nexus_engine.model.commands import AnyCommand, Flatten, Halt
 from nexus_engine.model.config import Directive
 from nexus_engine.model.effects import Notify
-from nexus_engine.model.events import Checked, FeedStatus, Started, Stopping, TimerFired
+from nexus_engine.model.events import Attended, Checked, FeedStatus, Started, Stopping, TimerFired
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.paths import latch_path, socket_path, venue_state_dir
 from nexus_engine.model.people import HERE, People
@@ -52,6 +52,8 @@ _FLATTEN_S: Final = 10.0
 _CALM_S: Final = 3.0
 _DRAIN_S: Final = 6.0
 """Longer than a broker's own deadline."""
+_ATTENDED_NS: Final = 1_000_000_000
+"""Somebody who goes on looking is told of this often."""
 _STREAMS: Final = ("public", "market", "user")
 
 R = TypeVar("R")
@@ -90,6 +92,7 @@ class Account:
         self._voices: Mapping[str, Personality] = {}
         self._ui_voice = "plain"
         self._clock = SystemClock()
+        self._attended_mono = -_ATTENDED_NS
         self._early: list[tuple[AnyCommand, str, str]] = []
         self._leave = asyncio.Event()
         self._how = "quit"
@@ -182,6 +185,7 @@ class Account:
                 epoch=journal.epoch,
                 version=nexus_engine.__version__,
                 mode=account.mode,
+                attended=not self.options.headless,
             )
         )
         self._carrier = carrier
@@ -444,8 +448,18 @@ class Account:
         return self._carrier is not None and await self._carrier.recorded(within_s)
 
     def view(self, request: ViewRequest, *, by: str) -> View | None:
+        """The picture of this moment for somebody who looks; None before there is one."""
+        view = self._picture(request, by)
+        if view is not None and self._carrier is not None:
+            at_ns, mono_ns = self._now()
+            if mono_ns - self._attended_mono >= _ATTENDED_NS:
+                self._attended_mono = mono_ns
+                self._carrier.post(Attended(at_ns=at_ns, mono_ns=mono_ns))
+        return view
+
+    def _picture(self, request: ViewRequest, by: str) -> View | None:
         """The picture of this moment as this person sees it: what they were refused, and the events in their voice;
-        with the thread's health. None before there is one."""
+        with the thread's health."""
         if self._engine is None or self._carrier is None:
             return None
         at_ns, mono_ns = self._now()
@@ -498,7 +512,7 @@ class Account:
             progress=self.progress,
             problem=self.problem,
         )
-        view = self.view(ViewRequest(events=0), by="")
+        view = self._picture(ViewRequest(events=0), "")
         if view is None:
             return status
         account = view.account

@@ -43,6 +43,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     read_only: bool = False
     person: str = "you"
     """Who sits at this process's own cockpit; see `somebody`."""
+    headless: bool = False
+    """Started to run without a person."""
     key: "ApiKey | None" = None
     """What a testnet or live account signs with; see `with_key`."""
     macro_key: Secret | None = None

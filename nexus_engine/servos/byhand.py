@@ -8,11 +8,13 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from nexus_engine.model.commands import Flatten
 from nexus_engine.model.facts import Adopted, PlanChanged
 from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.orders import ExitPlan
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import Leg, Level, OrderKind, Side
+from nexus_engine.servos.copilot import Copilot
 from nexus_engine.servos.manager import Manager
 
 FARTHEST: Final = 10
@@ -117,6 +119,21 @@ def close_all_foreign(turn: Turn, manager: Manager, by: str) -> tuple[int, list[
         else:
             close_foreign(turn, manager, symbol, symbol.lower(), by)
     return len(symbols) - len(kept), kept
+
+
+def flatten(turn: Turn, manager: Manager, copilot: Copilot, command: Flatten, by: str) -> str:
+    """Close everything of ours, or every long, and what is foreign where a person says so."""
+    if command.word != "flat":
+        return "nothing closed: type flat"
+    copilot.expire_all(turn, "flatten", longs_only=command.longs_only)
+    count = manager.exit_all(turn, by, longs_only=command.longs_only)
+    what = ("long" if command.longs_only else "position") + ("" if count == 1 else "s")
+    told = f"closing {count} {what} at market"
+    turn.note(Level.WARN, "account", f"flatten: {told}", by)
+    if not command.foreign:
+        return told
+    closed, kept = close_all_foreign(turn, manager, by)
+    return "; ".join((told, f"and {closed} foreign", *kept))
 
 
 def _untouchable(turn: Turn, manager: Manager, symbol: str, qty: Decimal | None) -> str:

@@ -344,6 +344,7 @@ class Manager:
                 self.asker.poll(turn, order, POLL_NS[order.leg])
         for position in list(turn.ledger.positions.values()):
             self.protection.chase(turn, position)
+            self.protection.trail(turn, position)
             over = position.plan.time_stop_ns and _held_ns(turn, position) >= position.plan.time_stop_ns
             # nothing of the machine's touches a short in a black swan but its stop and its target
             if over and not position.leaving and (position.qty > 0 or not _swan(turn)):

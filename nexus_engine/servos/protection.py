@@ -10,8 +10,10 @@ from nexus_engine.model.orders import Order
 from nexus_engine.model.positions import Position
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import Leg, Level, OrderKind, OrderStatus, Rung, TimeInForce
+from nexus_engine.servos import targets
 from nexus_engine.servos.asking import Asker, Backoff
 from nexus_engine.servos.ladder import Ladder
+from nexus_engine.servos.trailing import Trailer
 
 RETRY_TIMER: Final = "protect:"
 RETRY_MS: Final = 200
@@ -42,6 +44,7 @@ class Protection:
         self._risk = risk
         self._asker = asker
         self.ladder = Ladder(risk)
+        self.trailer = Trailer()
         self._beyond: dict[str, int] = {}
         """Monotonic instant since which price is beyond a stop-limit, by symbol."""
         self._not_before: dict[str, int] = {}
@@ -228,35 +231,16 @@ class Protection:
 
     def _aim(self, turn: Turn, position: Position) -> None:
         """The take-profit rests once the entry is over, and only beside a stop."""
-        target = position.plan.target
-        if target is None or any(turn.ledger.alive(position.symbol, Leg.ENTRY)) or self.leaving(turn, position):
+        if any(turn.ledger.alive(position.symbol, Leg.ENTRY)) or self.leaving(turn, position):
             return
-        need = abs(position.qty)
-        resting = list(turn.ledger.alive(position.symbol, Leg.TARGET))
-        if any(order.leaves == need for order in resting if order.status is not OrderStatus.PENDING_CANCEL):
-            return
-        for order in resting:
-            turn.cancel(order)
-        if resting or self._target_refused(turn, position):
-            return
-        turn.submit(
-            leg=Leg.TARGET,
-            symbol=position.symbol,
-            side=exit_side(position),
-            kind=OrderKind.LIMIT,
-            qty=need,
-            price=target,
-            intent=position.intent,
-            strategy=position.strategy,
-        )
+        known = self.ladder.priced(position.symbol)
+        targets.aim(turn, position, None if known is None else known[0])
 
-    def _target_refused(self, turn: Turn, position: Position) -> bool:
-        """A refused target is not tried again: the stop protects, and a person sees the note."""
-        return any(
-            order.leg is Leg.TARGET and order.status is OrderStatus.REJECTED and order.qty == abs(position.qty)
-            for order in turn.ledger.orders.values()
-            if order.intent == position.intent
-        )
+    def trail(self, turn: Turn, position: Position) -> None:
+        """Let the stop follow price, where its plan says so."""
+        known = self.ladder.priced(position.symbol)
+        if known is not None and self.trailer.trail(turn, position, *known):
+            self.protect(turn, position.symbol)
 
     def _place_stop(self, turn: Turn, position: Position, need: Decimal) -> None:
         turn.record(StopTried(at_ns=turn.at_ns, symbol=position.symbol))

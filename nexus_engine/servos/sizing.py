@@ -7,7 +7,7 @@ import msgspec
 
 from nexus_engine.model.config import RiskConfig, percent_of
 from nexus_engine.model.instruments import Instrument
-from nexus_engine.model.orders import ExitPlan
+from nexus_engine.model.orders import ExitPlan, Partial, Trail
 from nexus_engine.model.signals import Signal
 from nexus_engine.model.words import Side
 
@@ -64,12 +64,38 @@ def size(
     return Sized(
         qty=qty,
         limit=limit_price,
-        plan=ExitPlan(stop=stop_price, target=target, time_stop_ns=signal.time_stop_ns),
+        plan=ExitPlan(
+            stop=stop_price,
+            target=target,
+            time_stop_ns=signal.time_stop_ns,
+            partials=_partials(signal, instrument, limit_price, distance),
+            trail=_trail(signal),
+        ),
         worst=worst,
         worst_pct=float(worst / equity * 100),
         r_multiple=float(reward / distance),
         leverage=min(signal.leverage, risk.leverage),
     )
+
+
+def _partials(
+    signal: Signal, instrument: Instrument, limit: Decimal, distance: Decimal
+) -> tuple[Partial, ...] | msgspec.UnsetType:
+    if signal.partials is msgspec.UNSET:
+        return msgspec.UNSET
+    sign = signal.side.sign
+    return tuple(
+        Partial(instrument.limit(float(limit) + r * float(distance) * sign, signal.side.opposite), part)
+        for r, part in signal.partials
+    )
+
+
+def _trail(signal: Signal) -> Trail | msgspec.UnsetType:
+    distance = 0.0 if signal.trail_distance is msgspec.UNSET else signal.trail_distance
+    break_even_r = 0.0 if signal.break_even_r is msgspec.UNSET else signal.break_even_r
+    if not distance and not break_even_r:
+        return msgspec.UNSET
+    return Trail(break_even_r=break_even_r, distance=Decimal(repr(distance)))
 
 
 def runs_away(signal: Signal, price: float) -> float:

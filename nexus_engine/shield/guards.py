@@ -9,6 +9,7 @@ from nexus_engine.model.verdicts import Reading, Verdict, allow, refuse
 from nexus_engine.model.words import Latch, Leg, Macro, Side, TradingState
 from nexus_engine.shield import lease, macro, protections, stopless
 from nexus_engine.shield.blackswan import MINUTE_NS
+from nexus_engine.shield.breaker import day_orders
 from nexus_engine.shield.case import Case, held
 from nexus_engine.shield.staleness import unseen
 from nexus_engine.shield.streak import day_loss, day_r, limit_of, week_r
@@ -138,6 +139,10 @@ def _macro(case: Case) -> Verdict:
     return refuse("macro", f"macro is {state}: no entries for {case.signal.strategy}", *readings)
 
 
+def _day_orders(case: Case) -> Verdict:
+    return day_orders(case.ledger, case.shield)
+
+
 SIGNAL_GUARDS: Final[tuple[Callable[[Case], Verdict], ...]] = (
     _latch,
     _lease,
@@ -156,4 +161,5 @@ SIGNAL_GUARDS: Final[tuple[Callable[[Case], Verdict], ...]] = (
     _day_r,
     _week_r,
     _macro,
+    _day_orders,
 )

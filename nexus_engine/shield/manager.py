@@ -16,7 +16,7 @@ from nexus_engine.model.signals import Quote, Signal
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.verdicts import Gauge, Reading, Verdict, allow, refuse
 from nexus_engine.model.words import Macro, Sentinel, Side
-from nexus_engine.shield import exposure, lease, protections, sentinel, streak
+from nexus_engine.shield import breaker, exposure, lease, protections, sentinel, streak
 from nexus_engine.shield.blackswan import MINUTE_NS, BlackSwan, Fall
 from nexus_engine.shield.case import Case
 from nexus_engine.shield.drawdown import Drawdown
@@ -149,6 +149,10 @@ class Shield:
         """Pause a strategy that has lost too often in a row."""
         streak.pause(turn, strategy, self._shield)
 
+    def ordered(self, turn: Turn) -> None:
+        """Call at the end of a turn: trips the breakers on our own orders."""
+        breaker.look(turn, self._shield)
+
     def entries_blocked(
         self, turn_market_ns: int, ledger: Ledger, swan_quote: Quote | None, at_ns: int | None = None
     ) -> str:
@@ -159,6 +163,7 @@ class Shield:
             streak.day_loss(ledger, self._risk),
             streak.day_r(ledger, self._risk, at_ns, turn_market_ns),
             streak.week_r(ledger, self._risk, at_ns, turn_market_ns),
+            breaker.day_orders(ledger, self._shield),
         )
         return (
             latched(ledger)

@@ -289,3 +289,13 @@ def _alive(pid: int) -> bool:
         return "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return False
+
+
+def test_an_engine_that_nobody_looks_at_enters_nothing_and_a_status_bar_is_nobody(tmp_path: Path) -> None:
+    directive = Directive.model_validate({"account": {"unattended_min": 0.04}})
+    runtime = started(Options(state=tmp_path, scenario="calm", directive=directive))
+    try:
+        wait_until(lambda: "unattended" in ask(runtime.folder, {"op": "status"})["status"]["blocked"])
+        wait_until(lambda: "unattended" not in view_of(runtime).account.blocked)
+    finally:
+        ended(runtime)

@@ -20,7 +20,7 @@ from nexus_engine.model.words import Latch, OrderStatus, ProposalStatus, Side
 BTC = quote("BTCUSDT", 60_000.0, 60_000.1)
 GUARDS = [
     *("latch", "lease", "swan", "blind", "spread", "funding", "streak", "cooldown", "stops", "low profit", "symbol"),
-    *("proposal", "day loss", "protection", "day R", "week R", "macro"),
+    *("proposal", "day loss", "protection", "day R", "week R", "macro", "orders"),
 ]
 
 
