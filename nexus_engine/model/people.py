@@ -60,6 +60,7 @@ _NEEDS: Final[Mapping[type[c.Command], tuple[Role, str]]] = {
     c.Flatten: (Role.TRADER, "flatten"),
     c.MoveStop: (Role.TRADER, "moving a stop"),
     c.Rearm: (Role.TRADER, "re-arm"),
+    c.Hold: (Role.TRADER, "hold"),
     c.Pause: (Role.TRADER, "pause"),
     c.SetMode: (Role.TRADER, "mode down"),
     c.Release: (Role.OWNER, "resume"),

@@ -110,7 +110,7 @@ async def test_cards_of_longs_are_over_and_those_of_shorts_stay() -> None:
     world = World(mode=Mode.COPILOT).start()
     await world.ready()
     await world.run(10.0)
-    long = await world.proposal(BTC, risk_pct=0.5, stop_pct=20.0)
+    long = await world.proposal(BTC, risk_pct=0.5, stop_pct=15.0)
     world.wish(SOL, Side.SELL)
     await world.until(lambda: len(world.open_cards()) == 2)
     short = world.open_cards()[-1]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from nexus_engine.core.engine import Engine
 from nexus_engine.model import commands as c
 from nexus_engine.model import events as e
-from nexus_engine.model.config import Directive, ShieldConfig
+from nexus_engine.model.config import AccountConfig, Directive, ShieldConfig
 from nexus_engine.model.effects import AnyEffect, Record, Submit
 from nexus_engine.model.facts import SWAN_LOCK, AnyFact, Filled, OrderIntended
 from nexus_engine.model.instruments import Instrument
@@ -23,7 +23,10 @@ from nexus_engine.model.words import AccountKind, Latch, Leg, Mode, OrderKind, S
 BTC = "BTCUSDT"
 START_NS = 1_764_000_000_000_000_000
 SECOND = 1_000_000_000
-DIRECTIVE = Directive(shield=ShieldConfig(loss_streaks={}, loss_streak=2, loss_pause_min=5, swan_confirmations=3))
+DIRECTIVE = Directive(
+    account=AccountConfig(crash_boots=1_000),
+    shield=ShieldConfig(loss_streaks={}, loss_streak=2, loss_pause_min=5, swan_confirmations=3),
+)
 STRICT = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 RANK = {Mode.WATCHER: 0, Mode.COPILOT: 1, Mode.PILOT: 2}
 GRID = Decimal("0.1")

@@ -12,7 +12,7 @@ from nexus_engine.model.words import Leg, Mode
 
 
 def shield(**changed: Any) -> Directive:
-    return Directive(shield=ShieldConfig(**changed))
+    return Directive(shield=ShieldConfig(exit_pause_min=0, stops_window_min=0, low_trades=0, **changed))
 
 
 async def refused_entries(world: World, count: int, symbol: str = SOL) -> None:
