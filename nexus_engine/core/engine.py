@@ -105,6 +105,7 @@ class Engine:
             c.Pause: self._pause,
             c.Unlock: self._unlock,
             c.Adopt: self._adopt,
+            c.RearmSwan: self._rearm_swan,
             c.CloseForeign: lambda turn, command, by: byhand.close_foreign(
                 turn, self.manager, command.symbol, command.word, by
             ),
@@ -342,6 +343,11 @@ class Engine:
         turn.note(Level.WARN, "account", f"{latch} released", by)
         self.reconciler.distrust(turn)
         return f"{latch} released; entries again once reconciled"
+
+    def _rearm_swan(self, turn: Turn, command: c.RearmSwan, by: str) -> str:
+        if command.word != "swan":
+            return "longs stay locked: type swan to re-arm"
+        return self.shield.rearm(turn, by)
 
     def _set_mode(self, turn: Turn, command: c.SetMode, by: str) -> str:
         if command.mode is self.mode:

@@ -111,6 +111,12 @@ class Unlock(Command, frozen=True, kw_only=True):
     word: str
 
 
+class RearmSwan(Command, frozen=True, kw_only=True):
+    """Let longs in again before the black swan's lock has run out. `word` must be `swan`."""
+
+    word: str
+
+
 def live_phrase(account: str) -> str:
     """What a person types to unlock real money."""
     return f"live {account}"
@@ -131,4 +137,5 @@ AnyCommand = (
     | Adopt
     | CloseForeign
     | Unlock
+    | RearmSwan
 )

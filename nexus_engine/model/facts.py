@@ -155,6 +155,8 @@ class ModeSet(Fact, frozen=True, kw_only=True):
 
 SWAN_LOCK: Final = "swan"
 """The lock of the black swan: no longs."""
+SWAN_ALERT: Final = "swan_alert"
+"""The lock of its alert: no new longs."""
 
 
 class LockSet(Fact, frozen=True, kw_only=True):

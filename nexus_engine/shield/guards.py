@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from nexus_engine.model.config import RiskConfig, ShieldConfig
-from nexus_engine.model.facts import SWAN_LOCK, LockSet
+from nexus_engine.model.facts import SWAN_ALERT, SWAN_LOCK, LockSet
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.signals import Quote, Signal
 from nexus_engine.model.verdicts import Reading, Verdict, allow, refuse
@@ -45,7 +45,7 @@ def cooldown(ledger: Ledger, market_ns: int, scope: frozenset[str]) -> LockSet |
         lock
         for name, lock in ledger.locks.items()
         if lock.until_ns > market_ns
-        and name != SWAN_LOCK
+        and name not in (SWAN_LOCK, SWAN_ALERT)
         and not name.startswith(STREAK_LOCK)
         and scope.issuperset(name.split(":")[1:])
     )
@@ -69,7 +69,7 @@ def _lease(case: Case) -> Verdict:
 
 
 def _swan(case: Case) -> Verdict:
-    lock = held(case.ledger, SWAN_LOCK, case.market_ns)
+    lock = held(case.ledger, SWAN_LOCK, case.market_ns) or held(case.ledger, SWAN_ALERT, case.market_ns)
     if lock is None or case.signal.side is not Side.BUY:
         return allow("swan", *case.falls)
     return refuse("swan", lock.reason, *case.falls, side=Side.BUY, until_ns=lock.until_ns)
