@@ -3,6 +3,7 @@
 # make check          the suite plus lint, types and import contracts
 # make trader         a scripted person at the keys, on every size and in tmux
 # make faults         every fault of the venue against the running engine, and the long outages
+# make swan           1,000 hours without a fall, planted falls, and every crash on record: what the black swan does
 # make conformance    independent clients against the practice venue; each is installed on the first run
 # make fuzz           COUNT=10000000 spoiled messages through the uplink's decoders, from SEED if given
 # make picture        the README's picture, drawn by the demo
@@ -15,7 +16,7 @@ COUNT ?= 10000000
 SEED ?=
 SHAPES ?= ../shared/data/messages/binance_futures_message_shapes.jsonl
 
-.PHONY: run setup test check lint lock bench faults monkey picture trader conformance fuzz clean
+.PHONY: run setup test check lint lock bench faults monkey picture trader conformance fuzz swan clean
 
 run:
 	@./nexus $(or $(ARGS),--demo)
@@ -63,6 +64,9 @@ conformance: setup
 
 fuzz: setup
 	PYTHONPATH=. $(PY) -W ignore tests/uplink/fuzz.py --count $(COUNT) --shapes $(SHAPES) $(if $(SEED),--seed $(SEED))
+
+swan: setup
+	PYTHONPATH=.:tests/shield $(PY) tests/shield/swan_run.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .conformance build dist *.egg-info

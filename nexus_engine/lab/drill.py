@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
         shield = load_config(given.config).shield.model_copy(update={"swan_symbol": given.symbol})
         crash = None if given.scenario is None else _crash(given.scenario)
         bars = None if given.data is None else load(given.data)
-        if not 0 < (given.speed or SPEED) <= FASTEST:
+        if not 0 < (SPEED if given.speed is None else given.speed) <= FASTEST:
             raise UsageError(f"--speed {given.speed:g}: allowed are numbers above 0, up to {FASTEST:g}")
     except (UsageError, BarsError, ConfigError) as error:
         sys.stderr.write(f"nexus drill: {error}\n")
@@ -110,9 +110,11 @@ async def generated(name: str, crash: Crash, shield: ShieldConfig, speed: float 
     ticks, start_ns, end_ns = tape(crash, shield.swan_symbol, alts)
     speed = speed or crash.speed
     fall_s = crash.course[1][0] * 60 / speed
-    played = await _play(ticks, start_ns, end_ns, shield, longs, shorts, speed, say, faults=crash.faults(fall_s))
+    faults = crash.faults(fall_s)
+    played = await _play(ticks, start_ns, end_ns, shield, longs, shorts, speed, say, faults=faults)
     trips = [act.trip for act in played.acts]
-    return _result({"scenario": name, "summary": crash.summary}, trips, [played], expected=crash.trips)
+    head = {"scenario": name, "summary": crash.summary}
+    return _result(head, trips, [played], expected=crash.trips, faults=bool(faults))
 
 
 async def recorded(name: str, bars: Bars, shield: ShieldConfig, speed: float | None, say: Progress) -> dict[str, Any]:
@@ -184,7 +186,8 @@ async def _play(
 
 
 def _result(
-    head: dict[str, Any], trips: Sequence[Trip], plays: Sequence[Played], *, expected: bool | None = None
+    head: dict[str, Any], trips: Sequence[Trip], plays: Sequence[Played], *, expected: bool | None = None,
+    faults: bool = False,
 ) -> dict[str, Any]:
     acts = [act for played in plays for act in played.acts]
     exit_ms = [ms for played in plays for ms in played.exit_ms]
@@ -200,20 +203,23 @@ def _result(
         "longs_opened_while_tripped": sum(played.longs_opened_while_tripped for played in plays),
         "alerts": sum(played.alerts for played in plays),
         "plays": len(plays),
+        "faults_struck": sum(played.struck for played in plays),
         "beta": BETA,
         "evidence": [evidence_of(act) for act in acts],
     }
-    problems = _problems(found, plays, acts_wanted=bool(trips) if expected is None else expected)
+    problems = _problems(found, plays, acts_wanted=bool(trips) if expected is None else expected, faults=faults)
     return found | {"problems": problems, "ok": not problems}
 
 
-def _problems(found: dict[str, Any], plays: Sequence[Played], *, acts_wanted: bool) -> list[str]:
+def _problems(found: dict[str, Any], plays: Sequence[Played], *, acts_wanted: bool, faults: bool) -> list[str]:
     """What the Sentinel did not do as it must; empty when it did."""
     wrong = []
     if acts_wanted and not all(played.acts for played in plays):
         wrong.append("the Sentinel did not trip on loopback")
     if not acts_wanted and found["trips"]:
         wrong.append("the Sentinel tripped where nothing fell")
+    if faults and not found["faults_struck"]:
+        wrong.append("nothing went wrong that should have")
     if acts_wanted and not found["longs_open"]:
         wrong.append("no long was open at the trip: nothing was shown")
     if found["longs_closed"] != found["longs_open"]:

@@ -139,6 +139,8 @@ class Played(msgspec.Struct):
     opened: tuple[int, int]
     """Longs and shorts that were held when the tape began."""
     notes: list[str]
+    struck: int = 0
+    """How often the venue did wrong as it was asked to."""
 
     @property
     def longs_open(self) -> int:
@@ -156,8 +158,8 @@ class Played(msgspec.Struct):
 class Witness:
     """Sees what goes into the engine and what comes out, and each request that reaches the venue."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, tripped: Callable[[], None] = lambda: None) -> None:
+        self._engine, self._told = engine, tripped
         self.acts: list[Act] = []
         self.alerts = 0
         self.long_entries: dict[str, bool] = {}
@@ -211,6 +213,7 @@ class Witness:
                 at_s=self._turn_s,
             )
         )
+        self._told()
 
     def _intended(self, order: Order) -> None:
         if order.leg is Leg.ENTRY and order.side is Side.BUY:
@@ -348,7 +351,7 @@ class Stage:
         broker, feed = BinanceBroker(rest), BinanceFeed(rest, random.Random(1))
         journal = SqliteJournal.open(Path(self._folder.name) / "journal.db")
         self._closing.callback(journal.close)
-        self.witness = Witness(engine)
+        self.witness = Witness(engine, lambda: self._pace(CALM_SPEED))
         self._listen()
         self.carrier = carrier = Carrier(
             engine,
@@ -408,15 +411,17 @@ class Stage:
         """Open, play the tape up to `end_ns` of market time, and wait for what is still under way."""
         opened = await self.open()
         self._began_s = time.monotonic()
-        self.server.tick_s = TICK_NS / 1e9 / self._speed
+        self._pace(self._speed)
         while self._market.now_ns < end_ns:
             await asyncio.sleep(0.05)
             self._fail()
             progress(self._market.now_ns)
+            if not self._leaving():
+                self._pace(self._speed)
         self.wishes.awake = False
-        witness, ledger = self.witness, self.engine.ledger
+        witness = self.witness
         if witness.acts:
-            await self._until(lambda: not any(ledger.positions.get(one) for one in witness.acts[-1].longs), CLOSE_S)
+            await self._until(lambda: not self._leaving(), CLOSE_S)
         return Played(
             acts=witness.acts,
             alerts=witness.alerts,
@@ -424,7 +429,17 @@ class Stage:
             shorts_touched=witness.shorts_changed(),
             opened=opened,
             notes=self.notes,
+            struck=sum(hits for _, hits in self.faults.seen()),
         )
+
+    def _pace(self, speed: float) -> None:
+        """While longs leave, time is the real one's: a fast tape would only take the core from them."""
+        self.server.tick_s = TICK_NS / 1e9 / min(speed, self._speed)
+
+    def _leaving(self) -> bool:
+        """A long of the last trip is not closed yet."""
+        acts = self.witness.acts
+        return bool(acts) and any(one.filled_ms is None for one in acts[-1].longs.values())
 
     def _fail(self) -> None:
         for task in self._tasks:
