@@ -67,6 +67,7 @@ KEYS: Final = (
     Key("zoom", "z", "z", "zoom", "zoom a pane, tab for more", LOOK),
     Key("freeze", "space", "space", "freeze", "hold still, to copy", LOOK),
     Key("cockpit", "1", "1", "home", "the whole cockpit again", LOOK),
+    Key("shield", "2", "2", "shield", "the Shield: guards, trips", LOOK),
     Key("redraw", "ctrl+l", "^l", "app.redraw", "paint everything again", LOOK, priority=True),
     Key("picture", "ctrl+g", "^g", "app.picture", "save a picture (SVG)", LOOK, priority=True),
     Key("palette", "colon,ctrl+p", ": ^p", "menu", "menu of all actions", LOOK, "menu", 4),
@@ -75,6 +76,9 @@ KEYS: Final = (
     Key("detach", "ctrl+z", "^z", "app.detach", "leave, the engine goes on", LEAVE, priority=True),
     Key("reconcile", "", "", "reconcile", "foreign positions: adopt, ignore or close", ACT),
     Key("unlock", "", "", "unlock", "unlock LIVE entries, typed", ACT),
+    Key("rearm", "", "", "rearm_swan", "let longs in again after a black swan, typed", ACT),
+    Key("history", "", "", "history", "what followed past black swans", LOOK),
+    Key("drill", "", "", "drill", "rehearse a crash beside this account", LOOK),
     Key("resume", "", "", "resume", "resume after a pause, typed", ACT),
 )
 

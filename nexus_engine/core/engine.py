@@ -12,6 +12,7 @@ from nexus_engine.core.curve import Curve
 from nexus_engine.core.desk import Desk
 from nexus_engine.core.market import HOURLY, Market
 from nexus_engine.core.notebook import Notebook
+from nexus_engine.core.trips import Trips
 from nexus_engine.core.view import build
 from nexus_engine.core.why import Reasons
 from nexus_engine.cortex.factory import Cortex
@@ -20,7 +21,7 @@ from nexus_engine.model import commands as c
 from nexus_engine.model import events as e
 from nexus_engine.model.config import Directive
 from nexus_engine.model.effects import AnyEffect, Resync
-from nexus_engine.model.facts import AnyFact, LatchSet, ModeSet, RunStarted
+from nexus_engine.model.facts import SENTINEL, AnyFact, LatchSet, ModeSet, RunStarted
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.view import View, ViewRequest
@@ -60,6 +61,7 @@ class Engine:
         self.warmup_bars = self.cortex.warmup_bars
         self.notebook = Notebook()
         self.reasons = Reasons()
+        self.trips = Trips()
         self.lines = Lines()
         self.curve = Curve()
         self.targets = Targets(directive.shield.swan_symbol, directive.shield.max_spread_bp)
@@ -140,6 +142,7 @@ class Engine:
         if effects:
             self.notebook.listen(effects, event.at_ns)
             self.reasons.listen(effects)
+            self.trips.listen(effects)
         return effects
 
     def recall(self, facts: Iterable[AnyFact]) -> None:
@@ -147,6 +150,7 @@ class Engine:
         for fact in facts:
             self.notebook.recall(fact)
             self.reasons.recall(fact)
+            self.trips.recall(fact)
 
     def blocked(self, turn: Turn) -> str:
         """Why no entry at all may leave now; empty when one may."""
@@ -183,8 +187,8 @@ class Engine:
         # a stamp that the market's clock did not believe is none of the swan's either
         if self.shield.price(turn, self._swan, source, price, min(venue_ns, turn.market_ns)):
             self.copilot.expire_all(turn, "black swan", longs_only=True)
-            count = self.manager.exit_all(turn, "sentinel", longs_only=True)
-            turn.note(Level.ALARM, self._swan, f"BLACK SWAN: {count} longs closing, shorts untouched", "sentinel")
+            count = self.manager.exit_all(turn, SENTINEL, longs_only=True)
+            turn.note(Level.ALARM, self._swan, f"BLACK SWAN: {count} longs closing, shorts untouched", SENTINEL)
 
     def _bar(self, turn: Turn, event: e.Bar) -> None:
         self.market.bar(event)

@@ -117,9 +117,9 @@ def _checked(path: Path, open_ns: Ints, frame: pl.DataFrame) -> Bars:
     except pl.exceptions.PolarsError as error:
         raise BarsError(f"{path}: a price or volume is not a number") from error
     prices = np.ascontiguousarray(values[:, :4])
-    wrong = ~np.isfinite(prices) | (prices <= 0)
+    wrong = np.asarray((~np.isfinite(prices) | (prices <= 0)).any(axis=1), dtype=np.bool_)
     if wrong.any():
-        raise BarsError(f"{path}, row {_first(wrong.any(axis=1))}: a price is missing, NaN or not above 0")
+        raise BarsError(f"{path}, row {_first(wrong)}: a price is missing, NaN or not above 0")
     opens, highs, lows, closes = prices.T
     odd = (highs < np.maximum(opens, closes)) | (lows > np.minimum(opens, closes))
     if odd.any():

@@ -1,4 +1,5 @@
-"""The generated crashes of a drill, as a table: a course of Bitcoin, and what goes wrong with it."""
+"""The generated crashes of a drill, as a table: a course of Bitcoin, and what goes wrong with it. Their names and what
+they are stand in `model.drills`."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -29,7 +30,6 @@ class Crash(msgspec.Struct, frozen=True, kw_only=True):
     """`course`: (minute, percent from the start), straight lines between. `speed`: market seconds a second, slow where
     what goes wrong lasts in real time. `faults` are given the real second at which the fall begins."""
 
-    summary: str
     course: tuple[tuple[float, float], ...]
     trips: bool
     """Whether the Sentinel must trip; else it must not."""
@@ -83,35 +83,29 @@ _FALL: Final = ((0, 0), (5, 0), (10, -5), (16, -4.2))
 CRASHES: Final[Mapping[str, Crash]] = MappingProxyType(
     {
         "slow-bleed": Crash(
-            summary="5 % down in an hour and a half: no window sees it, nothing may trip",
             course=((0, 0), (5, 0), (95, -5), (100, -5)), trips=False, speed=120.0,
         ),
-        "five-in-five": Crash(summary="5 % down in five minutes", course=_FALL, trips=True),
+        "five-in-five": Crash(course=_FALL, trips=True),
         "fifteen-and-back": Crash(
-            summary="15 % down in a quarter of an hour, and most of it back",
             course=((0, 0), (5, 0), (20, -15), (24, -13), (40, -3)), trips=True, speed=60.0,
         ),
         "garbage-ticks": Crash(
-            summary="x0.01, x10, zero, NaN, other symbols, duplicates and disorder on the wire: nothing may trip",
             course=((0, 0), (12, -0.5)), trips=False, faults=_garbage,
         ),
         "garbage-crash": Crash(
-            summary="the same with a true fall in it", course=_FALL, trips=True, faults=_garbage,
+            course=_FALL, trips=True, faults=_garbage,
         ),
         "spike-and-return": Crash(
-            summary="the last price 8 % up for 20 s and back, while the mark stands: not the high of a crash",
             course=((0, 0), (15, 0)), trips=False, spike=(5, 20, 8.0),
         ),
         "blind-in-the-middle": Crash(
-            summary="the tape falls silent in the middle of a fall; it trips when the market is seen again",
             course=((0, 0), (2, 0), (4, -6), (9, -6)), trips=True, speed=12.0, faults=_blind,
         ),
         "venue-overload": Crash(
-            summary="a fall while most exits are answered with -1008 or 503", course=_FALL, trips=True,
+            course=_FALL, trips=True,
             faults=_overload,
         ),
         "alt-wick": Crash(
-            summary="one alt 80 % down for 3 s: nothing of the market's, nothing may trip",
             course=((0, 0), (10, 0)), trips=False, alt_wick=(5, 3, -80.0),
         ),
     }

@@ -19,6 +19,7 @@ from nexus_engine.lab.scan import Trip, scan
 from nexus_engine.lab.stage import Played, Stage, evidence_of
 from nexus_engine.model.config import ConfigError, ShieldConfig
 from nexus_engine.model.config import load as load_config
+from nexus_engine.model.drills import DRILLS
 from nexus_engine.model.words import Side
 from nexus_engine.shield.blackswan import MINUTE_NS
 from nexus_engine.sim.faults import Fault
@@ -77,11 +78,11 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    listed = "\n".join(f"  {name:<20} {crash.summary}" for name, crash in CRASHES.items())
+    listed = "\n".join(f"  {name:<20} {text}" for name, text in DRILLS.items())
     parser = _Parser(
         prog="nexus drill", formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
         description=__doc__, epilog=f"scenarios:\n{listed}\n\nAlts follow the leader with a beta of {BETA} in log "
-        "returns, without lag.\nA file has the columns open_time, open, high, low, close, volume; bars of 1 s to 5 min.",
+        "returns, without lag.\nA file has the columns open_time, open, high, low, close, volume; bars of 1 s to 5 m.",
     )  # fmt: skip
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--scenario", metavar="NAME", help="a generated crash")
@@ -103,7 +104,9 @@ def _crash(name: str) -> Crash:
 # ---- the drills ------------------------------------------------------------------------------------------------------
 
 
-async def generated(name: str, crash: Crash, shield: ShieldConfig, speed: float | None, say: Progress) -> dict[str, Any]:
+async def generated(
+    name: str, crash: Crash, shield: ShieldConfig, speed: float | None, say: Progress
+) -> dict[str, Any]:
     """Play a generated crash."""
     longs, shorts = _cast(shield.swan_symbol)
     alts = (*longs[1:], *shorts)
@@ -113,7 +116,7 @@ async def generated(name: str, crash: Crash, shield: ShieldConfig, speed: float 
     faults = crash.faults(fall_s)
     played = await _play(ticks, start_ns, end_ns, shield, longs, shorts, speed, say, faults=faults)
     trips = [act.trip for act in played.acts]
-    head = {"scenario": name, "summary": crash.summary}
+    head = {"scenario": name, "summary": DRILLS[name]}
     return _result(head, trips, [played], expected=crash.trips, faults=bool(faults))
 
 
@@ -186,7 +189,11 @@ async def _play(
 
 
 def _result(
-    head: dict[str, Any], trips: Sequence[Trip], plays: Sequence[Played], *, expected: bool | None = None,
+    head: dict[str, Any],
+    trips: Sequence[Trip],
+    plays: Sequence[Played],
+    *,
+    expected: bool | None = None,
     faults: bool = False,
 ) -> dict[str, Any]:
     acts = [act for played in plays for act in played.acts]
@@ -261,7 +268,9 @@ def _told(found: dict[str, Any]) -> list[str]:
             f"  {trip['at']}  {trip['drop_pct']:.2f} % under the {trip['window_s'] // 60} min high of "
             f"{trip['reference']:,.8g}, at {trip['price']:,.8g}"
         )
-    lines.append(f"trips {len(found['trips'])}, alerts on the way {found['alerts']}, played on loopback {found['plays']}")
+    lines.append(
+        f"trips {len(found['trips'])}, alerts on the way {found['alerts']}, played on loopback {found['plays']}"
+    )
     if found["longs_open"]:
         lines.append(
             f"longs open {found['longs_open']}, closed {found['longs_closed']}; last exit on the wire after "
@@ -271,5 +280,3 @@ def _told(found: dict[str, Any]) -> list[str]:
         f"shorts touched {found['shorts_touched']}, longs sent while tripped {found['longs_opened_while_tripped']}"
     )
     return lines + [f"NOT AS IT MUST BE: {problem}" for problem in found["problems"]]
-
-

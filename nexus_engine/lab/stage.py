@@ -148,11 +148,11 @@ class Played(msgspec.Struct):
 
     @property
     def longs_closed(self) -> int:
-        return sum(exit.filled_ms is not None for act in self.acts for exit in act.longs.values())
+        return sum(one.filled_ms is not None for act in self.acts for one in act.longs.values())
 
     @property
     def exit_ms(self) -> list[float]:
-        return [exit.sent_ms for act in self.acts for exit in act.longs.values() if exit.sent_ms is not None]
+        return [one.sent_ms for act in self.acts for one in act.longs.values() if one.sent_ms is not None]
 
 
 class Witness:
@@ -254,7 +254,12 @@ def directive_for(shield: ShieldConfig, symbols: Sequence[str]) -> Directive:
     """A house with room for all the positions; its Shield is the given one."""
     plain = Directive()
     risk = plain.risk.model_copy(
-        update={"open_risk_pct": 10.0, "symbol_exposure_pct": 200.0, "account_exposure_pct": 1000.0, "day_loss_pct": 20.0}
+        update={
+            "open_risk_pct": 10.0,
+            "symbol_exposure_pct": 200.0,
+            "account_exposure_pct": 1000.0,
+            "day_loss_pct": 20.0,
+        }
     )
     return plain.model_copy(
         update={
@@ -449,7 +454,7 @@ class Stage:
 
     async def _until(self, done: Callable[[], bool], within_s: float) -> None:
         deadline_s = time.monotonic() + within_s
-        while not done() and time.monotonic() < deadline_s:  # noqa: ASYNC110 the ledger has no event to wait for
+        while not done() and time.monotonic() < deadline_s:
             self._fail()
             await asyncio.sleep(0.02)
 

@@ -153,6 +153,8 @@ class ModeSet(Fact, frozen=True, kw_only=True):
     by: str
 
 
+SENTINEL: Final = "sentinel"
+"""Who acts when the black swan has tripped."""
 SWAN_LOCK: Final = "swan"
 """The lock of the black swan: no longs."""
 SWAN_ALERT: Final = "swan_alert"

@@ -244,9 +244,7 @@ class BlackSwan:
         windows = tuple(dict.fromkeys(minutes for _, minutes, _ in wanted))
         self._widest = windows.index(max(self._minutes))
         self._longest, memory_min = max(windows), max(self._minutes)
-        self._rungs = tuple(
-            Rung(name, minutes, pct / 100.0, windows.index(minutes)) for name, minutes, pct in wanted
-        )
+        self._rungs = tuple(Rung(name, minutes, pct / 100.0, windows.index(minutes)) for name, minutes, pct in wanted)
         stale_ns = config.stale_ms * 1_000_000
         # One timer more than rungs: that of the escalation.
         self._lanes = {
@@ -342,7 +340,11 @@ class BlackSwan:
         at = len(self._rungs)
         if lane.low > self._anchor * (1.0 - ESCALATION):
             lane.fallen_ns[at] = 0
-        elif mark <= self._anchor * (1.0 - ESCALATION * MARK_SHARE) if mark else self._lasts(lane, at, venue_ns, ALONE_NS):
+        elif (
+            mark <= self._anchor * (1.0 - ESCALATION * MARK_SHARE)
+            if mark
+            else self._lasts(lane, at, venue_ns, ALONE_NS)
+        ):
             return self._made(AGAIN, source, lane, at, 0, self._anchor, ESCALATION, mark)
         return None
 
@@ -364,9 +366,7 @@ class BlackSwan:
         return venue_ns - since_ns >= patience_ns
 
     @staticmethod
-    def _made(
-        rung: str, source: str, lane: Lane, at: int, minutes: int, high: float, drop: float, mark: float
-    ) -> Fall:
+    def _made(rung: str, source: str, lane: Lane, at: int, minutes: int, high: float, drop: float, mark: float) -> Fall:
         since_ns = lane.fallen_ns[at]
         return Fall(
             rung=rung,

@@ -16,7 +16,7 @@ from nexus_engine.model.turn import Turn
 from nexus_engine.model.verdicts import Gauge, Reading, Verdict, allow, refuse
 from nexus_engine.model.words import Level, Sentinel, Side
 from nexus_engine.shield import exposure, lease, sentinel, streak
-from nexus_engine.shield.blackswan import ALERT, MINUTE_NS, SECOND_NS, BlackSwan, Fall
+from nexus_engine.shield.blackswan import ALERT, MINUTE_NS, SECOND_NS, BlackSwan, Fall, Rung
 from nexus_engine.shield.guards import SIGNAL_GUARDS, Case, cooldown, held, latched
 from nexus_engine.shield.staleness import unseen
 
@@ -53,9 +53,7 @@ class Shield:
             self._trip(turn, fall)
             return fall.rung != ALERT
         if locked and lock is not None and lock.until_ns - now_ns < REARM_NS and not self._swan.settled(now_ns):
-            turn.record(
-                LockSet(at_ns=turn.at_ns, name=SWAN_LOCK, until_ns=now_ns + 2 * REARM_NS, reason=lock.reason)
-            )
+            turn.record(LockSet(at_ns=turn.at_ns, name=SWAN_LOCK, until_ns=now_ns + 2 * REARM_NS, reason=lock.reason))
         return False
 
     def rearm(self, turn: Turn, by: str) -> str:
@@ -180,6 +178,10 @@ class Shield:
     ) -> tuple[Sentinel, str]:
         """The badge and its reason in words."""
         return sentinel.badge(self._shield, ledger, market_ns, swan_quote, worst_age_ms)
+
+    def ladder(self, market_ns: int) -> tuple[tuple[Rung, float], ...]:
+        """Every rung of the black swan, and how far the price is under the high of its window, in percent."""
+        return self._swan.ladder(market_ns)
 
     def gauges(
         self, ledger: Ledger, market_ns: int, *, equity: float, exposure_pct: float, day_pnl: float

@@ -60,7 +60,7 @@ class _Line:
         self.last = max(1, round(ticks.prices[0] * unit))
         self.mark = ticks.prices[0]
         self.prints: list[Print] = []
-        self.lots = 10**spec.step_digits
+        self.lots: int = 10**spec.step_digits
         self.touch = self.last
         self.diffed: tuple[int, int] = (0, 0)
         self.candles = Candles(

@@ -116,9 +116,7 @@ class Publisher:
     """Turns the venue's updates into stream messages. `recorded`: kinds that a replay sends by itself; `tick_ms`: what
     a tick counts for the periods of the streams."""
 
-    def __init__(
-        self, venue: Venue, hub: Hub, recorded: frozenset[str] = frozenset(), tick_ms: int = TICK_MS
-    ) -> None:
+    def __init__(self, venue: Venue, hub: Hub, recorded: frozenset[str] = frozenset(), tick_ms: int = TICK_MS) -> None:
         self._tick_ms = tick_ms
         self.venue = venue
         self.hub = hub

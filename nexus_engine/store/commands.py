@@ -15,7 +15,7 @@ from nexus_engine.model.ports import JournalError
 from nexus_engine.model.words import AccountKind
 from nexus_engine.store.export import FORMATS, TABLES, table, write
 from nexus_engine.store.verify import verify
-from nexus_engine.store.why import intent_of, lines, story
+from nexus_engine.store.why import intent_of, lines, story, swan_story
 
 
 class UsageError(Exception):
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--out", type=Path, metavar="FILE", help="where (stdout)")
     one.set_defaults(run=_export)
     one = commands.add_parser("why", parents=[common], help="tell why a trade was proposed or made")
-    one.add_argument("id", metavar="ID", help="P41, 41, or an order's client id")
+    one.add_argument("id", metavar="ID", help="P41, 41, an order's client id, or swan: the last trip")
     one.set_defaults(run=_why)
     return parser
 
@@ -127,14 +127,15 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _why(args: argparse.Namespace) -> int:
-    intent = intent_of(args.id)
-    if not intent:
-        raise UsageError(f"{args.id!r} is no id; use P41, 41, or an order's client id")
-    facts = story(_journal(args), intent)
+    swan, intent = args.id == "swan", intent_of(args.id)
+    if not (swan or intent):
+        raise UsageError(f"{args.id!r} is no id; use P41, 41, an order's client id, or swan")
+    facts = swan_story(_journal(args)) if swan else story(_journal(args), intent)
     if args.json:
-        _answer({"intent": intent, "facts": facts})
+        _answer({"swan" if swan else "intent": swan or intent, "facts": facts})
     elif facts:
         sys.stdout.write("".join(f"{line}\n" for line in lines(facts)))
     if not facts:
-        sys.stderr.write(f"nexus journal: nothing is known of P{intent}\n")
+        told = "no trip of the black swan is known" if swan else f"nothing is known of P{intent}"
+        sys.stderr.write(f"nexus journal: {told}\n")
     return 0 if facts else 1

@@ -30,9 +30,7 @@ def walk(seed: int, count: int, step_s: int, falls: list[tuple[int, float, int]]
 @given(
     st.integers(0, 1_000),
     st.sampled_from([60, 120]),
-    st.lists(
-        st.tuples(st.integers(100, 300), st.floats(0.02, 0.12), st.integers(1, 14)), min_size=1, max_size=3
-    ),
+    st.lists(st.tuples(st.integers(100, 300), st.floats(0.02, 0.12), st.integers(1, 14)), min_size=1, max_size=3),
 )
 def test_what_a_scan_leaves_out_trips_nothing(seed: int, step_s: int, falls: list[tuple[int, float, int]]) -> None:
     bars = walk(seed, 330, step_s, falls)

@@ -1,4 +1,4 @@
-"""`make swan`: the black swan on a thousand hours of what only looks like a crash, on planted crashes, and on the record.
+"""`make swan`: the black swan on a thousand hours that only look like a crash, on planted crashes, and on the record.
 
 Exit 1 when something tripped that did not fall, or a fall was missed or seen late.
 """
@@ -51,7 +51,9 @@ def events(data_dir: Path, windows: tuple[int, ...]) -> dict[str, list[int]]:
 
 
 def files(data_dir: Path) -> list[Path]:
-    return sorted((data_dir / "klines_1m").rglob("BTC*.parquet")) + sorted((data_dir / "klines_5m").rglob("BTC*.parquet"))
+    return sorted((data_dir / "klines_1m").rglob("BTC*.parquet")) + sorted(
+        (data_dir / "klines_5m").rglob("BTC*.parquet")
+    )
 
 
 def scanned(path: Path) -> tuple[list[Trip], int, float]:
@@ -85,11 +87,11 @@ def recorded(data_dir: Path) -> Iterator[tuple[str, int, int, int, int, float]]:
             )
             sys.stdout.write(f"  {utc(at_ns)[:16]}  {told}\n")
         firsts = [trip for trip in trips if trip.window_s]
-        extra = [
-            trip for trip in firsts if not any(-BEFORE_NS <= trip.at_ns - at_ns <= AFTER_NS for at_ns in wanted)
-        ]
+        extra = [trip for trip in firsts if not any(-BEFORE_NS <= trip.at_ns - at_ns <= AFTER_NS for at_ns in wanted)]
         for trip in extra:
-            sys.stdout.write(f"  {utc(trip.at_ns)[:16]}  no event   {trip.drop_pct:5.2f} % of {trip.window_s // 60} min\n")
+            sys.stdout.write(
+                f"  {utc(trip.at_ns)[:16]}  no event   {trip.drop_pct:5.2f} % of {trip.window_s // 60} min\n"
+            )
         yield name, bars, len(wanted), missed, len(extra), took_s
 
 
