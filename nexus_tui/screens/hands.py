@@ -258,7 +258,7 @@ class Hands(Eyes):
                 self.app.push_screen(DrillPage(name))
 
         listed = choices()
-        lines = ("a venue of its own on this machine, with longs and shorts; this account is not touched",)
+        lines = ("a venue of its own, with longs and shorts; this account is not touched",)
         self.app.push_screen(Pick("Drill   esc leaves, and ends it", lines, listed, start=listed[0].name), begin)
 
     def action_mode(self) -> None:
