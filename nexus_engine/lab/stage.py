@@ -283,7 +283,9 @@ class Stage:
         sides: Mapping[str, Side],
         speed: float,
         faults: Iterable[Fault] = (),
+        open_s: float = OPEN_S,
     ) -> None:
+        self._open_s = open_s
         self._speed, self._sides = speed, sides
         self._market = PlayedMarket(tape, start_ns)
         self._began_s = 0.0
@@ -408,7 +410,7 @@ class Stage:
             held = ledger.positions
             return len(held) == len(self._sides) and all(one.naked_since_ns is None for one in held.values())
 
-        await self._until(ready, OPEN_S)
+        await self._until(ready, self._open_s)
         held = list(ledger.positions.values())
         return sum(one.qty > 0 for one in held), sum(one.qty < 0 for one in held)
 
