@@ -38,13 +38,14 @@ def fall(seed: int) -> float | None:
     return (trips[0] - tape.truth_ns()) / 1e9 if trips else None
 
 
-def events(data_dir: Path, windows: tuple[int, ...]) -> dict[str, list[int]]:
-    """By file: when the record says that a configured window saw a fall at a bar's close. Files without one as well."""
+def events(data_dir: Path, windows: tuple[int, ...], price: str = "close") -> dict[str, list[int]]:
+    """By file: when the record says that a configured window saw a fall at a bar's close, or in its low. Files without
+    one as well."""
     found: dict[str, set[int]] = {}
     with (data_dir / "events_btc_drop4.csv").open() as lines:
         for row in csv.DictReader(lines):
             mine = found.setdefault(row["dataset"], set())
-            if int(row["window_min"]) in windows and row["price"] == "close":
+            if int(row["window_min"]) in windows and row["price"] == price:
                 opened = datetime.fromisoformat(row["trigger_bar_open"]).replace(tzinfo=UTC)
                 mine.add(int(opened.timestamp()) * 10**9 + int(row["bar_min"]) * 60 * 10**9)
     return {name: sorted(times) for name, times in found.items()}
@@ -72,7 +73,8 @@ def caught(trips: list[Trip], at_ns: int) -> Trip | None:
 
 def recorded(data_dir: Path) -> Iterator[tuple[str, int, int, int, int, float]]:
     """Prints an event a line. Yields (file, bars, events, missed, trips that are no event, seconds) of each file."""
-    known = events(data_dir, ShieldConfig().swan_windows_min)
+    windows = ShieldConfig().swan_windows_min
+    known, lows = events(data_dir, windows), events(data_dir, windows, "low")
     for path in files(data_dir):
         name = str(path.relative_to(data_dir))
         trips, bars, took_s = scanned(path)
@@ -89,8 +91,10 @@ def recorded(data_dir: Path) -> Iterator[tuple[str, int, int, int, int, float]]:
         firsts = [trip for trip in trips if trip.window_s]
         extra = [trip for trip in firsts if not any(-BEFORE_NS <= trip.at_ns - at_ns <= AFTER_NS for at_ns in wanted)]
         for trip in extra:
+            inside = any(-BEFORE_NS <= trip.at_ns - at_ns <= AFTER_NS for at_ns in lows.get(name, []))
+            where = ", the bar's low has it" if inside else ""
             sys.stdout.write(
-                f"  {utc(trip.at_ns)[:16]}  no event   {trip.drop_pct:5.2f} % of {trip.window_s // 60} min\n"
+                f"  {utc(trip.at_ns)[:16]}  no event   {trip.drop_pct:5.2f} % of {trip.window_s // 60} min{where}\n"
             )
         yield name, bars, len(wanted), missed, len(extra), took_s
 
