@@ -1,8 +1,8 @@
 """From the trip of the black swan to the last long's exit on the wire: 20 positions, real adapter, loopback venue.
 
 Ten longs and ten shorts are held; then BTC falls. Three times: in quiet, beside a burst of aggTrades that fills a core,
-and while a fifth of all orders fail. An exit is on the wire when its first request is at the venue.
-Venue and engine share one loop here, so its work is in the figures.
+and while a fifth of all orders fail. An exit is on the wire when its first request is at the venue,
+which is a process of its own.
 """
 
 import argparse

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-from aiohttp import web
 
 import nexus_engine
 from nexus_engine.carrier import Carrier
 from nexus_engine.core.engine import Engine
 from nexus_engine.lab.bars import utc
+from nexus_engine.lab.house import HOST, Bill, House
 from nexus_engine.lab.scan import Trip, trip_of
 from nexus_engine.model.config import Directive, ShieldConfig
 from nexus_engine.model.effects import AnyEffect, Record
@@ -35,19 +35,14 @@ from nexus_engine.model.verdicts import Verdict
 from nexus_engine.model.words import AccountKind, Leg, Mode, Regime, Side, Venue
 from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.servos.reconcile import TIMER as RECONCILE_TIMER
-from nexus_engine.sim.faults import Fault, Faults
-from nexus_engine.sim.played import PlayedMarket, Ticks
-from nexus_engine.sim.server import Server
-from nexus_engine.sim.venue import Venue as PracticeVenue
+from nexus_engine.sim.faults import Fault
+from nexus_engine.sim.played import Ticks
 from nexus_engine.store.sqlite import SqliteJournal
 from nexus_engine.uplink.binance.broker import BinanceBroker
 from nexus_engine.uplink.binance.feed import BinanceFeed
 from nexus_engine.uplink.binance.rest import BinanceRest
 from nexus_engine.uplink.binance.settings import BinanceSettings
 
-HOST: Final = "127.0.0.1"
-TICK_NS: Final = 1_000_000_000
-"""Market time of a tick of the venue's clock: the grid of the tape."""
 CALM_SPEED: Final = 5.0
 """While the positions are opened."""
 OPEN_S: Final = 30.0
@@ -170,7 +165,7 @@ class Witness:
         self._turn_s = 0.0
 
     def event(self, event: AnyEvent) -> None:
-        self._turn_s = time.perf_counter()
+        self._turn_s = time.monotonic()
 
     def effects(self, effects: Sequence[AnyEffect]) -> None:
         for effect in effects:
@@ -183,14 +178,14 @@ class Witness:
                 elif isinstance(fact, Filled):
                     self._filled(fact)
 
-    def request(self, fields: Mapping[str, Any]) -> None:
-        """A request is at the venue."""
-        found = self._exits.get(str(fields.get("newClientOrderId", "")))
+    def request(self, cid: str, at_s: float) -> None:
+        """The request for an order was at the venue then."""
+        found = self._exits.get(cid)
         if found is not None:
             found.attempts += 1
             if found.sent_ms is None:
-                found.sent_ms = (time.perf_counter() - self.acts[-1].at_s) * 1e3
-        if self.long_entries.get(str(fields.get("newClientOrderId", ""))):
+                found.sent_ms = (at_s - self.acts[-1].at_s) * 1e3
+        if self.long_entries.get(cid):
             self.opened_while_tripped += 1
 
     def _tripped(self, fact: GuardTripped) -> None:
@@ -286,12 +281,13 @@ class Stage:
         open_s: float = OPEN_S,
     ) -> None:
         self._open_s = open_s
+        self._paced = 0.0
         self._speed, self._sides = speed, sides
-        self._market = PlayedMarket(tape, start_ns)
-        self._began_s = 0.0
         # What shall go wrong counts from the moment at which the tape begins.
-        late = [msgspec.structs.replace(fault, at_s=fault.at_s or 0.001) for fault in faults]
-        self.faults = Faults(late, lambda: time.monotonic() - self._began_s if self._began_s else 0.0)
+        late = tuple(msgspec.structs.replace(fault, at_s=fault.at_s or 0.001) for fault in faults)
+        self._key, self._secret = secrets.token_hex(32), secrets.token_hex(32)
+        bill = Bill(dict(tape), start_ns, late, self._key, self._secret)
+        self._house = House(bill, lambda cid, at_s: self.witness.request(cid, at_s))
         self._folder = tempfile.TemporaryDirectory(prefix="nexus-drill-")
         self._directive = directive_for(shield, tuple(tape))
         self._clock = SystemClock()
@@ -302,38 +298,21 @@ class Stage:
     async def __aenter__(self) -> "Stage":
         async with self._closing:
             self._closing.callback(self._folder.cleanup)
-            await self._serve()
+            self._closing.push_async_callback(self._house.close)
+            await self._house.open(min(CALM_SPEED, self._speed))
+            self._closing.push_async_callback(self._stop)
             await self._connect()
             self._closing = self._closing.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._stop()
+        await self._closing.aclose()
+
+    async def _stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._closing.aclose()
-
-    async def _serve(self) -> None:
-        key, secret = secrets.token_hex(32), secrets.token_hex(32)
-        self._key, self._secret = key, secret
-        venue = PracticeVenue(self._market)
-        self.server = Server(
-            venue,
-            api_key=key,
-            api_secret=secret,
-            drive=lambda: venue.step(TICK_NS, time.time_ns()),
-            store=lambda: None,
-            faults=self.faults,
-            tick_s=TICK_NS / 1e9 / min(CALM_SPEED, self._speed),
-            tick_ms=TICK_NS // 1_000_000,
-        )
-        runner = web.AppRunner(self.server.app(), access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        self._closing.push_async_callback(runner.cleanup)
-        self._closing.callback(self.server.hub.close_all)
-        await web.TCPSite(runner, HOST, 0).start()
-        self.port = runner.addresses[0][1]
-        self._hold(self.server.run_clock())
 
     async def _connect(self) -> None:
         ledger = Ledger()
@@ -342,8 +321,8 @@ class Stage:
         engine.cortex = self.wishes  # type: ignore[assignment]
         engine.intervals, engine.warmup_bars = self.wishes.intervals, self.wishes.warmup_bars
         settings = BinanceSettings(
-            rest_url=f"http://{HOST}:{self.port}",
-            ws_url=f"ws://{HOST}:{self.port}",
+            rest_url=f"http://{HOST}:{self._house.port}",
+            ws_url=f"ws://{HOST}:{self._house.port}",
             api_key=Secret(self._key),
             api_secret=Secret(self._secret),
             symbols=self._directive.binance.symbols,
@@ -359,7 +338,6 @@ class Stage:
         journal = SqliteJournal.open(Path(self._folder.name) / "journal.db")
         self._closing.callback(journal.close)
         self.witness = Witness(engine, lambda: self._pace(CALM_SPEED))
-        self._listen()
         self.carrier = carrier = Carrier(
             engine,
             journal,
@@ -388,17 +366,6 @@ class Stage:
         await carrier.answered()
         await broker.prepare(carrier.post)
 
-    def _listen(self) -> None:
-        """See each request as it reaches the venue, before a fault can."""
-        asked, witness = self.faults.request, self.witness
-
-        def request(method: str, path: str, fields: Mapping[str, Any]) -> Any:
-            if method == "POST":
-                witness.request(fields)
-            return asked(method, path, fields)
-
-        self.faults.request = request  # type: ignore[method-assign]
-
     def _hold(self, work: Any) -> None:
         self._tasks.append(asyncio.create_task(work))
 
@@ -417,12 +384,12 @@ class Stage:
     async def play(self, end_ns: int, progress: Callable[[int], None] = lambda at_ns: None) -> Played:
         """Open, play the tape up to `end_ns` of market time, and wait for what is still under way."""
         opened = await self.open()
-        self._began_s = time.monotonic()
+        self._house.begin()
         self._pace(self._speed)
-        while self._market.now_ns < end_ns:
+        while self._house.now_ns < end_ns:
             await asyncio.sleep(0.05)
             self._fail()
-            progress(self._market.now_ns)
+            progress(self._house.now_ns)
             if not self._leaving():
                 self._pace(self._speed)
         self.wishes.awake = False
@@ -436,12 +403,14 @@ class Stage:
             shorts_touched=witness.shorts_changed(),
             opened=opened,
             notes=self.notes,
-            struck=sum(hits for _, hits in self.faults.seen()),
+            struck=self._house.struck,
         )
 
     def _pace(self, speed: float) -> None:
         """While longs leave, time is the real one's: a fast tape would only take the core from them."""
-        self.server.tick_s = TICK_NS / 1e9 / min(speed, self._speed)
+        if (speed := min(speed, self._speed)) != self._paced:
+            self._paced = speed
+            self._house.pace(speed)
 
     def _leaving(self) -> bool:
         """A long of the last trip is not closed yet."""
@@ -449,6 +418,7 @@ class Stage:
         return bool(acts) and any(one.filled_ms is None for one in acts[-1].longs.values())
 
     def _fail(self) -> None:
+        self._house.check()
         for task in self._tasks:
             if task.done():
                 task.result()
