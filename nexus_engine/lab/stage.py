@@ -6,8 +6,10 @@ Sentinel does with them. Everything lives in a temporary folder and ends with th
 
 import asyncio
 import contextlib
+import gc
 import random
 import secrets
+import sys
 import tempfile
 import time
 from collections import Counter
@@ -45,6 +47,7 @@ from nexus_engine.uplink.binance.settings import BinanceSettings
 
 CALM_SPEED: Final = 5.0
 """While the positions are opened."""
+SWITCH_S: Final = 0.0001
 OPEN_S: Final = 30.0
 CLOSE_S: Final = 20.0
 STOP_SHARE: Final = 0.25
@@ -384,6 +387,7 @@ class Stage:
     async def play(self, end_ns: int, progress: Callable[[int], None] = lambda at_ns: None) -> Played:
         """Open, play the tape up to `end_ns` of market time, and wait for what is still under way."""
         opened = await self.open()
+        self._settle()
         self._house.begin()
         self._pace(self._speed)
         while self._house.now_ns < end_ns:
@@ -405,6 +409,14 @@ class Stage:
             notes=self.notes,
             struck=self._house.struck,
         )
+
+    def _settle(self) -> None:
+        """As the runtime does once an account has started: short pauses of the collector, quick turns of the threads."""
+        self._closing.callback(sys.setswitchinterval, sys.getswitchinterval())
+        sys.setswitchinterval(SWITCH_S)
+        gc.collect()
+        gc.freeze()
+        self._closing.callback(gc.unfreeze)
 
     def _pace(self, speed: float) -> None:
         """While longs leave, time is the real one's: a fast tape would only take the core from them."""
