@@ -411,7 +411,7 @@ class Stage:
         )
 
     def _settle(self) -> None:
-        """As the runtime does once an account has started: short pauses of the collector, quick turns of the threads."""
+        """As the runtime does once an account has started: short pauses of the collector, quick threads."""
         self._closing.callback(sys.setswitchinterval, sys.getswitchinterval())
         sys.setswitchinterval(SWITCH_S)
         gc.collect()
