@@ -5,6 +5,7 @@
 # make dst            SEEDS=10000 simulated worlds (net, clock, disk, market, kills) from FIRST, one from each seed
 # make mutants        slips planted by hand, one or more for each invariant, and which test notices each
 # make faults         every fault of the venue against the running engine, and the long outages
+# make swan           1,000 hours without a fall, planted falls, and every crash on record: what the black swan does
 # make conformance    independent clients against the practice venue; each is installed on the first run
 # make fuzz           COUNT=10000000 spoiled messages through the uplink's decoders, from SEED if given
 # make crash          KILLS=1000 times kill -9 of an engine that trades against a separate venue, from SEED if given
@@ -21,7 +22,7 @@ SEEDS ?= 10000
 FIRST ?= 0
 SHAPES ?= ../shared/data/messages/binance_futures_message_shapes.jsonl
 
-.PHONY: run setup test check lint lock bench dst mutants faults monkey picture trader conformance fuzz crash clean
+.PHONY: run setup test check lint lock bench dst mutants faults monkey picture trader conformance fuzz crash swan clean
 
 run:
 	@./nexus $(or $(ARGS),--demo)
@@ -79,6 +80,9 @@ conformance: setup
 
 fuzz: setup
 	PYTHONPATH=. $(PY) -W ignore tests/uplink/fuzz.py --count $(COUNT) --shapes $(SHAPES) $(if $(SEED),--seed $(SEED))
+
+swan: setup
+	PYTHONPATH=.:tests/shield $(PY) tests/shield/swan_run.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .conformance build dist *.egg-info

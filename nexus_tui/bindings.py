@@ -68,7 +68,8 @@ KEYS: Final = (
     Key("zoom", "z", "z", "zoom", "zoom a pane, tab for more", LOOK),
     Key("freeze", "space", "space", "freeze", "hold still, to copy", LOOK),
     Key("cockpit", "1", "1", "home", "the whole cockpit again", LOOK),
-    Key("redraw", "ctrl+l", "^l", "app.redraw", "paint everything again", LOOK, priority=True),
+    Key("shield", "2", "2", "shield", "the Shield: guards, trips", LOOK),
+    Key("redraw", "ctrl+l", "^l", "app.redraw", "paint everything again", EMERGENCY, priority=True),
     Key("picture", "ctrl+g", "^g", "app.picture", "save a picture (SVG)", LOOK, priority=True),
     Key("palette", "colon,ctrl+p", ": ^p", "menu", "menu of all actions", LOOK, "menu", 4),
     Key("keys", "question_mark", "?", "keys", "this page", LOOK, "keys", 6),
@@ -76,6 +77,9 @@ KEYS: Final = (
     Key("detach", "ctrl+z", "^z", "app.detach", "leave, the engine goes on", LEAVE, priority=True),
     Key("reconcile", "", "", "reconcile", "foreign positions: adopt, ignore or close", ACT),
     Key("unlock", "", "", "unlock", "unlock LIVE entries, typed", ACT),
+    Key("rearm", "", "", "rearm_swan", "let longs in again after a black swan, typed", ACT),
+    Key("history", "", "", "history", "what followed past black swans", LOOK),
+    Key("drill", "", "", "drill", "rehearse a crash beside this account", LOOK),
     Key("resume", "", "", "resume", "resume after a pause, typed", ACT),
 )
 

@@ -19,10 +19,17 @@ Plan = dict[str, Region]
 """Pane or `rule-<n>` -> region inside the body. The regions tile the body; what is missing is not shown."""
 
 
-def plan(width: int, height: int, zoom: str = "") -> Plan:
+SHIELD: Final = "shield"
+"""The page of screen 2; the cockpit's own has no name."""
+SHIELD_PANES: Final = ("guards", "funnel", "audit", "trip")
+
+
+def plan(width: int, height: int, zoom: str = "", page: str = "") -> Plan:
     """The panes of a body of `width` x `height` cells (the terminal less its five fixed rows), or one of them alone."""
     if zoom:
         return {zoom: Region(0, 0, width, height)}
+    if page == SHIELD:
+        return _shield(width, height)
     if width < WIDE or height < TALL - 5:
         return _two_columns(width, height)
     return _three_columns(width, height) if width < HUGE else _four_books(width, height)
@@ -32,6 +39,26 @@ def _stack(found: Plan, x: int, y: int, width: int, panes: tuple[tuple[str, int]
     for name, height in panes:
         found[name] = Region(x, y, width, height)
         y += height
+
+
+def _shield(width: int, height: int) -> Plan:
+    """Screen 2: the guards and the way to an order on the left, what is protected and the last trip on the right."""
+    found: Plan = {}
+    if width < WIDE:
+        # Too narrow for two columns of sentences: all of it below each other.
+        audit = 3 if height < 22 else 5
+        funnel = 4 if height < 22 else 7
+        trip = 4 if height < 22 else min(16, height - audit - funnel - 12)
+        guards = height - audit - funnel - trip
+        _stack(found, 0, 0, width, (("guards", guards), ("funnel", funnel), ("audit", audit), ("trip", trip)))
+        return found
+    left = width // 2
+    right = width - left - 1
+    found["rule-0"] = Region(left, 0, 1, height)
+    audit = 7 if height < 41 else 10
+    _stack(found, 0, 0, left, (("guards", height - 8), ("funnel", 8)))
+    _stack(found, left + 1, 0, right, (("audit", audit), ("trip", height - audit)))
+    return found
 
 
 def _two_columns(width: int, height: int) -> Plan:

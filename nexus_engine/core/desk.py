@@ -7,6 +7,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from nexus_engine.core import accounting
+from nexus_engine.core.funnel import MODE, Funnel, stage_of
 from nexus_engine.core.market import Market
 from nexus_engine.model.commands import Approve, Edit
 from nexus_engine.model.config import Directive
@@ -41,10 +42,12 @@ class Desk:
         self.blocked: Callable[[Turn], str] = lambda turn: "not started"
         """Why no entry at all may leave now; the engine knows."""
         self.seen = self.refused = self.proposed = 0
+        self.funnel = Funnel()
 
     def consider(self, turn: Turn, signal: Signal, mode: Mode) -> None:
         """A strategy wants to open."""
         self.seen += 1
+        self.funnel.seen += 1
         judged = self._judge(turn, signal)
         if isinstance(judged, str):
             self._refuse(turn, signal, (), judged)
@@ -56,11 +59,12 @@ class Desk:
             return
         if mode is Mode.WATCHER:
             self._tell(turn, signal, verdicts, "alert")
+            self.funnel.stop(turn.at_ns, MODE, signal.symbol, "the mode is WATCHER")
             text = f"{signal.strategy}: {signal.side} {sized.qty} at {sized.limit}, stop {sized.plan.stop}"
             turn.note(Level.WARN, signal.symbol, text)
             return
         if self._copilot.full(turn):
-            self._refuse(turn, signal, verdicts, "too many open proposals")
+            self._refuse(turn, signal, verdicts, "too many open proposals", MODE)
             return
         proposal = self._copilot.propose(turn, signal, sized, verdicts)
         self.proposed += 1
@@ -252,8 +256,9 @@ class Desk:
         risk = self._directive.risk
         return size(signal, limit=limit, equity=equity, instrument=instrument, risk=risk, stop=stop, most=most)
 
-    def _refuse(self, turn: Turn, signal: Signal, verdicts: tuple[Verdict, ...], reason: str) -> None:
+    def _refuse(self, turn: Turn, signal: Signal, verdicts: tuple[Verdict, ...], reason: str, stage: str = "") -> None:
         self.refused += 1
+        self.funnel.stop(turn.at_ns, stage or stage_of(verdicts), signal.symbol, reason)
         self._tell(turn, signal, verdicts, f"refused: {reason}")
         turn.note(Level.INFO, signal.symbol, f"{signal.strategy} {signal.side} refused: {reason}")
 

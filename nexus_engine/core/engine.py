@@ -14,6 +14,7 @@ from nexus_engine.core.hindrances import Hindrances
 from nexus_engine.core.market import HOURLY, Market
 from nexus_engine.core.notebook import Notebook
 from nexus_engine.core.presence import Presence, count_crash
+from nexus_engine.core.trips import Trips
 from nexus_engine.core.view import build
 from nexus_engine.core.why import Reasons
 from nexus_engine.cortex.factory import Cortex
@@ -22,7 +23,7 @@ from nexus_engine.model import commands as c
 from nexus_engine.model import events as e
 from nexus_engine.model.config import Directive
 from nexus_engine.model.effects import AnyEffect, Resync
-from nexus_engine.model.facts import AnyFact, LatchSet, ModeSet, RunEnded, RunStarted
+from nexus_engine.model.facts import SENTINEL, AnyFact, LatchSet, ModeSet, RunEnded, RunStarted
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.people import People
 from nexus_engine.model.turn import Turn
@@ -67,6 +68,7 @@ class Engine:
         self.notebook = Notebook()
         self.presence = Presence(directive.account.unattended_min)
         self.reasons = Reasons()
+        self.trips = Trips()
         self.lines = Lines()
         self.curve = Curve()
         self.targets = Targets(directive.shield.swan_symbol, directive.shield.max_spread_bp)
@@ -118,6 +120,7 @@ class Engine:
             c.Pause: self._pause,
             c.Unlock: self._unlock,
             c.Adopt: self._adopt,
+            c.RearmSwan: self._rearm_swan,
             c.CloseForeign: lambda turn, command, by: byhand.close_foreign(
                 turn, self.manager, command.symbol, command.word, by
             ),
@@ -158,6 +161,7 @@ class Engine:
         if effects:
             self.notebook.listen(effects, event.at_ns)
             self.reasons.listen(effects)
+            self.trips.listen(effects)
         return effects
 
     def recall(self, facts: Iterable[AnyFact]) -> None:
@@ -165,6 +169,7 @@ class Engine:
         for fact in facts:
             self.notebook.recall(fact)
             self.reasons.recall(fact)
+            self.trips.recall(fact)
 
     def blocked(self, turn: Turn) -> str:
         """Why no entry at all may leave now; empty when one may."""
@@ -207,8 +212,8 @@ class Engine:
         # a stamp that the market's clock did not believe is none of the swan's either
         if self.shield.price(turn, self._swan, source, price, min(venue_ns, turn.market_ns)):
             self.copilot.expire_all(turn, "black swan", longs_only=True)
-            count = self.manager.exit_all(turn, "sentinel", longs_only=True)
-            turn.note(Level.ALARM, self._swan, f"BLACK SWAN: {count} longs closing, shorts untouched", "sentinel")
+            count = self.manager.exit_all(turn, SENTINEL, longs_only=True)
+            turn.note(Level.ALARM, self._swan, f"BLACK SWAN: {count} longs closing, shorts untouched", SENTINEL)
 
     def _bar(self, turn: Turn, event: e.Bar) -> None:
         self.market.bar(event)
@@ -399,6 +404,11 @@ class Engine:
         turn.note(Level.WARN, "account", f"{latch} released", by)
         self.reconciler.distrust(turn)
         return f"{latch} released; entries again once reconciled"
+
+    def _rearm_swan(self, turn: Turn, command: c.RearmSwan, by: str) -> str:
+        if command.word != "swan":
+            return "longs stay locked: type swan to re-arm"
+        return self.shield.rearm(turn, by)
 
     def _set_mode(self, turn: Turn, command: c.SetMode, by: str) -> str:
         if command.mode is self.mode:

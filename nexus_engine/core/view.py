@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
 from nexus_engine.core import accounting
+from nexus_engine.core.guardroom import guards
 from nexus_engine.core.market import HOURLY, SymbolMarket
 from nexus_engine.core.shock import Shocks
 from nexus_engine.cortex.regime import odds
@@ -108,8 +109,26 @@ def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> 
         differences=_differences(engine, marks),
         compared=engine.notebook.compared,
         why=engine.reasons.explain(request.why, ledger, engine.notebook) if request.why else None,
+        **_shield(engine, request, account, swan, worst_age_ms),
         funnel=(("signals", engine.desk.seen), ("refused", engine.desk.refused), ("proposed", engine.desk.proposed)),
     )
+
+
+def _shield(
+    engine: Engine, request: ViewRequest, account: AccountView, swan: Quote | None, worst_age_ms: int | None
+) -> dict[str, Any]:
+    """What only the Shield screen shows."""
+    if not request.shield:
+        return {}
+    gauges = engine.shield.gauges(
+        engine.ledger, engine.market.now_ns, equity=account.equity, exposure_pct=account.exposure_pct,
+        day_pnl=account.day_pnl,
+    )  # fmt: skip
+    return {
+        "guards": guards(engine, gauges, swan, worst_age_ms),
+        "trips": engine.trips.shown(),
+        "stages": engine.desk.funnel.shown(engine.cortex.counters),
+    }
 
 
 def _account(engine: Engine, marks: accounting.Marks, at_ns: int, mono_ns: int) -> AccountView:
@@ -178,12 +197,23 @@ def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns
         by=position.by,
         exit_ms=None if naked is None else engine.manager.protection.ladder.left_ms(position, mono_ns),
         held_by="" if held is None or held.until_ns <= at_ns else held.by,
+        stop_qty=_stop_qty(engine, position),
     )
 
 
 def _targets_of(engine: Engine, position: Position) -> Wanted:
     state = engine.market.symbols.get(position.symbol)
     return wanted(engine.ledger, position, None if state is None else state.instrument)
+
+
+def _stop_qty(engine: Engine, position: Position) -> Decimal | None:
+    """What stops that stand at the venue would close of it, the largest."""
+    standing = (
+        order.leaves
+        for order in engine.ledger.alive(position.symbol, Leg.STOP)
+        if order.side is exit_side(position) and order.status in (OrderStatus.OPEN, OrderStatus.PARTIAL)
+    )
+    return max(standing, default=None)
 
 
 def _stop(engine: Engine, position: Position) -> tuple[str, int | None]:

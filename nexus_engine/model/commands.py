@@ -118,6 +118,12 @@ class Unlock(Command, frozen=True, kw_only=True):
     word: str
 
 
+class RearmSwan(Command, frozen=True, kw_only=True):
+    """Let longs in again before the black swan's lock has run out. `word` must be `swan`."""
+
+    word: str
+
+
 def live_phrase(account: str) -> str:
     """What a person types to unlock real money."""
     return f"live {account}"
@@ -139,4 +145,5 @@ AnyCommand = (
     | Adopt
     | CloseForeign
     | Unlock
+    | RearmSwan
 )

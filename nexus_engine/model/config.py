@@ -17,6 +17,8 @@ from nexus_engine.model.profiles import Profile, preset
 from nexus_engine.model.words import AccountKind, Mode
 
 Symbol = Annotated[str, Field(pattern=r"^[A-Z0-9]{2,20}$")]
+Rung = tuple[Annotated[float, Field(ge=0.5, le=30)], Annotated[int, Field(ge=1, le=120)]]
+"""(percent, minutes)"""
 
 
 class ConfigError(Exception):
@@ -150,7 +152,21 @@ class ShieldConfig(_Section):
     swan_confirmations: int = Field(
         10, ge=1, le=100, description="filtered ticks in a row below the level before it trips"
     )
-    swan_lock_min: int = Field(60, ge=5, le=1440, description="no new longs for this long after a trip, market time")
+    swan_lock_min: int = Field(
+        60,
+        ge=5,
+        le=1440,
+        description="no new longs for this long after a trip, market time, and until half of its fall is made good",
+    )
+    swan_alert: tuple[Rung, ...] = Field(
+        ((2.0, 5), (2.5, 15)), max_length=4, description="falls that only block new longs, as [percent, minutes]"
+    )
+    swan_alert_min: int = Field(10, ge=1, le=240, description="how long an alert blocks new longs, market time")
+    swan_extreme: tuple[Rung, ...] = Field(
+        ((7.0, 30), (10.0, 60)),
+        max_length=4,
+        description="falls that trip on one source alone once they last 5 s, as [percent, minutes]",
+    )
     stale_ms: int = Field(
         3_000, ge=500, le=60_000, description="market data older than this blinds the guards: no entries"
     )

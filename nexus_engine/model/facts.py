@@ -177,8 +177,12 @@ class ModeSet(Fact, frozen=True, kw_only=True):
     by: str
 
 
+SENTINEL: Final = "sentinel"
+"""Who acts when the black swan has tripped."""
 SWAN_LOCK: Final = "swan"
 """The lock of the black swan: no longs."""
+SWAN_ALERT: Final = "swan_alert"
+"""The lock of its alert: no new longs."""
 
 
 class LockSet(Fact, frozen=True, kw_only=True):

@@ -24,6 +24,8 @@ class ViewRequest(msgspec.Struct, frozen=True, kw_only=True):
     """(symbol, interval)"""
     bars: int = 0
     events: int = 20
+    shield: bool = False
+    """Every guard, the last trips and the funnel."""
     why: str = ""
     """What to explain: `P41` (a proposal or a trade) or `@<at_ns>` of a refusal in the events; empty for nothing."""
 
@@ -92,6 +94,8 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     """Until the machine leaves a naked position; None where it does not count down, or is leaving already."""
     held_by: str = ""
     """Who has put that exit off."""
+    stop_qty: Decimal | None = None
+    """What the stop at the venue would still close; None without one."""
 
 
 class BookMark(msgspec.Struct, frozen=True, kw_only=True):
@@ -236,6 +240,53 @@ class MacroView(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class GuardView(msgspec.Struct, frozen=True, kw_only=True):
+    """A guard on the Shield screen. `used` is 0 at rest and 1 at its limit; `age_ms` that of its input, None where it
+    has none; `state` is `ok`, `WARN`, `TRIPPED`, `LOCKED`, `LATCHED` or `BLIND`. A lock's `value` is what is left."""
+
+    name: str
+    value: float
+    limit: float
+    unit: str
+    used: float
+    age_ms: int | None
+    state: str
+    reason: str = ""
+    until_ns: int = 0
+
+
+class ExitView(msgspec.Struct, frozen=True, kw_only=True):
+    """A long that left after a trip. Times are milliseconds since it; None: not confirmed yet."""
+
+    symbol: str
+    qty: str
+    sent_ms: int
+    attempts: int
+    confirmed_ms: int | None
+    price: str
+
+
+class TripView(msgspec.Struct, frozen=True, kw_only=True):
+    """A trip of the black swan, or its alert, with the evidence. `ticks` are (UTC ns, price)."""
+
+    at_ns: int
+    alert: bool
+    reason: str
+    readings: tuple[Reading, ...]
+    ticks: tuple[tuple[int, float], ...]
+    exits: tuple[ExitView, ...]
+
+
+class StageView(msgspec.Struct, frozen=True, kw_only=True):
+    """A stage of the way from a wish to an order: how many came through and ended here, and the last one's why."""
+
+    name: str
+    passed: int
+    stopped: int
+    reason: str
+    at_ns: int
+
+
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """The picture."""
 
@@ -280,3 +331,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     health: tuple[Reading, ...] = ()
     problem: str = ""
     """Empty when all is well: what the `ok` in the header opens into."""
+    guards: tuple[GuardView, ...] = ()
+    """Only where the Shield screen asks for it, as the two below."""
+    trips: tuple[TripView, ...] = ()
+    stages: tuple[StageView, ...] = ()

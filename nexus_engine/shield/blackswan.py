@@ -3,6 +3,9 @@
 Prices pass a median of `swan_median` ticks. A low counts once `swan_confirmations` filtered ticks in a row stood at or
 below it; a high as far as the mark stood there too, or without a fresh mark once as many ticks stood at or above it.
 The fall is measured between the two. A contract's fall that a fresh mark has not followed half the way is a wick.
+
+Three rungs: an alert (no new longs), the trip (longs leave), and an extreme over longer windows, which must last and
+believes one source alone where the mark is silent or frozen.
 """
 
 from bisect import bisect_left, insort
@@ -10,7 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from math import inf, isfinite
 from statistics import median
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -28,11 +31,25 @@ MARK_CONFIRMATIONS: Final = 5
 """Marks in a row that make a high of the mark: it comes once a second."""
 MARK_SHARE: Final = 0.5
 """How much of the contract's fall the mark must show."""
+EXTREME_SHARE: Final = 0.8
+"""The same of an extreme one: its windows are long enough for a wick on top of a slow fall."""
 ALONE_NS: Final = 5 * SECOND_NS
 """Without a fresh mark nobody contradicts: then the fall must last this long as well, in market time."""
+FROZEN_NS: Final = 60 * SECOND_NS
+"""A mark that has not moved at all for so long says nothing about an extreme fall."""
 ESCALATION: Final = 0.02
 """While locked, a new low this fraction under the last one trips again."""
 EVIDENCE: Final = 50
+ALERT, TRIP, EXTREME, AGAIN = "alert", "trip", "extreme", "again"
+
+
+class Rung(NamedTuple):
+    """A fall of `drop` (a fraction) from the high of `minutes`; `window` is its place among a lane's windows."""
+
+    name: str
+    minutes: int
+    drop: float
+    window: int
 
 
 class SlidingMax:
@@ -72,22 +89,33 @@ class SlidingMax:
 class Lane:
     """One source of prices: its median filter, its runs in a row and the confirmed highs of its windows."""
 
-    def __init__(self, ticks: int, confirmations: int, windows_min: tuple[int, ...], stale_ns: int) -> None:
+    def __init__(
+        self,
+        ticks: int,
+        confirmations: int,
+        windows_min: tuple[int, ...],
+        stale_ns: int,
+        rungs: int = 1,
+        memory_min: int = 0,
+    ) -> None:
         self._size, self._confirmations, self._stale_ns = ticks, confirmations, stale_ns
         self._ticks: deque[float] = deque()
         self._sorted: list[float] = []
         self._count = 0
         self._above, self._below = SlidingMax(), SlidingMax()
         self._windows = tuple((minutes * 60, SlidingMax()) for minutes in windows_min)
-        self._span_s = max(windows_min) * 60
+        self._memory_s = (memory_min or max(windows_min)) * 60
+        """Silent for so long, or among other prices, it knows no high any more."""
         self._mono_ns = 0
         self.venue_ns = 0
         self.last = 0.0
         """The newest filtered price; 0 before the first."""
+        self.moved_ns = 0
+        """Venue time at which the filtered price last changed."""
         self.low = inf
         """The newest confirmed low: no filtered tick of the last run was above it; infinite without a whole run."""
-        self.fallen_ns = 0
-        """Venue time since when the lane has been fallen without a break; 0 when it is not."""
+        self.fallen_ns = [0] * rungs
+        """By rung: venue time since when the lane has been fallen without a break; 0 when it is not."""
         self.evidence: deque[tuple[int, float]] = deque(maxlen=EVIDENCE)
 
     def add(self, price: float, venue_ns: int, mono_ns: int, mark: float = 0.0) -> bool:
@@ -99,8 +127,9 @@ class Lane:
             self.reset()
         elif venue_ns - self.venue_ns > GAP_NS or mono_ns - self._mono_ns > self._stale_ns:
             self._begin_run()
-            if all(window.top(venue_ns // SECOND_NS - span_s) == -inf for span_s, window in self._windows):
+            if all(window.top(venue_ns // SECOND_NS - self._memory_s) == -inf for _, window in self._windows):
                 self.last = 0.0
+                self.forget()
         # NaN and infinity fail the first comparison.
         if not 0.0 < price < inf or (self.last and not self.last / ABSURD < price < self.last * ABSURD):
             return False
@@ -113,7 +142,9 @@ class Lane:
         insort(ranked, price)
         if len(ticks) < self._size:
             return False
-        self.last = middle = ranked[self._size // 2]
+        middle = ranked[self._size // 2]
+        if middle != self.last:
+            self.last, self.moved_ns = middle, venue_ns
         self._count = count = self._count + 1
         self._above.push(count, middle)
         self._below.push(count, -middle)
@@ -161,6 +192,11 @@ class Lane:
         self._begin_run()
         self.last = closes[-1][1]
 
+    def forget(self) -> None:
+        """Forget the highs; the filter goes on."""
+        for _, window in self._windows:
+            window.clear()
+
     def reset(self) -> None:
         """Forget everything."""
         self._begin_run()
@@ -173,18 +209,22 @@ class Lane:
         self._sorted.clear()
         self._above.clear()
         self._below.clear()
-        self._count, self.low, self.fallen_ns = 0, inf, 0
+        self._count, self.low, self.fallen_ns = 0, inf, [0] * len(self.fallen_ns)
 
 
 class Fall(msgspec.Struct, frozen=True, kw_only=True):
     """What tripped. `minutes` names the window, 0 means a new low under the one of the last trip; `mark` is 0 when no
-    fresh one could be asked."""
+    fresh one could be asked; `held_ms` is for how long the fall had lasted where that was waited for."""
 
+    rung: str
+    source: str
     minutes: int
     high: float
     low: float
     limit_pct: float
     mark: float
+    filtered: float
+    held_ms: int
     evidence: tuple[tuple[int, float], ...]
 
     @property
@@ -193,22 +233,38 @@ class Fall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BlackSwan:
-    """Watches one symbol. About 3 µs a tick; keeps price windows and nothing else."""
+    """Watches one symbol. About 4 µs a tick; keeps price windows and nothing else."""
 
     def __init__(self, config: ShieldConfig) -> None:
         self._minutes = config.swan_windows_min
-        self._limit_pct = config.swan_drop_pct
         self._drop = config.swan_drop_pct / 100.0
+        wanted = [(TRIP, minutes, config.swan_drop_pct) for minutes in self._minutes]
+        wanted += [(EXTREME, minutes, pct) for pct, minutes in config.swan_extreme]
+        wanted += [(ALERT, minutes, pct) for pct, minutes in config.swan_alert]
+        windows = tuple(dict.fromkeys(minutes for _, minutes, _ in wanted))
+        self._widest = windows.index(max(self._minutes))
+        self._longest, memory_min = max(windows), max(self._minutes)
+        self._rungs = tuple(Rung(name, minutes, pct / 100.0, windows.index(minutes)) for name, minutes, pct in wanted)
         stale_ns = config.stale_ms * 1_000_000
+        # One timer more than rungs: that of the escalation.
         self._lanes = {
-            source: Lane(config.swan_median, config.swan_confirmations, self._minutes, stale_ns)
+            source: Lane(config.swan_median, config.swan_confirmations, windows, stale_ns, len(wanted) + 1, memory_min)
             for source in ("trade", "mid")
         }
-        self._mark = Lane(MARK_MEDIAN, MARK_CONFIRMATIONS, self._minutes, stale_ns)
+        self._mark = Lane(MARK_MEDIAN, MARK_CONFIRMATIONS, windows, stale_ns, 1, memory_min)
         self._anchor = 0.0
+        self._since_ns = 0
 
-    def tick(self, source: str, price: float, venue_ns: int, mono_ns: int, *, locked: bool) -> Fall | None:
-        """Take a price of `trade`, `mid` or `mark`. A Fall exactly on a trip, or on an escalation while `locked`."""
+    @property
+    def longest_min(self) -> int:
+        """The longest window of all rungs."""
+        return self._longest
+
+    def tick(
+        self, source: str, price: float, venue_ns: int, mono_ns: int, *, locked: bool, alerted: bool = True
+    ) -> Fall | None:
+        """Take a price of `trade`, `mid` or `mark`. A Fall exactly on a trip, or on an escalation while `locked`; also
+        on an alert, unless the market is `alerted` already."""
         if source == "mark":
             self._mark.add(price, venue_ns, mono_ns)
             return None
@@ -216,15 +272,18 @@ class BlackSwan:
         mark = self._mark.last if self._mark.fresh(venue_ns, mono_ns) else 0.0
         if not lane.add(price, venue_ns, mono_ns, mark):
             return None
-        fall = self._escalation(lane, venue_ns, mark) if locked else self._fall(lane, venue_ns, mark)
-        if fall is not None:
+        if locked:
+            fall = self._escalation(source, lane, venue_ns, mark)
+        else:
+            fall = self._fall(source, lane, venue_ns, mark, alerted=alerted)
+        if fall is not None and fall.rung != ALERT:
             self._anchor = fall.low
-            lane.fallen_ns = 0
+            lane.fallen_ns = [0] * len(lane.fallen_ns)
         return fall
 
     def seed(self, rows: Sequence[BarRow], market_ns: int) -> None:
         """Rebuild the highs from closed 1 minute bars, oldest first."""
-        since_ns = market_ns - (max(self._minutes) + 1) * MINUTE_NS
+        since_ns = max(market_ns - (self._longest + 1) * MINUTE_NS, self._since_ns)
         rows = [row for row in rows if since_ns <= row.open_ns < market_ns and isfinite(row.close) and row.close > 0.0]
         if not rows:
             return
@@ -239,42 +298,85 @@ class BlackSwan:
         for lane in (*self._lanes.values(), self._mark):
             lane.seed(closes)
 
-    def falls(self, market_ns: int) -> tuple[tuple[int, float], ...]:
-        """By window: (minutes, percent that the newest filtered price is under the confirmed high, at least 0)."""
-        lane = max(self._lanes.values(), key=lambda lane: lane.venue_ns)
-        return tuple((minutes, lane.fall_pct(at, market_ns)) for at, minutes in enumerate(self._minutes))
+    def rearm(self, market_ns: int) -> None:
+        """A person takes the price of now for the new ground: what was higher before is forgotten."""
+        self._since_ns, self._anchor = market_ns, 0.0
+        for lane in (*self._lanes.values(), self._mark):
+            lane.forget()
 
-    def _fall(self, lane: Lane, venue_ns: int, mark: float) -> Fall | None:
-        fallen = False
-        for at, minutes in enumerate(self._minutes):
-            high = lane.high(at, venue_ns)
-            if lane.low <= high * (1.0 - self._drop):
-                fallen = True
-                if self._confirmed(lane, venue_ns, mark, self._mark.high(at, venue_ns) if mark else 0.0, self._drop):
-                    return self._made(lane, minutes, high, self._limit_pct, mark)
-        if not fallen:
-            lane.fallen_ns = 0
+    def falls(self, market_ns: int) -> tuple[tuple[int, float], ...]:
+        """By window of the trip: (minutes, percent that the newest filtered price is under the confirmed high)."""
+        return tuple((rung.minutes, drop) for rung, drop in self.ladder(market_ns) if rung.name == TRIP)
+
+    def ladder(self, market_ns: int) -> tuple[tuple[Rung, float], ...]:
+        """Every rung, and how far the newest filtered price is under the confirmed high of its window, in percent."""
+        lane = self._newest
+        return tuple((rung, lane.fall_pct(rung.window, market_ns)) for rung in self._rungs)
+
+    def settled(self, market_ns: int) -> bool:
+        """The price is less than half of the trip's fall under the high of its longest window."""
+        return self._newest.fall_pct(self._widest, market_ns) < self._drop * 50.0
+
+    @property
+    def _newest(self) -> Lane:
+        return max(self._lanes.values(), key=lambda lane: lane.venue_ns)
+
+    def _fall(self, source: str, lane: Lane, venue_ns: int, mark: float, *, alerted: bool) -> Fall | None:
+        low, timers = lane.low, lane.fallen_ns
+        for at, rung in enumerate(self._rungs):
+            high = lane.high(rung.window, venue_ns)
+            if low > high * (1.0 - rung.drop):
+                timers[at] = 0
+            elif rung.name is ALERT and alerted:
+                continue
+            elif self._confirmed(lane, at, rung, venue_ns, mark):
+                return self._made(rung.name, source, lane, at, rung.minutes, high, rung.drop, mark)
         return None
 
-    def _escalation(self, lane: Lane, venue_ns: int, mark: float) -> Fall | None:
+    def _escalation(self, source: str, lane: Lane, venue_ns: int, mark: float) -> Fall | None:
         if not self._anchor and lane.low < inf:
             # The lock is older than this process: count from where the market stands now.
             self._anchor = lane.low
+        at = len(self._rungs)
         if lane.low > self._anchor * (1.0 - ESCALATION):
-            lane.fallen_ns = 0
-            return None
-        if self._confirmed(lane, venue_ns, mark, self._anchor, ESCALATION):
-            return self._made(lane, 0, self._anchor, ESCALATION * 100.0, mark)
+            lane.fallen_ns[at] = 0
+        elif (
+            mark <= self._anchor * (1.0 - ESCALATION * MARK_SHARE)
+            if mark
+            else self._lasts(lane, at, venue_ns, ALONE_NS)
+        ):
+            return self._made(AGAIN, source, lane, at, 0, self._anchor, ESCALATION, mark)
         return None
 
-    def _confirmed(self, lane: Lane, venue_ns: int, mark: float, mark_from: float, drop: float) -> bool:
-        if mark:
-            lane.fallen_ns = 0
-            return mark <= mark_from * (1.0 - drop * MARK_SHARE)
-        lane.fallen_ns = lane.fallen_ns or venue_ns
-        return venue_ns - lane.fallen_ns >= ALONE_NS
+    def _confirmed(self, lane: Lane, at: int, rung: Rung, venue_ns: int, mark: float) -> bool:
+        """A second source says so, or none can and it has lasted."""
+        if not mark:
+            return self._lasts(lane, at, venue_ns, ALONE_NS)
+        mark_from = self._mark.high(rung.window, venue_ns)
+        if rung.name is EXTREME:
+            follows = mark <= mark_from * (1.0 - rung.drop * EXTREME_SHARE)
+            if follows or venue_ns - self._mark.moved_ns > FROZEN_NS:
+                return self._lasts(lane, at, venue_ns, ALONE_NS)
+        lane.fallen_ns[at] = 0
+        return rung.name is not EXTREME and mark <= mark_from * (1.0 - rung.drop * MARK_SHARE)
 
-    def _made(self, lane: Lane, minutes: int, high: float, limit_pct: float, mark: float) -> Fall:
+    @staticmethod
+    def _lasts(lane: Lane, at: int, venue_ns: int, patience_ns: int) -> bool:
+        since_ns = lane.fallen_ns[at] = lane.fallen_ns[at] or venue_ns
+        return venue_ns - since_ns >= patience_ns
+
+    @staticmethod
+    def _made(rung: str, source: str, lane: Lane, at: int, minutes: int, high: float, drop: float, mark: float) -> Fall:
+        since_ns = lane.fallen_ns[at]
         return Fall(
-            minutes=minutes, high=high, low=lane.low, limit_pct=limit_pct, mark=mark, evidence=tuple(lane.evidence)
+            rung=rung,
+            source=source,
+            minutes=minutes,
+            high=high,
+            low=lane.low,
+            limit_pct=round(drop * 100.0, 6),
+            mark=mark,
+            filtered=lane.last,
+            held_ms=(lane.venue_ns - since_ns) // 1_000_000 if since_ns else 0,
+            evidence=tuple(lane.evidence),
         )

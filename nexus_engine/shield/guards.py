@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from nexus_engine.model.facts import SWAN_LOCK, LockSet
+from nexus_engine.model.facts import SWAN_ALERT, SWAN_LOCK, LockSet
 from nexus_engine.model.ledger import STREAK_LOCK, Ledger
 from nexus_engine.model.verdicts import Reading, Verdict, allow, refuse
 from nexus_engine.model.words import Latch, Leg, Macro, Side, TradingState
@@ -14,7 +14,7 @@ from nexus_engine.shield.case import Case, held
 from nexus_engine.shield.staleness import unseen
 from nexus_engine.shield.streak import day_loss, day_r, limit_of, week_r
 
-_OWN: Final = frozenset({SWAN_LOCK, STREAK_LOCK.rstrip(":"), *protections.OWN})
+_OWN: Final = frozenset({SWAN_LOCK, SWAN_ALERT, STREAK_LOCK.rstrip(":"), *protections.OWN})
 
 
 def cooldown(ledger: Ledger, market_ns: int, scope: frozenset[str], *, others: bool = False) -> LockSet | None:
@@ -47,7 +47,7 @@ def _lease(case: Case) -> Verdict:
 
 
 def _swan(case: Case) -> Verdict:
-    lock = held(case.ledger, SWAN_LOCK, case.market_ns)
+    lock = held(case.ledger, SWAN_LOCK, case.market_ns) or held(case.ledger, SWAN_ALERT, case.market_ns)
     if lock is None or case.signal.side is not Side.BUY:
         return allow("swan", *case.falls)
     return refuse("swan", lock.reason, *case.falls, side=Side.BUY, until_ns=lock.until_ns)

@@ -8,21 +8,24 @@ from decimal import Decimal
 
 from nexus_engine.model.config import RiskConfig, ShieldConfig
 from nexus_engine.model.events import BarRow
-from nexus_engine.model.facts import SWAN_LOCK, GuardTripped, LockSet
+from nexus_engine.model.facts import SWAN_ALERT, SWAN_LOCK, GuardTripped, LockSet
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.orders import ZERO, OrderReport
 from nexus_engine.model.positions import ClosedTrade
 from nexus_engine.model.signals import Quote, Signal
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.verdicts import Gauge, Reading, Verdict, allow, refuse
-from nexus_engine.model.words import Macro, Sentinel, Side
+from nexus_engine.model.words import Level, Macro, Sentinel, Side
 from nexus_engine.shield import breaker, exposure, lease, protections, sentinel, streak
-from nexus_engine.shield.blackswan import MINUTE_NS, BlackSwan, Fall
-from nexus_engine.shield.case import Case
+from nexus_engine.shield.blackswan import ALERT, MINUTE_NS, SECOND_NS, BlackSwan, Fall, Rung
+from nexus_engine.shield.case import Case, held
 from nexus_engine.shield.drawdown import Drawdown
 from nexus_engine.shield.guards import SIGNAL_GUARDS, cooldown, latched
 from nexus_engine.shield.macro import MacroWatch
 from nexus_engine.shield.staleness import unseen
+
+REARM_NS = 30 * SECOND_NS
+"""Before the lock of a trip runs out it is looked whether the market has settled."""
 
 
 class Shield:
@@ -46,13 +49,29 @@ class Shield:
         """
         if symbol != self._shield.swan_symbol:
             return False
-        lock = turn.ledger.locks.get(SWAN_LOCK)
-        locked = lock is not None and lock.until_ns > turn.market_ns
-        fall = self._swan.tick(source, price, venue_ns, turn.mono_ns, locked=locked)
-        if fall is None:
-            return False
-        self._trip(turn, fall)
-        return True
+        now_ns, locks = turn.market_ns, turn.ledger.locks
+        lock, alert = locks.get(SWAN_LOCK), locks.get(SWAN_ALERT)
+        locked = lock is not None and lock.until_ns > now_ns
+        # An alert is renewed in the second half of its time.
+        alerted = alert is not None and alert.until_ns > now_ns + self._shield.swan_alert_min * MINUTE_NS // 2
+        fall = self._swan.tick(source, price, venue_ns, turn.mono_ns, locked=locked, alerted=alerted)
+        if fall is not None:
+            self._trip(turn, fall)
+            return fall.rung != ALERT
+        if locked and lock is not None and lock.until_ns - now_ns < REARM_NS and not self._swan.settled(now_ns):
+            turn.record(LockSet(at_ns=turn.at_ns, name=SWAN_LOCK, until_ns=now_ns + 2 * REARM_NS, reason=lock.reason))
+        return False
+
+    def rearm(self, turn: Turn, by: str) -> str:
+        """A person lets longs in again, from the price of now on. Returns what to tell them."""
+        held_now = [name for name in (SWAN_LOCK, SWAN_ALERT) if held(turn.ledger, name, turn.market_ns)]
+        if not held_now:
+            return "longs are not locked"
+        for name in held_now:
+            turn.record(LockSet(at_ns=turn.at_ns, name=name, until_ns=turn.market_ns, reason=f"re-armed by {by}"))
+        self._swan.rearm(turn.market_ns)
+        turn.note(Level.WARN, self._shield.swan_symbol, "longs may be opened again; falls count from here", by)
+        return "re-armed: longs may be opened again"
 
     def history(self, symbol: str, rows: Sequence[BarRow], market_ns: int) -> None:
         """Closed 1 minute bars, oldest first: rebuild the highs after a start or a reconnect. Never trips by itself."""
@@ -62,17 +81,26 @@ class Shield:
     def _trip(self, turn: Turn, fall: Fall) -> None:
         where = f"its {fall.minutes} min high" if fall.minutes else "where the black swan tripped"
         reason = f"{self._shield.swan_symbol} fell {fall.drop_pct:.1f} % under {where}"
-        until_ns = turn.market_ns + self._shield.swan_lock_min * MINUTE_NS
+        alert = fall.rung == ALERT
+        minutes = self._shield.swan_alert_min if alert else self._shield.swan_lock_min
+        until_ns = turn.market_ns + minutes * MINUTE_NS
         readings = (
             Reading("fall", fall.drop_pct, fall.limit_pct, "%"),
             Reading("window", fall.minutes, unit="min"),
             Reading("high", fall.high),
             Reading("low", fall.low),
             Reading("mark", fall.mark),
+            Reading("filtered", fall.filtered),
+            Reading("median of", self._shield.swan_median),
+            Reading("confirmations", self._shield.swan_confirmations),
+            Reading("held", fall.held_ms, unit="ms"),
         )
-        verdict = refuse("swan", reason, *readings, side=Side.BUY, until_ns=until_ns)
+        name = SWAN_ALERT if alert else SWAN_LOCK
+        verdict = refuse(name, reason, *readings, side=Side.BUY, until_ns=until_ns)
         turn.record(GuardTripped(at_ns=turn.at_ns, verdict=verdict, evidence=fall.evidence))
-        turn.record(LockSet(at_ns=turn.at_ns, name=SWAN_LOCK, until_ns=until_ns, reason=reason))
+        turn.record(LockSet(at_ns=turn.at_ns, name=name, until_ns=until_ns, reason=reason))
+        if alert:
+            turn.note(Level.WARN, self._shield.swan_symbol, f"{reason}: no new longs for {minutes} min", "sentinel")
 
     # ---- judgements --------------------------------------------------------------------------------------------------
 
@@ -185,6 +213,10 @@ class Shield:
         """The badge and its reason in words."""
         shark = self.macro.judged(ledger.macro).reason if macro is Macro.SHARK else ""
         return sentinel.badge(self._shield, ledger, market_ns, swan_quote, worst_age_ms, shark)
+
+    def ladder(self, market_ns: int) -> tuple[tuple[Rung, float], ...]:
+        """Every rung of the black swan, and how far the price is under the high of its window, in percent."""
+        return self._swan.ladder(market_ns)
 
     def gauges(
         self, ledger: Ledger, market_ns: int, *, equity: float, exposure_pct: float, day_pnl: float

@@ -78,8 +78,13 @@ class Connection:
             self._transport.abort()
             return
         self._transport.write(frame(code.to_bytes(2, "big"), _CLOSE))
-        asyncio.get_running_loop().call_later(_ABORT_AFTER_S, self._transport.abort)
+        asyncio.get_running_loop().call_later(_ABORT_AFTER_S, self._give_up)
         self._transport.close()
+
+    def _give_up(self) -> None:
+        """Whoever has not read the end by now does not get it."""
+        if self._transport.get_write_buffer_size():
+            self._transport.abort()
 
 
 class Hub:

@@ -41,7 +41,8 @@ KEY_HEADER = "X-MBX-APIKEY"
 
 class Server:
     """`drive` moves the market by one tick; `store` is called after every change of the account, before it is told.
-    `clock` counts the seconds of limits, listen keys, pings and of a socket's life."""
+    `clock` counts the seconds of limits, listen keys, pings and of a socket's life. A tick lasts `tick_s` real seconds
+    and counts `tick_ms` for the periods of the streams: their cadence may be the market's own when that runs fast."""
 
     def __init__(
         self,
@@ -55,10 +56,13 @@ class Server:
         recorded: frozenset[str] = frozenset(),
         public_key: Ed25519PublicKey | None = None,
         clock: Callable[[], float] = time.monotonic,
+        tick_s: float = TICK_MS / 1000,
+        tick_ms: int = TICK_MS,
     ) -> None:
+        self.tick_s = tick_s
         self.venue = venue
         self.hub = Hub(faults, home, self._commit)
-        self._publisher = Publisher(venue, self.hub, recorded)
+        self._publisher = Publisher(venue, self.hub, recorded, tick_ms)
         self._rest = Rest(venue, self._now_ms)
         self.keys = Keys(api_key, api_secret, public_key)
         self.limits = Limits(clock)
@@ -90,10 +94,11 @@ class Server:
     # -- the clock ----------------------------------------------------------------------------------------------------
 
     async def run_clock(self) -> None:
-        """A tick each 100 ms of real time, whatever the market's speed: the load does not grow with it."""
+        """A tick each 100 ms of real time, whatever the market's speed: the load does not grow with it; or as often as
+        `tick_s` says."""
         due = time.monotonic()
         while True:
-            due += TICK_MS / 1000
+            due += self.tick_s
             late_s = time.monotonic() - due
             if late_s > LATE_S:
                 due += late_s

@@ -62,9 +62,9 @@ class Stream:
         self.last: object = None
         self.merged: Diff | None = None
 
-    def due(self, tick: int) -> bool:
+    def due(self, tick: int, tick_ms: int = TICK_MS) -> bool:
         """Whether a period ends between the tick before and this one."""
-        return tick * TICK_MS // self.period_ms != (tick - 1) * TICK_MS // self.period_ms
+        return tick * tick_ms // self.period_ms != (tick - 1) * tick_ms // self.period_ms
 
 
 def parse(name: str) -> Stream | None:
@@ -113,9 +113,11 @@ def merge(earlier: Diff | None, later: Diff) -> Diff:
 
 
 class Publisher:
-    """Turns the venue's updates into stream messages. `recorded`: kinds that a replay sends by itself."""
+    """Turns the venue's updates into stream messages. `recorded`: kinds that a replay sends by itself; `tick_ms`: what
+    a tick counts for the periods of the streams."""
 
-    def __init__(self, venue: Venue, hub: Hub, recorded: frozenset[str] = frozenset()) -> None:
+    def __init__(self, venue: Venue, hub: Hub, recorded: frozenset[str] = frozenset(), tick_ms: int = TICK_MS) -> None:
+        self._tick_ms = tick_ms
         self.venue = venue
         self.hub = hub
         self._recorded = recorded
@@ -171,12 +173,12 @@ class Publisher:
         diff = self._updates[stream.key].diff
         if diff is not None:
             stream.merged = merge(stream.merged, diff)
-        if stream.merged is not None and stream.due(self._tick):
+        if stream.merged is not None and stream.due(self._tick, self._tick_ms):
             self.hub.publish(stream.name, wire.depth_update(self.venue.scales[stream.key], stream.merged), depth=True)
             stream.merged = None
 
     def _partial(self, stream: Stream) -> None:
-        if not stream.due(self._tick):
+        if not stream.due(self._tick, self._tick_ms):
             return
         book = self.venue.market.book(stream.key, int(stream.argument))
         last_id = self.venue.last_update_id(stream.key)
@@ -217,7 +219,7 @@ class Publisher:
         if isinstance(stream.last, int) and open_ns > stream.last:
             for bar in market.bars(stream.key, interval, start_ns=stream.last, end_ns=open_ns - 1, limit=1500):
                 self.hub.publish(stream.name, write(scale, bar, interval, market.now_ns))
-        elif not stream.due(self._tick):
+        elif not stream.due(self._tick, self._tick_ms):
             return
         stream.last = open_ns
         self.hub.publish(stream.name, write(scale, market.forming(stream.key, interval), interval, market.now_ns))
@@ -230,7 +232,7 @@ class Publisher:
         )  # fmt: skip
 
     def _mark(self, stream: Stream) -> None:
-        if stream.due(self._tick):
+        if stream.due(self._tick, self._tick_ms):
             self.hub.publish(stream.name, self._mark_body(stream.key))
 
     def _ticker_body(self, symbol: str, kind: str) -> Json:
@@ -238,18 +240,18 @@ class Publisher:
         return write(self.venue.scales[symbol], self.venue.market.ticker(symbol))
 
     def _ticker(self, stream: Stream) -> None:
-        if stream.due(self._tick):
+        if stream.due(self._tick, self._tick_ms):
             self.hub.publish(stream.name, self._ticker_body(stream.key, stream.kind))
 
     def _all_books(self, stream: Stream) -> None:
-        if stream.due(self._tick):
+        if stream.due(self._tick, self._tick_ms):
             for symbol in self._updates:
                 self.hub.publish(stream.name, self._book_ticker_body(symbol))
 
     def _all_tickers(self, stream: Stream) -> None:
-        if stream.due(self._tick):
+        if stream.due(self._tick, self._tick_ms):
             self.hub.publish(stream.name, [self._ticker_body(symbol, stream.kind) for symbol in self._updates])
 
     def _all_marks(self, stream: Stream) -> None:
-        if stream.due(self._tick):
+        if stream.due(self._tick, self._tick_ms):
             self.hub.publish(stream.name, [self._mark_body(symbol) for symbol in self._updates])

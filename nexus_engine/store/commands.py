@@ -15,7 +15,17 @@ from nexus_engine.model.usage import Parser, UsageError, of_an_account
 from nexus_engine.model.words import AccountKind
 from nexus_engine.store.export import FORMATS, TABLES, table, write
 from nexus_engine.store.verify import verify
-from nexus_engine.store.why import intent_of, is_symbol, lines, recent, recent_lines, row_of, signal_at, story
+from nexus_engine.store.why import (
+    intent_of,
+    is_symbol,
+    lines,
+    recent,
+    recent_lines,
+    row_of,
+    signal_at,
+    story,
+    swan_story,
+)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -50,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "id",
         metavar="ID",
-        help="P41, 41, an order's client id, S17 (a row), or a symbol: its last signals",
+        help="P41, 41, an order's client id, S17 (a row), a symbol: its last signals, or swan: the last trip",
     )
     one.set_defaults(run=_why)
     return parser
@@ -115,20 +125,21 @@ def _export(args: argparse.Namespace) -> int:
 
 
 def _why(args: argparse.Namespace) -> int:
-    intent, seq = intent_of(args.id), row_of(args.id)
-    if not intent and not seq:
+    swan, intent, seq = args.id == "swan", intent_of(args.id), row_of(args.id)
+    if not (swan or intent or seq):
         if not is_symbol(args.id):
-            raise UsageError(f"{args.id!r} is no id; use P41, 41, an order's client id, S17 or a symbol")
+            raise UsageError(f"{args.id!r} is no id; use P41, 41, an order's client id, S17, a symbol or swan")
         return _why_symbol(args)
     path = _journal(args)
-    facts = story(path, intent) if intent else signal_at(path, seq)
+    facts = swan_story(path) if swan else story(path, intent) if intent else signal_at(path, seq)
     if args.json:
-        _answer({"intent": intent, "facts": facts})
+        _answer({"swan" if swan else "intent": swan or intent, "facts": facts})
     elif facts:
         sys.stdout.write("".join(f"{line}\n" for line in lines(facts)))
     if not facts:
         what = f"P{intent}" if intent else f"a signal in row {seq}"
-        sys.stderr.write(f"nexus journal: nothing is known of {what}\n")
+        told = "no trip of the black swan is known" if swan else f"nothing is known of {what}"
+        sys.stderr.write(f"nexus journal: {told}\n")
     return 0 if facts else 1
 
 

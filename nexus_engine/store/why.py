@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from nexus_engine.model.facts import (
+    SENTINEL,
+    SWAN_LOCK,
     Adopted,
     AnyFact,
     Filled,
     GuardTripped,
+    LockSet,
     OrderChanged,
     OrderIntended,
     ProposalChanged,
@@ -19,6 +22,7 @@ from nexus_engine.model.facts import (
     SignalSeen,
 )
 from nexus_engine.model.verdicts import Reading, Verdict
+from nexus_engine.model.words import Leg
 from nexus_engine.store.rows import COLUMNS, Row, decode_fact, reading, rows
 
 _ROW: Final = re.compile(r"[Ss](\d{1,18})")
@@ -91,6 +95,31 @@ def story(path: Path, intent: int) -> list[AnyFact]:
     return facts
 
 
+def swan_story(path: Path) -> list[AnyFact]:
+    """The last trip of the black swan: what it saw, what was sent, and what became of that. Raises JournalError."""
+    facts: list[AnyFact] = []
+    ours: set[str] = set()
+    with reading(path) as conn:
+        for fact in map(decode_fact, rows(conn)):
+            if isinstance(fact, GuardTripped) and fact.verdict.guard == SWAN_LOCK:
+                if any(reading.name == "window" and reading.value for reading in fact.verdict.inputs):
+                    facts, ours = [], set()
+                facts.append(fact)
+            elif not facts:
+                continue
+            elif isinstance(fact, LockSet) and fact.name == SWAN_LOCK:
+                facts.append(fact)
+            elif isinstance(fact, OrderIntended):
+                if fact.order.leg is Leg.EXIT and fact.order.by == SENTINEL:
+                    ours.add(fact.order.client_id)
+                    facts.append(fact)
+            elif (isinstance(fact, OrderChanged) and fact.client_id in ours) or (
+                isinstance(fact, Filled) and fact.fill.client_id in ours
+            ):
+                facts.append(fact)
+    return facts
+
+
 def _no_intent(_: AnyFact) -> int:
     return 0
 
@@ -130,13 +159,6 @@ def _signal(fact: SignalSeen) -> Iterator[str]:
     yield f"outcome   {fact.outcome}"
 
 
-def _trip(fact: GuardTripped) -> Iterator[str]:
-    yield from _verdicts((fact.verdict,))
-    for at_ns, price in fact.evidence:
-        at = datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%H:%M:%S.%f")[:-3]
-        yield f"          {at} {price:g}"
-
-
 def _proposal(fact: ProposalMade) -> Iterator[str]:
     card = fact.proposal
     yield (
@@ -168,6 +190,18 @@ def _fill(fact: Filled) -> Iterator[str]:
     yield f"fill      {fill.client_id}: {fill.side} {fill.qty} at {fill.price}, fee {fill.fee} {fill.fee_asset}"
 
 
+def _trip(fact: GuardTripped) -> Iterator[str]:
+    yield f"trip      {fact.verdict.guard}: {fact.verdict.reason}"
+    yield from map(_reading, fact.verdict.inputs)
+    for at_ns, price in fact.evidence:
+        yield f"  tick    {datetime.fromtimestamp(at_ns / 1e9, UTC):%H:%M:%S.%f}"[:-3] + f"  {price:.10g}"
+
+
+def _lock(fact: LockSet) -> Iterator[str]:
+    until = datetime.fromtimestamp(fact.until_ns / 1e9, UTC)
+    yield f"lock      no longs until {until:%Y-%m-%d %H:%M:%S} of market time{_because(fact.reason)}"
+
+
 _TOLD: Final[dict[type, Callable[[Any], Iterator[str]]]] = {
     SignalSeen: _signal,
     GuardTripped: _trip,
@@ -177,6 +211,7 @@ _TOLD: Final[dict[type, Callable[[Any], Iterator[str]]]] = {
     OrderIntended: _order,
     OrderChanged: _change,
     Filled: _fill,
+    LockSet: _lock,
 }
 
 

@@ -10,7 +10,7 @@ from nexus_engine.model.view import ViewRequest
 from nexus_tui import format as fmt
 from nexus_tui.bindings import bindings
 from nexus_tui.cards import Cards
-from nexus_tui.layout import BOOKS, RULES
+from nexus_tui.layout import BOOKS, RULES, SHIELD
 from nexus_tui.screens.dialogs import Dialog
 from nexus_tui.screens.hands import Hands
 from nexus_tui.widgets.body import Body
@@ -24,6 +24,7 @@ from nexus_tui.widgets.positions import Positions
 from nexus_tui.widgets.proposals import Proposals
 from nexus_tui.widgets.rows import Pane, Rows, row
 from nexus_tui.widgets.rules import HRule, VRule, crossings
+from nexus_tui.widgets.shield import Audit, Funnel, Guards, LastTrip
 from nexus_tui.widgets.targets import Targets
 
 TICK_S: Final = 0.25
@@ -59,6 +60,10 @@ class Cockpit(Hands):
             yield Gauges(id="gauges")
             yield Pnl(id="pnl")
             yield Events(id="events")
+            yield Guards(id="guards")
+            yield Funnel(id="funnel")
+            yield Audit(id="audit")
+            yield LastTrip(id="trip")
             for index in range(RULES):
                 yield VRule(id=f"rule-{index}")
         yield HRule(id="floor")
@@ -109,6 +114,11 @@ class Cockpit(Hands):
         self.query_one(Body).show_only(pane)
         self.call_after_refresh(self.join_lines)
 
+    def turn_to(self, page: str) -> None:
+        """Another page of the body: the Shield, or the cockpit's own."""
+        self.query_one(Body).turn_to(page)
+        self.call_after_refresh(self.join_lines)
+
     def request(self) -> ViewRequest:
         """What is on the screen."""
         ladders = [each for each in self.query(Ladder) if each.region.height]
@@ -129,6 +139,7 @@ class Cockpit(Hands):
             chart=(self.symbol, self.interval) if charted else None,
             bars=candles.bars if charted else 0,
             events=max(5, events),
+            shield=self.query_one(Body).page == SHIELD,
             why=self.why,
         )
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, cast
 from nexus_engine.model.view import EventRow, View
 from nexus_tui import format as fmt
 from nexus_tui.cards import Cards
+from nexus_tui.layout import SHIELD, SHIELD_PANES
 from nexus_tui.safe import plain
 from nexus_tui.screens.dialogs import Dialog
 from nexus_tui.screens.paced import Paced
@@ -38,6 +39,8 @@ class Eyes(Paced[None]):
         self.symbol = ""
         self.interval = TIMEFRAMES[0]
         self.pane = PANES[0]
+        self.page = ""
+        """The page of the body: the cockpit's own, or `layout.SHIELD`."""
         self.frozen = False
         self.why = ""
         """What the engine is asked to explain."""
@@ -172,7 +175,8 @@ class Eyes(Paced[None]):
 
     def action_pane(self, step: int) -> None:
         if self._zoomed:
-            panes = [each.id for each in self.query(Pane) if each.id and each.id not in _MORE_BOOKS]
+            ours = [each.id for each in self.query(Pane) if each.id and each.id not in _MORE_BOOKS]
+            panes = [each for each in ours if (each in SHIELD_PANES) is (self.page == SHIELD)]
             self._zoom(panes[(panes.index(self._zoomed) + step) % len(panes)])
             return
         self.pane = PANES[(PANES.index(self.pane) + step) % len(PANES)]
@@ -207,16 +211,34 @@ class Eyes(Paced[None]):
 
     def action_home(self) -> None:
         """The cockpit as it was: nothing zoomed, nothing held."""
-        self._zoom("")
+        self._turn("")
         if self.frozen:
             self.action_freeze()
         self.pane = PANES[0]
         self.paint()
 
+    def action_shield(self) -> None:
+        """Screen 2."""
+        self._turn(SHIELD)
+
+    def _turn(self, page: str) -> None:
+        """Show a page of the body; nothing of it is zoomed."""
+        self._zoom("")
+        if page != self.page:
+            self.page = page
+            self.pane = PANES[0]
+            self.cards.look_again(anew=True)
+            self.turn_to(page)
+        self.tick()
+
+    def turn_to(self, page: str) -> None:
+        """Give the body to `page`."""
+        raise NotImplementedError
+
     # ---- zoom, freeze ---------------------------------------------------------------------------------------------
 
     def action_zoom(self) -> None:
-        self._zoom("" if self._zoomed else self.pane)
+        self._zoom("" if self._zoomed else SHIELD_PANES[0] if self.page == SHIELD else self.pane)
 
     def _zoom(self, pane: str) -> None:
         """Give the body to `pane`; an empty name gives it back to all."""

@@ -5,7 +5,7 @@ from typing import Final
 
 from nexus_engine.model import commands as c
 from nexus_engine.model.view import PositionView, ProposalView
-from nexus_engine.model.words import AccountKind, Latch, Mode
+from nexus_engine.model.words import AccountKind, Latch, Mode, Sentinel
 from nexus_tui import format as fmt
 from nexus_tui.cards import ARM_NS, READY, SENT, STALE
 from nexus_tui.screens.close import ClosePage
@@ -174,6 +174,8 @@ class Hands(Eyes):
             latches = self.view.account.latches if self.view is not None else ()
             if latches:
                 self._release(latches[0].latch)
+            elif self.view is not None and self.view.sentinel is Sentinel.BLACK_SWAN:
+                self.action_rearm_swan()
             else:
                 self.say("no latch holds, and no NAKED position is selected")
         elif self.nexus.send(c.Rearm(symbol=naked.symbol)):
@@ -241,6 +243,36 @@ class Hands(Eyes):
         left = f"open for {fmt.age(account.lease_ms)} more" if account.lease_ms else "locked: stops and exits work"
         lines = (f"LIVE {account.name}: entries are {left}", "real money, until the hours of the directive are over")
         self.app.push_screen(Typed("Unlock real money", lines, phrase), done)
+
+    def action_rearm_swan(self) -> None:
+        """Longs again before the lock of the black swan has run out."""
+        if not self.nexus.may_act() or self.view is None:
+            return
+
+        def done(yes: bool | None) -> None:
+            if yes and self.nexus.send(c.RearmSwan(word="swan")):
+                self._sending("re-arm sent")
+
+        reason = self.view.sentinel_reason if self.view.sentinel is Sentinel.BLACK_SWAN else "longs are not locked"
+        lines = (reason, "longs may be opened again at once; falls count from the price of now")
+        self.app.push_screen(Typed("Re-arm after a black swan", lines, "swan"), done)
+
+    def action_history(self) -> None:
+        from nexus_tui.screens.drill import History
+
+        self.app.push_screen(History())
+
+    def action_drill(self) -> None:
+        """Rehearse a crash: a child process with a venue of its own, which knows nothing of this account."""
+        from nexus_tui.screens.drill import DrillPage, choices
+
+        def begin(name: str | None) -> None:
+            if name:
+                self.app.push_screen(DrillPage(name))
+
+        listed = choices()
+        lines = ("a venue of its own, with longs and shorts; this account is not touched",)
+        self.app.push_screen(Pick("Drill   esc leaves, and ends it", lines, listed, start=listed[0].name), begin)
 
     def action_mode(self) -> None:
         if not self.nexus.may_act():

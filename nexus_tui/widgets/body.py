@@ -16,7 +16,7 @@ class _Planned(Layout):
 
     def arrange(self, parent: Widget, children: list[Widget], size: Size, greedy: bool = True) -> ArrangeResult:
         parent.pre_layout(self)
-        places = plan(size.width, size.height, parent.zoom if isinstance(parent, Body) else "")
+        places = plan(size.width, size.height, *(parent.shown if isinstance(parent, Body) else ()))
         # A child without a place keeps none: its size is 0x0, so it builds nothing and paints nothing.
         return [
             WidgetPlacement(places.get(child.id or "", _NOWHERE), NULL_OFFSET, NULL_SPACING, child)
@@ -28,11 +28,21 @@ _PLANNED: Final = _Planned()
 
 
 class Body(Widget):
-    """`show_only(pane)` gives one pane the whole body; an empty name brings the others back."""
+    """`show_only(pane)` gives one pane the whole body; an empty name brings the others back. `turn_to` another page."""
 
     def __init__(self, *children: Widget, **names: Any) -> None:
         super().__init__(*children, **names)
         self.zoom = ""
+        self.page = ""
+
+    @property
+    def shown(self) -> tuple[str, str]:
+        """(zoomed pane, page)"""
+        return self.zoom, self.page
+
+    def turn_to(self, page: str) -> None:
+        self.page = page
+        self.show_only("")
 
     @property
     def layout(self) -> Layout:

@@ -4,7 +4,9 @@ import pytest
 from faulty import LOST_AFTER, LOST_BEFORE, Fault
 from world import BTC, SOL, World, virtual
 
-from nexus_engine.model.facts import SWAN_LOCK
+from nexus_engine.model.commands import RearmSwan
+from nexus_engine.model.facts import SWAN_ALERT, SWAN_LOCK
+from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.model.words import Leg, Mode, Side
 
 
@@ -126,3 +128,77 @@ async def test_a_long_entry_that_has_not_filled_is_taken_back() -> None:
     await world.until(world.resting)
     await crash(world)
     await world.until(lambda: not world.resting(), 0.5)
+
+
+def looked(world: World) -> View:
+    at_ns, mono_ns = world.now()
+    return world.engine.view(ViewRequest(shield=True), at_ns=at_ns, mono_ns=mono_ns)
+
+
+@virtual
+async def test_an_alert_refuses_longs_lets_shorts_in_and_leaves_what_is_held_alone() -> None:
+    world = await calm()
+    await world.enter(SOL, Side.BUY)
+    held = world.held(SOL)
+    world.tape.move(BTC, world.tape.price(BTC) * 0.976)
+    await world.until(lambda: SWAN_ALERT in world.ledger.locks, 10.0)
+    await world.run(3.0)
+    world.wish(BTC, Side.BUY)
+    await world.run(3.0)
+    assert world.held(SOL) == held
+    assert not world.held(BTC)
+    assert world.said("under its 5 min high: no new longs")
+    assert SWAN_LOCK not in world.ledger.locks
+    await world.enter(BTC, Side.SELL, risk_pct=0.1)
+
+
+@virtual
+async def test_a_trip_can_be_looked_at_with_what_it_saw_and_when_each_long_was_gone() -> None:
+    world = await calm()
+    await world.enter(SOL, Side.BUY)
+    await crash(world)
+    await world.until(lambda: not world.held(SOL), 1.0)
+    await world.run(1.0)
+    trip = next(each for each in looked(world).trips if not each.alert)
+    (exit_,) = trip.exits
+    assert (exit_.symbol, exit_.sent_ms, exit_.attempts) == (SOL, 0, 1)
+    assert exit_.confirmed_ms is not None
+    assert 0 <= exit_.confirmed_ms < 1_000
+    assert len(trip.ticks) == 50
+    assert {reading.name for reading in trip.readings} >= {"fall", "high", "low", "mark", "filtered", "confirmations"}
+    states = {guard.name: guard.state for guard in looked(world).guards}
+    assert states["BTC trip 5m"] == "LOCKED"
+    assert states["swan"] == "LOCKED"
+    await world.kill()
+    world.start()
+    await world.ready()
+    assert looked(world).trips == ()  # the harness recalls nothing; the account does
+    world.engine.recall(world.journal.facts())
+    assert next(each for each in looked(world).trips if not each.alert) == trip
+
+
+@virtual
+async def test_only_the_typed_word_lets_longs_in_again() -> None:
+    world = await calm()
+    await crash(world)
+    await world.run(3.0)
+    world.command(RearmSwan(word="yes"))
+    await world.run(0.5)
+    assert world.ledger.locks[SWAN_LOCK].until_ns > world.engine.market.now_ns
+    world.command(RearmSwan(word="swan"))
+    await world.run(3.0)
+    assert world.ledger.locks[SWAN_LOCK].until_ns <= world.engine.market.now_ns
+    await world.enter(SOL, Side.BUY)
+
+
+@virtual
+async def test_the_way_to_an_order_says_where_wishes_end() -> None:
+    world = await calm()
+    await crash(world)
+    await world.run(3.0)
+    world.wish(SOL, Side.BUY)
+    await world.run(2.0)
+    stages = {stage.name: stage for stage in looked(world).stages}
+    assert stages["shield"].stopped == 1
+    assert "black swan" in stages["shield"].reason or "min high" in stages["shield"].reason
+    assert stages["mode"].passed == 0

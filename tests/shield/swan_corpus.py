@@ -1,6 +1,6 @@
 """Seeded tapes with everything that has ever fooled a crash detector, and the clean price behind each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,7 @@ class Desk:
     def show(self, source: str, price: float, venue_ns: int, mono_ns: int | None = None) -> bool:
         return self.shield.price(self.turn(venue_ns, mono_ns), SYMBOL, source, price, venue_ns)
 
-    def trips(self, tape: "Tape") -> list[int]:
+    def trips(self, tape: Iterable[tuple[int, str, float]]) -> list[int]:
         """The venue times at which a tape trips."""
         turn, price = self.turn(START_NS), self.shield.price
         found = []
@@ -131,6 +131,29 @@ def _soil(rng: np.random.Generator, clean: Array, rate: int, *, dips: int, gaps:
 def _spoil(rng: np.random.Generator, prices: Array, at: int) -> None:
     length = 1 if rng.random() < 0.8 else 3
     prices[at : at + length] = 60_000.0 * GARBAGE[int(rng.integers(len(GARBAGE)))]
+
+
+def disordered(tape: Tape, seed: int) -> Iterator[tuple[int, str, float]]:
+    """The same with another symbol's prices under this name, duplicates, and neighbours that have changed places."""
+    rng = np.random.default_rng((seed, 1))
+    held: tuple[int, str, float] | None = None
+    chances = iter(rng.random(len(tape.trades) * 2 + 2).tolist())
+    for event in tape:
+        chance = next(chances)
+        if chance < 0.01:
+            yield event[0], event[1], event[2] / 28.0
+        if chance > 0.99:
+            yield event
+        if held is not None:
+            yield event
+            yield held
+            held = None
+        elif 0.5 < chance < 0.51:
+            held = event
+        else:
+            yield event
+    if held is not None:
+        yield held
 
 
 def naive_trips(tape: Tape) -> bool:

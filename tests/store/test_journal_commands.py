@@ -122,7 +122,7 @@ def test_why_of_what_never_was_is_a_no(state: Path, capsys: Out) -> None:
             ["export", "--out", "/nowhere/at/all.csv"],
             "/nowhere/at/all.csv: cannot be written (No such file or directory)",
         ),
-        (["why", "yesterday"], "'yesterday' is no id; use P41, 41, an order's client id, S17 or a symbol"),
+        (["why", "yesterday"], "'yesterday' is no id; use P41, 41, an order's client id, S17, a symbol or swan"),
     ],
 )
 def test_bad_usage_is_one_clear_line(state: Path, capsys: Out, argv: list[str], said: str) -> None:

@@ -11,13 +11,15 @@ from nexus_engine.model.events import BarRow
 from nexus_engine.model.orders import ExitPlan
 from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.signals import RegimeView, Signal
-from nexus_engine.model.verdicts import Gauge
+from nexus_engine.model.verdicts import Gauge, Reading
 from nexus_engine.model.view import (
     AccountView,
     BookMark,
     BookView,
     EventRow,
+    ExitView,
     FeedView,
+    GuardView,
     LatchView,
     Line,
     MacroView,
@@ -25,7 +27,9 @@ from nexus_engine.model.view import (
     PositionView,
     ProposalView,
     Shock,
+    StageView,
     Target,
+    TripView,
     View,
     ViewRequest,
     WatchRow,
@@ -293,3 +297,56 @@ class FakeLink:
         return told
 
     def close(self) -> None: ...
+
+
+# ---- screen 2 --------------------------------------------------------------------------------------------------------
+
+
+def guard(name: str, value: float, limit: float, unit: str = "%", state: str = "ok", **more: Any) -> GuardView:
+    used = min(1.0, value / limit) if limit else 1.0
+    base: dict[str, Any] = {"age_ms": 200 if unit == "%" and name.startswith("BTC") else None}
+    return GuardView(name=name, value=value, limit=limit, unit=unit, used=used, state=state, **base | more)
+
+
+GUARDS = (
+    guard("BTC trip 5m", 0.6, 4.0),
+    guard("BTC trip 15m", 0.9, 4.0),
+    guard("BTC extreme 30m", 1.4, 7.0),
+    guard("BTC extreme 60m", 1.9, 10.0),
+    guard("BTC alert 5m", 0.6, 2.0),
+    guard("BTC alert 15m", 1.7, 2.5, state="WARN"),
+    guard("market data", 200.0, 3_000.0, "ms", age_ms=200),
+    guard("exposure", 38.0, 100.0),
+    guard("losses in row", 1.0, 5.0, ""),
+    guard("day loss", 0.0, 600.0, ""),
+)
+STAGES = (
+    StageView(name="regime", passed=21, stopped=4, reason="", at_ns=0),
+    StageView(name="signal", passed=9, stopped=12, reason="", at_ns=0),
+    StageView(name="shield", passed=4, stopped=5, reason="SOLUSDT spread 14.0 bp over 8", at_ns=NOW - 700 * SECOND),
+    StageView(name="sizing", passed=4, stopped=0, reason="", at_ns=0),
+    StageView(name="exposure", passed=2, stopped=2, reason="DOGEUSDT total exposure 103 %", at_ns=NOW - 60 * SECOND),
+    StageView(name="mode", passed=2, stopped=0, reason="", at_ns=0),
+)
+TRIP = TripView(
+    at_ns=NOW - 3_000 * SECOND,
+    alert=False,
+    reason="BTCUSDT fell 4.1 % under its 15 min high",
+    readings=(
+        Reading("fall", 4.1, 4.0, "%"), Reading("window", 15, unit="min"), Reading("high", 96_480.1),
+        Reading("low", 92_524.4), Reading("mark", 92_610.0), Reading("filtered", 92_490.2), Reading("median of", 7),
+        Reading("confirmations", 10), Reading("held", 0, unit="ms"),
+    ),
+    ticks=tuple((NOW - (3_050 - at) * SECOND, 96_400.0 - 78.0 * at) for at in range(50)),
+    exits=(
+        ExitView(symbol="BTCUSDT", qty="0.042", sent_ms=0, attempts=1, confirmed_ms=18, price="92480.1"),
+        ExitView(symbol="SOLUSDT", qty="12.4", sent_ms=0, attempts=3, confirmed_ms=641, price="139.07"),
+        ExitView(symbol="ETHUSDT", qty="1.25", sent_ms=0, attempts=1, confirmed_ms=None, price=""),
+    ),
+)  # fmt: skip
+
+
+def shielded(**changes: Any) -> View:
+    """The View of screen 2."""
+    positions = tuple(replace(each, stop_qty=each.qty) for each in POSITIONS)
+    return view(**{"guards": GUARDS, "stages": STAGES, "trips": (TRIP,), "positions": positions} | changes)

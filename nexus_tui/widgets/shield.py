@@ -1,0 +1,174 @@
+"""The panes of screen 2: every guard, the way from a wish to an order, the audit of stops, and the last trip."""
+
+from typing import Final
+
+from nexus_engine.model.view import GuardView, PositionView, TripView, View
+from nexus_tui import format as fmt
+from nexus_tui.safe import plain
+from nexus_tui.widgets.header import heat, worst_first
+from nexus_tui.widgets.rows import Pane, Row, Span, row
+
+_STATE: Final = {
+    "ok": "good", "WARN": "warn", "TRIPPED": "alarm", "LOCKED": "alarm", "LATCHED": "alarm", "BLIND": "alarm",
+}  # fmt: skip
+_HELD: Final = ("LOCKED", "LATCHED")
+_NAME: Final = 16
+_WORD: Final = 8
+_BAR: Final = 8
+_TICKS: Final = 40
+_SPARK: Final = "▁▂▃▄▅▆▇█"
+
+
+class Guards(Pane):
+    """Input, limit, distance, age and state of each guard, in the order of the ladder."""
+
+    def waiting(self) -> Row:
+        return row("Guards", "title")
+
+    def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
+        # What does not fit is what rests; what acts or is blind is always there.
+        kept = sorted(range(len(view.guards)), key=lambda at: (view.guards[at].state == "ok", -view.guards[at].used))
+        hidden = len(view.guards) - height
+        shown = sorted(kept[: height - 1 if hidden > 0 else height])
+        rows = [_guard(view.guards[at], width) for at in shown]
+        if hidden > 0:
+            rows.append(row(f" and {hidden + 1} more at rest: z shows all", "quiet"))
+        return (("Guards", "title"), ("   input, limit, distance, age, state", "quiet")), rows
+
+
+def _guard(each: GuardView, width: int) -> Row:
+    kind = _STATE.get(each.state, "")
+    name: Span = (f" {fmt.fit(plain(each.name), _NAME)}", "strong" if each.state != "ok" else "")
+    state: Span = (fmt.right(each.state, _WORD), kind)
+    room = width - _NAME - 1 - _WORD
+    if not each.limit:
+        left = f"{each.value:.0f} min left" if each.until_ns else ""
+        text = "  ".join(filter(None, (left, plain(each.reason))))
+        return name, (fmt.fit(f" {fmt.words(text, room - 2)}", room), ""), state
+    reading = f"{_number(each.value)} of {_number(each.limit)}{plain(each.unit, 4)}"
+    away = f"{max(0.0, each.limit - each.value):.4g} away" if each.used < 1.0 else "at limit"
+    cells: list[Span] = [(fmt.right(reading, 16), heat(each.used))]
+    if room >= 48:
+        cells.append((f"  {fmt.gauge(min(1.0, each.used), _BAR)}", heat(each.used) or "quiet"))
+    cells.append((f"  {fmt.fit(away, 9)}", "quiet"))
+    age = "" if each.age_ms is None else fmt.age(each.age_ms)
+    cells.append((fmt.right(age, 7), "quiet"))
+    used = sum(len(text) for text, _ in cells)
+    return name, *cells, (" " * max(0, room - used), ""), state
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
+
+
+class Funnel(Pane):
+    """Why no trade: how many wishes came through each stage, and what stopped the last one there."""
+
+    def waiting(self) -> Row:
+        return row("Why no trade?", "title")
+
+    def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
+        rows: list[Row] = []
+        stages = view.stages
+        if height < len(stages):
+            # On two lines the counts alone; the reason is that of the stage that stopped last.
+            counts = [f"{plain(each.name)} {each.stopped}" for each in stages]
+            rows.append(row(fmt.joined(["stopped by", *counts], "  ", width - 1).join((" ", "")), ""))
+            last = max(stages, key=lambda each: each.at_ns, default=None)
+            if last is not None and last.reason:
+                rows.append(row(fmt.words(f" last: {plain(last.name)}: {plain(last.reason)}", width), "quiet"))
+            through = stages[-1].passed if stages else 0
+            rows.append(row(f" became orders or cards: {through}", "quiet"))
+        else:
+            for each in stages:
+                when = f"{fmt.minute(each.at_ns)} " if each.at_ns else ""
+                head = f" {plain(each.name):<9}{each.passed:>7,}{each.stopped:>7,}  "
+                rows.append(((head, ""), (fmt.words(f"{when}{plain(each.reason)}", width - len(head)), "quiet")))
+        words = "   wishes that came through, that ended, the last one's why"
+        return (("Why no trade?", "title"), (words, "quiet")), rows
+
+
+class Audit(Pane):
+    """Position by position: is its stop at the venue, of its size, and how lately was that seen."""
+
+    def waiting(self) -> Row:
+        return row("Protection", "title")
+
+    def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
+        positions = worst_first(view.positions)
+        rows = [_audited(each, width) for each in positions[:height]]
+        if not rows:
+            rows = [row(" nothing is held", "quiet")]
+        if len(positions) > height:
+            more = positions[height - 1 :]
+            fine = all(each.stop_state == "ok" for each in more)
+            rows[-1] = row(f" and {len(more)} more, {'all ok' if fine else 'NOT ALL OK'}", "" if fine else "alarm")
+        return (("Protection", "title"), ("   stop at venue, quantity, seen; r re-arms", "quiet")), rows
+
+
+def _audited(each: PositionView, width: int) -> Row:
+    side = fmt.stance(each.side)[0].upper()
+    held = f" {side} {fmt.fit(plain(each.symbol), 9)} {fmt.right(fmt.short_quantity(each.qty, 9), 9)}"
+    if each.stop_state == "ok" and each.stop is not None:
+        equal = each.stop_qty is None or each.stop_qty == each.qty
+        quantity = "same size" if equal else f"stop closes {fmt.short_quantity(each.stop_qty or each.qty, 9)}"
+        seen = "" if each.stop_seen_ms is None else f", {fmt.age(each.stop_seen_ms)}"
+        text = f"  {fmt.short_price(each.stop, each.price_digits, 8)} at venue, {quantity}{seen}"
+        return (held, ""), (fmt.words(text, width - len(held)), "" if equal else "warn")
+    told = f"  {each.stop_state} {fmt.age(each.naked_ms)}, r re-arms it"
+    return (held, "strong"), (fmt.words(told, width - len(held)), "warn" if each.stop_state == "wait" else "alarm")
+
+
+class LastTrip(Pane):
+    """The last trip of the black swan with what it saw and what was sent; else the last alert."""
+
+    def waiting(self) -> Row:
+        return row("Black swan", "title")
+
+    def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
+        trip = next((each for each in view.trips if not each.alert), None) or next(iter(view.trips), None)
+        if trip is None:
+            rows = [row(" it has not tripped and not alerted", "quiet")]
+            told = " menu: drill rehearses one, history tells what followed past ones"
+            rows.append(row(fmt.words(told, width), "quiet"))
+            return row("Black swan", "title"), rows
+        title: Row = (("Black swan", "title"), (f"   last {'alert' if trip.alert else 'trip'}", "quiet"))
+        return title, _trip(trip, width, height)
+
+
+def _trip(trip: TripView, width: int, height: int) -> list[Row]:
+    kind = "warn" if trip.alert else "bad"
+    rows: list[Row] = [((f" {fmt.clock(trip.at_ns)} ", "quiet"), (fmt.words(plain(trip.reason), width - 10), kind))]
+    confirmed = [each for each in trip.exits if each.confirmed_ms is not None]
+    if trip.exits:
+        slowest = max((each.confirmed_ms or 0 for each in confirmed), default=0)
+        told = f" longs closed {len(confirmed)} of {len(trip.exits)}, the last after {slowest} ms"
+        rows.append(row(fmt.words(told, width), "" if len(confirmed) == len(trip.exits) else "alarm"))
+    elif not trip.alert:
+        rows.append(row(" no long was held", "quiet"))
+    numbers = [f"{plain(each.name)} {_number(each.value)}{plain(each.unit, 4)}" for each in trip.readings]
+    while numbers and len(rows) < height:
+        line = numbers.pop(0)
+        while numbers and len(line) + len(numbers[0]) + 3 < width:
+            line += f"  {numbers.pop(0)}"
+        rows.append(row(fmt.words(f" {line}", width), "quiet"))
+    if trip.ticks and len(rows) < height:
+        prices = [price for _, price in trip.ticks][-min(_TICKS, width - 30) :]
+        rows.append(((f" ticks {fmt.short(prices[0], 10)} ", "quiet"), (_spark(prices), ""),
+                     (f" {fmt.short(prices[-1], 10)}", "quiet")))  # fmt: skip
+    for each in trip.exits[: height - len(rows)]:
+        done = (
+            "not confirmed"
+            if each.confirmed_ms is None
+            else f"closed at {plain(each.price, 12)}, {each.confirmed_ms} ms"
+        )
+        tries = "" if each.attempts == 1 else f", {each.attempts} attempts"
+        text = f" {plain(each.symbol, 12):<10} {plain(each.qty, 12):>10}  sent +{each.sent_ms} ms  {done}{tries}"
+        rows.append(row(fmt.words(text, width), "alarm" if each.confirmed_ms is None else ""))
+    return rows
+
+
+def _spark(prices: list[float]) -> str:
+    low, high = min(prices), max(prices)
+    step = (high - low) / (len(_SPARK) - 1) or 1.0
+    return "".join(_SPARK[min(len(_SPARK) - 1, round((price - low) / step))] for price in prices)

@@ -1,0 +1,143 @@
+"""Screen 2: every guard, the way to an order, the audit of stops, the last trip; and the drill that starts from it."""
+
+import pytest
+from msgspec.structs import replace
+from test_screens import SIZES, compare
+from tui_driving import cockpit
+from tui_views import GUARDS, POSITIONS, TRIP, guard, shielded, view
+
+from nexus_engine.model.commands import RearmSwan
+from nexus_engine.model.view import View
+from nexus_engine.model.words import Sentinel
+from nexus_tui.screens import drill
+from nexus_tui.screens.drill import DrillPage
+
+BLIND = tuple(replace(each, state="BLIND", age_ms=41_000) if each.name.startswith("BTC") else each for each in GUARDS)
+LOCKED = (
+    *(replace(each, state="LOCKED") if "trip" in each.name else each for each in GUARDS),
+    guard("swan", 43.0, 0.0, "min", "LOCKED", reason="BTCUSDT fell 4.1 % under its 15 min high", until_ns=1),
+    guard("HALT", 0.0, 0.0, "", "LATCHED", reason="by you: key"),
+)
+
+
+def in_trouble() -> View:
+    naked = replace(POSITIONS[0], stop_state="NAKED", stop=None, naked_ms=800)
+    larger = replace(POSITIONS[1], stop_qty=POSITIONS[1].qty * 2)
+    return shielded(guards=LOCKED, positions=(naked, larger, POSITIONS[2]), sentinel=Sentinel.BLACK_SWAN)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+async def test_the_shield_page(size: tuple[int, int]) -> None:
+    async with cockpit(shielded(), size=size) as driven:
+        await driven.press("2")
+        await driven.pass_ms(5_000)
+        await driven.show(shielded())
+        compare(f"shield-{size[0]}x{size[1]}", driven.text)
+        assert driven.row(1).startswith(" LIVE main")
+        assert "Sentinel" in driven.row(2)
+        assert "HALT" in driven.row(-1)
+
+
+@pytest.mark.parametrize(
+    ("name", "picture"),
+    [
+        ("trouble", in_trouble()),
+        ("blind", shielded(guards=BLIND, sentinel=Sentinel.BLIND)),
+        ("quiet", shielded(trips=(), stages=(), positions=())),
+    ],
+)
+async def test_other_pictures_of_it(name: str, picture: View) -> None:
+    async with cockpit(picture) as driven:
+        await driven.press("2")
+        await driven.pass_ms(5_000)
+        await driven.show(picture)
+        compare(f"shield-{name}-80x24", driven.text)
+
+
+async def test_what_acts_or_is_blind_is_never_among_what_does_not_fit() -> None:
+    async with cockpit(in_trouble()) as driven:
+        await driven.press("2")
+        for word in ("LOCKED", "LATCHED", "NAKED", "closed 2 of 3"):
+            assert word in driven.text
+
+
+async def test_it_is_asked_for_only_while_it_is_looked_at_and_one_leads_back() -> None:
+    async with cockpit(shielded()) as driven:
+        await driven.arm()
+        before = driven.text
+        assert not driven.cockpit.request().shield
+        await driven.press("2")
+        assert driven.cockpit.request().shield
+        await driven.press("z")
+        assert "Why no trade?" not in driven.text
+        await driven.press("tab")
+        assert "Why no trade?" in driven.text
+        await driven.press("z", "1")
+        assert not driven.cockpit.request().shield
+        await driven.pass_ms(5_000)
+        await driven.arm()
+        await driven.show(shielded())
+        assert driven.text.splitlines()[3:-2] == before.splitlines()[3:-2]
+
+
+async def test_a_card_that_is_not_in_sight_is_not_approved() -> None:
+    async with cockpit(shielded()) as driven:
+        await driven.arm()
+        await driven.press("2", "a")
+        assert driven.sent == []
+        assert "not in sight" in driven.row(-2)
+
+
+async def test_longs_are_let_in_again_by_the_typed_word_alone() -> None:
+    async with cockpit(in_trouble()) as driven:
+        await driven.press("2", "r")
+        assert "Re-arm after a black swan" in driven.text
+        await driven.press("n", "o", "enter")
+        assert driven.sent == []
+        await driven.press("r", *"swan", "enter")
+        assert driven.sent == [RearmSwan(word="swan")]
+
+
+async def test_the_table_of_what_followed_stands_in_the_help() -> None:
+    async with cockpit() as driven:
+        await driven.cockpit.run_action("history")
+        await driven.pilot.pause()
+        compare("shield-history-80x24", driven.text)
+
+
+async def test_a_drill_that_says_nothing_is_told_and_can_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drill, "sys", type("Sys", (), {"executable": "/bin/false"}))
+    async with cockpit() as driven:
+        await driven.cockpit.run_action("drill")
+        await driven.pilot.pause(0.05)
+        assert "this account is not touched" in driven.text
+        await driven.press("2")
+        page = driven.app.screen
+        assert isinstance(page, DrillPage)
+        await driven.app.workers.wait_for_complete()
+        await driven.pilot.pause()
+        assert "the drill has said nothing" in driven.text
+        await driven.press("escape")
+        assert driven.sent == []
+
+
+async def test_what_a_drill_found_is_shown() -> None:
+    found = {
+        "trips": [{"at": "2026-01-01T01:19:09.000Z", "drop_pct": 4.0, "window_s": 900}], "longs_open": 4,
+        "longs_closed": 4, "exit_ms_max": 15.4, "closed_ms_max": 23.7, "shorts_touched": 0,
+        "longs_opened_while_tripped": 0, "problems": [], "ok": True,
+    }  # fmt: skip
+    rows = ["".join(text for text, _ in row) for row in drill._told(found)]
+    assert rows[0] == " tripped 01:19:09 4.00 % under the 15 min high"
+    assert rows[-1] == " as it must be"
+    bad = drill._told(found | {"ok": False, "problems": ["4 longs were \x1b[2Jnot closed"]})
+    assert "\x1b" not in "".join(text for row in bad for text, _ in row)
+
+
+async def test_before_the_first_picture_it_waits() -> None:
+    async with cockpit(waiting=True) as driven:
+        await driven.press("2")
+        assert "Guards" in driven.text
+        assert TRIP.reason not in driven.text
+        await driven.show(view())
+        assert "it has not tripped" in driven.text
