@@ -5,6 +5,7 @@ import argparse
 import asyncio
 import json
 import logging
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -56,6 +57,8 @@ def main(argv: Sequence[str]) -> int:
         shield = load_config(given.config).shield.model_copy(update={"swan_symbol": given.symbol})
         crash = None if given.scenario is None else _crash(given.scenario)
         bars = None if given.data is None else load(given.data)
+        if not re.fullmatch(r"[A-Z0-9]{2,20}", given.symbol):
+            raise UsageError(f"--symbol {given.symbol!r}: allowed are 2 to 20 of A-Z and 0-9, e.g. {LEADER}")
         if not 0 < (SPEED if given.speed is None else given.speed) <= FASTEST:
             raise UsageError(f"--speed {given.speed:g}: allowed are numbers above 0, up to {FASTEST:g}")
     except (UsageError, BarsError, ConfigError) as error:

@@ -21,6 +21,7 @@ from nexus_engine.shield.blackswan import TRIP
         ([], "one of the arguments --scenario --data is required"),
         (["--scenario", "alt-wick", "--speed", "0"], "--speed 0"),
         (["--scenario", "alt-wick", "--speed", "1e9"], "--speed 1e+09"),
+        (["--scenario", "alt-wick", "--symbol", "btc usdt"], "--symbol 'btc usdt'"),
         (["--scenario", "alt-wick", "--data", "x"], "not allowed with"),
         (["--scenario", "alt-wick", "--config", "absent.toml"], "cannot be read"),
     ],

@@ -190,14 +190,15 @@ async def test_a_pane_that_cannot_be_drawn_leaves_the_others_alive() -> None:
         assert "Leave Nexus" in driven.text
 
 
-@pytest.mark.parametrize("screen", ["1", "2"])
-async def test_whichever_pane_fails_says_so_in_its_own_place_and_comes_back(screen: str) -> None:
+@pytest.mark.parametrize("key", ["1", "2"])
+async def test_whichever_pane_fails_says_so_in_its_own_place_and_comes_back(key: str) -> None:
     def fail(*_: object) -> None:
         raise LookupError
 
     async with cockpit(size=(200, 50)) as driven:
-        await driven.press(screen)
-        panes = [each for each in driven.cockpit.query(Pane) if each.region.height]
+        await driven.press(key)
+        panes = [pane for pane in driven.cockpit.query(Pane) if pane.region.height]
+        assert panes
         for pane in panes:
             whole = pane.build
             pane.build = fail  # type: ignore[method-assign, assignment]

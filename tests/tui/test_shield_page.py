@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 from test_screens import SIZES, compare
-from tui_driving import cockpit
+from tui_driving import Driven, cockpit
 from tui_views import GUARDS, POSITIONS, TRIP, guard, shielded, view
 
 from nexus_engine.model.commands import RearmSwan
@@ -18,6 +18,12 @@ LOCKED = (
     guard("swan", 43.0, 0.0, "min", "LOCKED", reason="BTCUSDT fell 4.1 % under its 15 min high", until_ns=1),
     guard("HALT", 0.0, 0.0, "", "LATCHED", reason="by you: key"),
 )
+
+
+async def painted(driven: Driven) -> None:
+    """Until the cockpit is drawn again under a dialog that has just come."""
+    while "LIVE main" not in driven.row(1) or len(driven.app.screen_stack) != 2:
+        await driven.pilot.pause(0.01)
 
 
 def in_trouble() -> View:
@@ -100,16 +106,17 @@ async def test_longs_are_let_in_again_by_the_typed_word_alone() -> None:
 
 async def test_the_table_of_what_followed_stands_in_the_help() -> None:
     async with cockpit() as driven:
-        await driven.cockpit.run_action("history")
-        await driven.pilot.pause()
+        await driven.arm()
+        await driven.press("colon", *"history", "enter")
+        await painted(driven)
         compare("shield-history-80x24", driven.text)
 
 
 async def test_a_drill_that_says_nothing_is_told_and_can_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drill, "sys", type("Sys", (), {"executable": "/bin/false"}))
     async with cockpit() as driven:
-        await driven.cockpit.run_action("drill")
-        await driven.pilot.pause(0.05)
+        await driven.press("colon", *"drill", "enter")
+        await painted(driven)
         assert "this account is not touched" in driven.text
         await driven.press("2")
         page = driven.app.screen
