@@ -180,12 +180,15 @@ ACTS: dict[str, Any] = {
 
 def acts(*more: str) -> st.SearchStrategy[list[tuple[str, int]]]:
     values = ACTS | {name: st.integers(0, 200) for name in more}
-    return st.lists(st.one_of(*(st.tuples(st.just(name), value) for name, value in values.items())), max_size=40)
+    act = st.sampled_from([*values, "pulse", "ticks", "trade", "trade", "wait"]).flatmap(
+        lambda name: st.tuples(st.just(name), values[name])
+    )
+    return st.lists(act, min_size=20, max_size=50)
 
 
 def run(happenings: list[tuple[str, int]], after: Callable[[House, str, int, dict[Latch, Any]], None]) -> House:
     house = House()
-    for name, value in happenings:
+    for name, value in (("snapshot", 1), ("feed", 0), ("pulse", 1_000), ("ticks", 0), *happenings):
         latches, state, mode = dict(house.ledger.latches), house.ledger.state, house.engine.mode
         swan = house.ledger.locks.get(SWAN_LOCK)
         getattr(house, name)(value)
