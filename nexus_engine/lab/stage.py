@@ -256,7 +256,27 @@ def directive_for(shield: ShieldConfig, symbols: Sequence[str]) -> Directive:
             "open_risk_pct": 10.0,
             "symbol_exposure_pct": 200.0,
             "account_exposure_pct": 1000.0,
+            "side_exposure_pct": 1000.0,
+            "group_risk_pct": 10.0,
+            "max_positions": 100,
+            "liquidation_stops": 1.0,
             "day_loss_pct": 20.0,
+            "day_loss_r": 50.0,
+            "week_loss_r": 100.0,
+            "day_drawdown_pct": 50.0,
+            "peak_drawdown_pct": 80.0,
+        }
+    )
+    # what pauses after losses would keep the next round's positions away: a drill is about the fall alone
+    shield = shield.model_copy(
+        update={
+            "exit_pause_min": 0,
+            "stops_window_min": 0,
+            "low_trades": 0,
+            "max_funding_bp": 100.0,
+            "funding_quiet_s": 0,
+            "orders_a_minute": 200,
+            "rejects_in_row": 50,
         }
     )
     return plain.model_copy(
