@@ -130,6 +130,7 @@ def test_a_server_that_is_away_keeps_no_account_from_starting(tmp_path: Path, ve
     assert not latched(runtime)
     postgres.start()
     wait_until(lambda: "PostgreSQL" not in view_of(runtime).problem, 15.0)
+    wait_until(lambda: postgres.rows("SELECT to_regclass('nexus_journal')")[0][0] is not None, 20.0)
     ended(runtime)
     assert there(postgres, runtime) == here(runtime)
 

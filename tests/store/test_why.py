@@ -115,7 +115,7 @@ def test_a_guard_that_tripped_tells_its_ticks(tmp_path: Path, capsys: Out) -> No
     facts = lived(tmp_path, story, Mode.PILOT)
     seq = next(seq for seq, fact in enumerate(facts, 1) if isinstance(fact, GuardTripped))
     text = told(tmp_path, capsys, f"S{seq}")
-    assert "guard   black_swan: refuse: BTC fell" in text
+    assert "trip      black_swan: BTC fell" in text
     assert "drop 4.2% (limit 4%)" in text
     assert "95000.5" in text
 
