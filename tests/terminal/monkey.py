@@ -12,7 +12,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from itertools import combinations
 from pathlib import Path
+from statistics import median
 
 from demo_house import House, nexus, wait_until
 from pty_terminal import Terminal
@@ -32,6 +34,13 @@ _NAMED = {
     "up": "\x1b[A", "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D", "f9": "\x1b[20~", "f10": "\x1b[21~",
 }  # fmt: skip
 _LEAVING = frozenset({"q", "ctrl+q", "ctrl+z"})
+_STOPPING = frozenset(
+    name
+    for key in KEYS
+    if key.id in ("halt", "pause", "mode", "flatten", "snooze", "reject")
+    for name in key.keys.split(",")
+)
+"""What keeps entries away: pressed all the time, nothing would ever be approved, and nothing be judged."""
 _WORDS = ("halt", "pause", "swan", "flat", "pilot", "copilot", "150.1", "0", "-1e9", "BTC", "approve", "reconcile", "")
 _GARBAGE = "abcdefghijklmnoprstuvwxyzACFGZ0123456789.,:;/?[](){}<>@#$%&*+=-_~^|'\"\\ äß交\t\r\x7f\x01\x02\x05\x0b\x0f"
 
@@ -53,6 +62,8 @@ class Monkey:
         self._house = house
         self._rng = random.Random(seed)
         self._yes_ns: list[int] = []
+        self._calm = False
+        """Every other time between two healings it lets entries be, and approves what it sees."""
         self.found: list[str] = []
         self.memory: list[tuple[float, float]] = []
         self.pressed = 0
@@ -78,8 +89,11 @@ class Monkey:
     def _act(self, *, leaving: bool) -> None:
         rng = self._rng
         dice = rng.random()
-        if dice < 0.70:
-            name = rng.choice([each for each in PRESSES if each not in _LEAVING])
+        if self._calm and dice > 0.76:
+            self._approve()
+        elif dice < 0.70:
+            kept = _LEAVING | _STOPPING if self._calm else _LEAVING
+            name = rng.choice([each for each in PRESSES if each not in kept])
             self._press(PRESSES[name])
         elif dice < 0.76:
             self._press("a")
@@ -99,6 +113,14 @@ class Monkey:
             time.sleep(0.4)
             self._press(rng.choice(("s", "d", "r", "\x1b")))
 
+    def _approve(self) -> None:
+        """As a hand does: nothing in the way, the card in sight for as long as it takes, then the key."""
+        for keys in ("\x1b", "\x1b", "1", "j"):
+            self._press(keys)
+            time.sleep(0.2)
+        time.sleep(0.8)
+        self._press("a")
+
     def _press(self, keys: str, *, key: bool = True) -> None:
         self.pressed += 1
         if key and set(keys) & YES:
@@ -108,9 +130,14 @@ class Monkey:
     def _heal(self) -> None:
         """Back to a cockpit that trades: no dialog, a screen that is large enough, no latch, COPILOT."""
         self._terminal.resize(*self._rng.choice(SIZES[:3]))
-        for keys in ("\x1b", "\x1b", "\x1b", "1", "r", "halt\r", "\x1b", "r", "pause\r", "\x1b", "m", "c", "\x1b"):
+        for keys in ("\x1b", "\x1b", "\x1b", "1", "r", "halt\r", "\x1b", "r", "pause\r", "\x1b", "m", "c"):
             self._press(keys)
             time.sleep(0.35)
+        if "Up to COPILOT" in self._terminal.text:  # after WATCHER
+            self._press("copilot\r")
+            time.sleep(0.35)
+        self._press("\x1b")
+        self._calm = not self._calm
 
     # ---- what it finds -----------------------------------------------------------------------------------------------
 
@@ -164,13 +191,12 @@ class Monkey:
         return any(0 <= at_ns - yes_ns < YES_WITHIN_NS for yes_ns in self._yes_ns)
 
     def slope_mb_h(self, after_s: float) -> float:
-        """Least squares over what was seen after `after_s`."""
+        """Theil and Sen's median of slopes over what was seen after `after_s`: one step of the allocator, or one page
+        that is opened, is no slope."""
         points = [(at_s / 3600, mb) for at_s, mb in self.memory if at_s >= after_s]
-        if len(points) < 2:
-            return float("nan")
-        mean_h, mean_mb = (sum(values) / len(points) for values in zip(*points, strict=True))
-        spread = sum((hour - mean_h) ** 2 for hour, _ in points)
-        return sum((hour - mean_h) * (mb - mean_mb) for hour, mb in points) / spread if spread else float("nan")
+        points = points[:: len(points) // 300 + 1]
+        slopes = [(late[1] - soon[1]) / (late[0] - soon[0]) for soon, late in combinations(points, 2)]
+        return median(slopes) if slopes else float("nan")
 
 
 def unexplained(
