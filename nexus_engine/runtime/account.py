@@ -120,7 +120,11 @@ class Account:
         control = ControlServer(self, socket_path(self.folder))
         try:
             await control.start()
-            await self._start()
+            try:
+                await self._start()
+            except (StartError, asyncio.CancelledError):
+                self._called_off()
+                raise
             self.running = True
             self._tell("")
             await self._leave.wait()
@@ -313,6 +317,12 @@ class Account:
             held = ", ".join(f"{one.symbol} {one.qty}, stop {one.plan.stop}" for one in ledger.positions.values())
             self.unflat = f"not flat, the venue did not confirm it: {held}; the next start goes on closing"
             log.warning("%s", self.unflat)
+
+    def _called_off(self) -> None:
+        """A start that ends in order is no crash: three of them must not leave the account protecting only."""
+        if self._carrier is not None:
+            at_ns, mono_ns = self._now()
+            self._carrier.post(Stopping(at_ns=at_ns, mono_ns=mono_ns))
 
     async def _until(self, done: Callable[[], bool], within_s: float) -> None:
         deadline_s = time.monotonic() + within_s

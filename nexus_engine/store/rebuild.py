@@ -11,10 +11,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from nexus_engine.model.facts import AnyFact, RunStarted
+from nexus_engine.model.facts import AnyFact, LatchSet, Noted, RunStarted
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.ports import JournalError
-from nexus_engine.store.rescue import after, lines, rescue_path, set_aside
+from nexus_engine.store.rescue import after, aside_of, lines, rescue_path, set_aside
 from nexus_engine.store.rows import (
     COLUMNS,
     INSERT,
@@ -58,25 +58,55 @@ def open_whole(path: Path) -> Opened:
         if path.exists():
             fresh.unlink(missing_ok=True)
         elif fresh.exists():  # killed between the two renames
+            for suffix in _SIDE_FILES:
+                side = path.with_name(path.name + suffix)
+                if side.exists():  # of the damaged one: SQLite would write it into the new one
+                    set_aside(side)
             fresh.rename(path)
         lost = _gone(path)
         try:
             journal = SqliteJournal.open(path)
             try:
-                return _opened(journal, lost)
+                return _opened(path, journal, lost)
             except JournalError:
                 journal.close()
                 raise
         except JournalDamaged as damage:
             lost = _rebuild(path, str(damage))
-        return _opened(SqliteJournal.open(path), lost)
+        return _opened(path, SqliteJournal.open(path), lost)
     except OSError as error:
         raise JournalError(f"{path}: cannot be rebuilt ({error.strerror})") from error
 
 
-def _opened(journal: SqliteJournal, lost: str) -> Opened:
+def _opened(path: Path, journal: SqliteJournal, lost: str) -> Opened:
     facts = tuple(journal.facts())
+    note = lost_path(path)
+    if not lost and note.exists():
+        lost = note.read_text("utf-8", errors="replace")
+        if _said(facts, lost):
+            note.unlink()
+            lost = ""
     return Opened(journal, facts, Ledger().fold(facts), lost, journal.rescued)
+
+
+def lost_path(path: Path) -> Path:
+    """Where it is written what was lost, until the new journal says it: whatever dies in between, a person hears it."""
+    return path.with_suffix(".lost")
+
+
+def _said(facts: Iterable[AnyFact], lost: str) -> bool:
+    return any(
+        (isinstance(fact, LatchSet) and fact.reason == lost) or (isinstance(fact, Noted) and fact.text.endswith(lost))
+        for fact in facts
+    )
+
+
+def _note(path: Path, lost: str) -> str:
+    with lost_path(path).open("w", encoding="utf-8") as file:
+        file.write(lost)
+        file.flush()
+        os.fsync(file.fileno())
+    return lost
 
 
 def _gone(path: Path) -> str:
@@ -90,7 +120,7 @@ def _gone(path: Path) -> str:
     if not found and not path.with_suffix(".reserve").exists():
         return ""
     kept = f"; its last writes are in {', '.join(found)}" if found else ""
-    return f"{path.name} is gone: a new one begins, all that it held is lost{kept}"
+    return _note(path, f"{path.name} is gone: a new one begins, all that it held is lost{kept}")
 
 
 def _rebuild(path: Path, damage: str) -> str:
@@ -99,10 +129,15 @@ def _rebuild(path: Path, damage: str) -> str:
     fresh = _rebuilt_path(path)
     fresh.unlink(missing_ok=True)
     _write(fresh, whole + rescued)
-    name = f"{path.name}"
-    aside = set_aside(path)
+    aside = aside_of(path)
+    lost = _note(
+        path,
+        f"{damage}; moved to {aside.name}, {len(whole)} facts read back and {len(rescued)} from the last resort; "
+        "what came after them is lost",
+    )
+    path.rename(aside)
     for suffix in _SIDE_FILES:
-        side = path.with_name(name + suffix)
+        side = path.with_name(path.name + suffix)
         if side.exists():
             side.rename(aside.with_name(aside.name + suffix))
     if rescue_path(path).exists():
@@ -113,10 +148,7 @@ def _rebuild(path: Path, damage: str) -> str:
         os.fsync(folder)
     finally:
         os.close(folder)
-    return (
-        f"{damage}; moved to {aside.name}, {len(whole)} facts read back and {len(rescued)} from the last resort; "
-        "what came after them is lost"
-    )
+    return lost
 
 
 def _rebuilt_path(path: Path) -> Path:

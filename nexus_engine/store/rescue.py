@@ -122,7 +122,14 @@ def absorb(conn: sqlite3.Connection, journal: Path) -> str:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a file so that nothing takes it for itself; never over another. Its name says when it was last written."""
+    """Rename a file so that nothing takes it for itself."""
+    aside = aside_of(path)
+    path.rename(aside)
+    return aside
+
+
+def aside_of(path: Path) -> Path:
+    """A name beside a file that nobody has. It says when the file was last written."""
     from datetime import UTC, datetime
 
     stamp = datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y%m%dT%H%M%SZ")
@@ -130,6 +137,5 @@ def set_aside(path: Path) -> Path:
     while True:
         aside = path.with_name(f"{path.name}.{stamp}{f'-{number}' if number else ''}.aside")
         if not aside.exists():
-            path.rename(aside)
             return aside
         number += 1

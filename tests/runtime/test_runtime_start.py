@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from runtime_help import READY_S, ended, started, wait_until
 from nexus_engine.model.commands import Halt, SetMode
 from nexus_engine.model.config import ConfigError, Directive, load
 from nexus_engine.model.facts import OrderIntended
+from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.orders import Order, client_id
+from nexus_engine.model.paths import journal_path
 from nexus_engine.model.ports import Sink
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.view import View, ViewRequest
@@ -73,6 +76,8 @@ def test_a_symbol_that_the_venue_does_not_list_ends_the_start_in_one_line(tmp_pa
     runtime.start()
     assert runtime.join(READY_S)
     assert runtime.failed == "binance.symbols: the venue does not list FOOUSDT"
+    with closing(SqliteJournal.open(journal_path(runtime.folder))) as journal:
+        assert Ledger().fold(journal.facts()).ended  # a mistake in the directive is no crash
 
 
 async def test_a_symbol_that_is_gone_while_something_of_ours_is_left_on_it_is_not_traded_and_the_rest_is(

@@ -3,7 +3,7 @@
 import shutil
 import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_data import Life, flat, note
 
-from nexus_engine.model.facts import AnyFact, Noted
+from nexus_engine.model.facts import AnyFact, LatchSet, Noted
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.ports import JournalError
-from nexus_engine.model.words import AccountKind
+from nexus_engine.model.words import AccountKind, Latch
 from nexus_engine.store import sqlite as sqlite_module
 from nexus_engine.store.rebuild import open_whole
 from nexus_engine.store.rescue import Rescue, rescue_path
@@ -128,7 +128,7 @@ def test_a_journal_that_is_gone_is_said_and_its_last_writes_are_kept(written: Wr
     assert (tmp_path / asides(tmp_path)[0]).read_bytes() == b"the last writes"
     again = open_whole(path)
     again.journal.close()
-    assert again.lost == ""
+    assert again.lost == opened.lost  # until the new journal says it
 
 
 def test_a_first_start_has_lost_nothing(tmp_path: Path) -> None:
@@ -159,12 +159,54 @@ async def test_writes_that_were_cut_off_the_log_leave_an_earlier_moment(tmp_path
     journal.close()
 
 
-def test_a_rebuilding_that_was_killed_between_its_renames_is_finished(written: Written, tmp_path: Path) -> None:
-    path = copied(written, tmp_path)
-    path.rename(tmp_path / "journal.rebuilt")
+class Killed(BaseException):
+    """The process is gone."""
+
+
+@pytest.mark.parametrize("moves", range(5))
+async def test_a_rebuilding_that_was_killed_between_its_renames_is_finished_and_its_loss_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moves: int
+) -> None:
+    live = tmp_path / "live"
+    live.mkdir()
+    journal = SqliteJournal.open(live / "journal.db")
+    journal.claim("main", AccountKind.DEMO)
+    for number in range(40):
+        await journal.append([note(number)])
+    path = tmp_path / "journal.db"
+    for suffix in ("", "-wal", "-shm"):  # as a kill leaves them: most of it is in the log
+        shutil.copy(live / f"journal.db{suffix}", f"{path}{suffix}")
+    journal.close()
+    path.with_suffix(".reserve").touch()
+    with closing(sqlite3.connect(path, isolation_level=None)) as conn:
+        conn.execute("PRAGMA wal_autocheckpoint = 0")
+        conn.execute("UPDATE journal SET body = replace(body, '20', 'xx') WHERE seq = 21")
+        log = Path(f"{path}-wal").read_bytes()  # noqa: ASYNC240
+    Path(f"{path}-wal").write_bytes(log)  # noqa: ASYNC240
+    rename, left = Path.rename, moves
+
+    def dies(self: Path, target: Path) -> Path:
+        nonlocal left
+        if not left:
+            raise Killed
+        left -= 1
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", dies)
+    with suppress(Killed):
+        open_whole(path).journal.close()
+    monkeypatch.setattr(Path, "rename", rename)
     opened = open_whole(path)
-    assert (opened.lost, len(opened.facts)) == ("", len(flat(written[1].turns)))
+    assert "was changed at row 21" in opened.lost
+    assert [fact.text for fact in opened.facts if isinstance(fact, Noted)] == [str(number) for number in range(20)]
+    opened.journal.claim("main", AccountKind.DEMO)
+    said = LatchSet(at_ns=1, latch=Latch.PROTECT_ONLY, on=True, by="bot", reason=opened.lost)
+    await opened.journal.append([said])
     opened.journal.close()
+    again = open_whole(path)
+    again.journal.close()
+    assert again.lost == ""
+    assert verify(path).ok
 
 
 def test_what_is_no_damage_is_refused_and_left_alone(written: Written, tmp_path: Path) -> None:
