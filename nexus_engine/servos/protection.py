@@ -281,8 +281,11 @@ class Protection:
         return (self._risk.exit_limit_ms if limit else EXIT_PATIENCE_MS) * 1_000_000
 
     def _unknowable_exit(self, turn: Turn, symbol: str) -> bool:
-        """An exit may have executed, and the venue does not say: one more would only pile up."""
-        return any(self._asker.unknowable(order) for order in turn.ledger.alive(symbol, Leg.EXIT))
+        """Exits may have executed, and the venue does not say: the next waits twice as long for each of them. They are
+        reduce-only, so that one too many is harmless; a pile of them is not."""
+        exits = [order for order in turn.ledger.alive(symbol, Leg.EXIT) if self._asker.unknowable(order)]
+        patience_ns = (EXIT_PATIENCE_MS << len(exits)) // 2 * 1_000_000
+        return any(_fresh(turn, order, patience_ns) for order in exits)
 
     def leaving(self, turn: Turn, position: Position) -> bool:
         """An exit at market for the whole of it is under way and may be believed."""

@@ -61,8 +61,13 @@ REFUSALS = (
 )
 _STRICT = Directive.model_validate({"strategies": {}})
 LOOSE = Directive.model_validate(
-    {"risk": {"day_loss_pct": 20, "account_exposure_pct": 60}, "shield": {"loss_streak": 30}}
+    {
+        "account": {"crash_boots": 1_000},
+        "risk": {"day_loss_pct": 20, "day_loss_r": 50, "week_loss_r": 100, "account_exposure_pct": 60},
+        "shield": {"exit_pause_min": 0, "stops_window_min": 0, "low_trades": 0, "loss_streak": 30, "loss_streaks": {}},
+    }
 )
+"""Trades again at once, whatever the last ones came to and however often it dies: a world has seconds for it."""
 DIRECTIVES = (LOOSE, LOOSE, LOOSE, _STRICT)
 MARKET = (BookDelta, Trade, Mark)
 

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 from faulty import REFUSED, Fault, Rates
 from sim import BTC, DIRECTIVES, SOL, Sim
@@ -34,6 +35,13 @@ REGULAR_S = 66.0
 """The account is read once a minute, whatever is heard."""
 RATES = Rates(calls=0.2, events=0.2)
 SYMBOLS = (SOL, BTC)
+EXITS: tuple[dict[str, Any], ...] = (
+    {},
+    {"partials": ((0.3, 0.5),)},
+    {"partials": ((0.2, 0.3), (0.4, 0.3)), "break_even_r": 0.3},
+    {"trail_distance": 0.7, "break_even_r": 0.2},
+)
+"""What a plan has beside its stop and its target; the trail in parts of the stop's distance."""
 OTHER_NEXUS = "nxother-9-1e1"
 
 
@@ -180,6 +188,9 @@ class Story:
 async def wish(story: Story) -> None:
     rng = story.rng
     stop_pct = rng.uniform(0.1, 1.2) if rng.random() < 0.8 else rng.uniform(5.0, 9.0)
+    exits = dict(rng.choice(EXITS))
+    if "trail_distance" in exits:
+        exits["trail_distance"] *= story.sim.tape.price(story.symbol) * stop_pct / 100
     story.sim.wish(
         story.symbol,
         rng.choice((Side.BUY, Side.SELL)),
@@ -187,6 +198,7 @@ async def wish(story: Story) -> None:
         target_pct=stop_pct * rng.uniform(0.5, 2.0),
         limit_pct=rng.choice((0.05, 0.05, 0.0, -0.05)),
         time_stop_ns=rng.choice((0, 0, 3_000_000_000)),
+        **exits,
     )
 
 
