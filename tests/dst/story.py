@@ -17,6 +17,7 @@ from nexus_engine.model.commands import (
     ClosePosition,
     Flatten,
     Halt,
+    Hold,
     MoveStop,
     Pause,
     Rearm,
@@ -336,6 +337,9 @@ async def no_stops(story: Story) -> None:
     refusal = Fault(call="submit", kind=REFUSED, leg=Leg.STOP, count=0, code=-4120, text="Algo.")
     wire.faults.append(refusal)
     await wish(story)
+    if story.rng.random() < 0.3:
+        await story.wait(story.rng.uniform(0.5, 2.5))
+        story.sim.command(Hold(symbol=story.symbol))
     await story.wait(story.rng.uniform(2.0, 10.0))
     if refusal in wire.faults:
         wire.faults.remove(refusal)
