@@ -10,7 +10,7 @@ from world import BTC, SOL, World, leg_of, virtual
 from nexus_engine.model.commands import AnyCommand, ClosePosition, Flatten
 from nexus_engine.model.events import Instruments
 from nexus_engine.model.facts import Filled, Leaving
-from nexus_engine.model.words import Leg, OrderStatus
+from nexus_engine.model.words import Leg, OrderStatus, Side
 
 HALF = ClosePosition(symbol=SOL, half=True)
 
@@ -230,3 +230,45 @@ async def test_a_growing_position_sends_one_stop_at_a_time() -> None:
     await world.run(2.0)
     assert sum(isinstance(fact, Filled) for fact in world.journal.facts()) > 6
     assert 2 <= len(world.sent(leg=Leg.STOP)) <= 4
+
+
+@virtual
+async def test_what_others_hold_on_the_other_side_has_closed_as_much_of_ours() -> None:
+    world = await World().start().ready()
+    world.wish(side=Side.SELL, target_pct=None, limit_pct=-0.4)
+    await world.until(world.resting)
+    world.by_hand(SOL, Side.BUY, "1")
+    await world.until(lambda: world.ledger.foreign.get(SOL) == 1, 5.0)
+    world.tape.move(SOL, world.tape.price(SOL) * 1.006)
+    await world.until(world.ours)
+    await world.until(lambda: world.ours() == world.held() and not world.ledger.foreign.get(SOL), 70.0)
+    world.command(ClosePosition(symbol=SOL))
+    await world.until(lambda: not world.ours() and not world.held() and world.converged(), 5.0)
+    assert len(world.sent(leg=Leg.EXIT)) == 1
+
+
+@virtual
+async def test_exits_with_nothing_to_reduce_do_not_hammer_while_another_is_asked_for() -> None:
+    world = await World().start().ready()
+    await world.enter(target_pct=None)
+    world.wire.faults += [
+        Fault(call="submit", leg=Leg.EXIT, kind=LOST_BEFORE),
+        Fault(call="submit", leg=Leg.EXIT, kind=REFUSED, count=0, code=-2022),
+    ]
+    world.command(ClosePosition(symbol=SOL))
+    await world.run(10.0)
+    assert 3 <= len(world.sent(leg=Leg.EXIT)) <= 7
+
+
+@virtual
+async def test_a_price_beyond_the_stop_and_exits_that_are_refused_do_not_hammer() -> None:
+    world = await World().start().ready()
+    world.wire.faults += [
+        Fault(call="submit", leg=Leg.STOP, kind=REFUSED, count=0, code=-2021),
+        Fault(call="submit", leg=Leg.EXIT, kind=REFUSED, count=0, code=-1008),
+    ]
+    world.wish(target_pct=None)
+    await world.until(world.held)
+    await world.run(10.0)
+    assert 3 <= len(world.sent(leg=Leg.EXIT)) <= 8
+    assert 3 <= len(world.sent(leg=Leg.STOP)) <= 12
