@@ -6,8 +6,8 @@ A change of the worlds themselves shifts what a seed tells; a finding's own test
 KEPT: dict[int, str] = {
     2958: "a fill that nobody told of stayed without a stop for as long as the question after it hung",
     3964: "a stop that the journal had lost stayed: its cancel was lost, and nobody looked again for a minute",
-    2394: "a foreign quantity on the other side left a rest of ours that no exit can close, and 244 exits tried to",
     5171: "the same, for the stop of an earlier life",
+    2394: "a foreign quantity on the other side left a rest of ours that no exit can close, and 244 exits tried to",
     # these were the checker's own mistakes
     127: "a wallet was compared before the account had been read",
     1372: "a foreign position of which no event came is found by the reading once a minute",
