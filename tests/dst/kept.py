@@ -9,6 +9,7 @@ KEPT: dict[int, str] = {
     5171: "the same, for the stop of an earlier life",
     2394: "a foreign quantity on the other side left a rest of ours that no exit can close, and 244 exits tried to",
     # these were the checker's own mistakes
+    2354: "a position ended in the calm, and the cancel of its stops waited for a submit that hung",
     127: "a wallet was compared before the account had been read",
     1372: "a foreign position of which no event came is found by the reading once a minute",
     2309: "an entry that drips: its stop follows fill by fill, and was taken for naked",

@@ -172,7 +172,8 @@ class Story:
             sent.clear()
             sim.ask_account()
             await asyncio.sleep(0.5)
-            if not sent and self.watch.heard_all():
+            # a time stop may end a position now, and a cancel waits for a stop's submit that still hangs
+            if not sent and self.watch.heard_all() and not self.watch.open_questions():
                 break
             if not self.watch.entering():
                 looks -= 1
