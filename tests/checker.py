@@ -3,6 +3,7 @@
 import asyncio
 from decimal import Decimal
 
+from books import Audit, doubled, orphans, positions, unequal, unwritten
 from world import World, leg_of
 
 from nexus_engine.model.config import percent_of
@@ -105,14 +106,31 @@ class Checker:
             self._report(f"not converged: here {known}, there {there}, held and ours {held}")
         if world.ledger.foreign:
             self._report(f"taken for foreign: {world.ledger.foreign}")
-        for number, (kept, folded) in enumerate(world.sealed()):
-            if kept != folded:
-                self._report(f"the journal folds to another state at seal {number}")
-                break
         account = world.venue.account.ledger
-        entries = [cid for cid in (order.client_id for order in account.orders.values()) if leg_of(cid) is Leg.ENTRY]
-        intents = [cid.rpartition("-")[2].partition("e")[0] for cid in entries]
-        if len(set(intents)) != len(intents):
-            self._report(f"an intent was sent twice: {entries}")
-        self.entries = len(entries)
+        algos = account.algos
+        facts = tuple(world.journal.facts())
+        names = {order.order_id: order.client_id for order in account.orders.values()}
+        names |= {order.order_id: algos[order.algo_id].client_id for order in account.orders.values() if order.algo_id}
+        placed = [order.client_id for order in account.orders.values() if not order.algo_id]
+        placed += [algo.client_id for algo in algos.values()]
+        steps = {symbol: spec.step for symbol, spec in world.tape.specs.items()}
+        fills = [
+            (fill.symbol, str(fill.trade_id), names[fill.order_id], steps[fill.symbol] * fill.lots)
+            for fill in account.fills
+        ]
+        there = [order.client_id for order in world.venue.account.resting.values() if not order.algo_id]
+        there += [algo.client_id for algo in world.venue.account.conditionals.open.values()]
+        # nobody can cancel a stop that the venue never finishes triggering: it rightly stays ours
+        stuck = {algo.client_id for algo in algos.values() if algo.status == "TRIGGERING"}
+        for lines in (
+            doubled(placed),
+            unwritten(placed, facts),
+            (line for line in orphans(there, world.ledger) if line.split()[0] not in stuck),
+            positions({symbol: world.held(symbol) for symbol in world.tape.symbols}, world.ledger),
+            unequal(fills, facts),
+            Audit().walk(facts),
+        ):
+            for line in lines:
+                self._report(line)
+        self.entries = sum(leg_of(cid) is Leg.ENTRY for cid in placed)
         return self.found

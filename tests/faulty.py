@@ -148,7 +148,7 @@ class Faulty:
             await asyncio.get_running_loop().create_future()
         self.on_call("before")
         self.calls.append((asyncio.get_running_loop().time(), call, cid))
-        fault = self._struck(call, leg) or self._by_chance(call)
+        fault = self._fate(call, cid, leg)
         kind, delay_s = ("", 0.0) if fault is None else (fault.kind, fault.delay_s)
         if kind == REFUSED and fault is not None:
             await asyncio.sleep(0.04)
@@ -171,6 +171,9 @@ class Faulty:
             await asyncio.sleep(delay_s)
         at_ns, mono_ns = self._now()
         return replace(answer, at_ns=at_ns, mono_ns=mono_ns)
+
+    def _fate(self, call: str, cid: str, leg: Leg | None) -> Fault | None:
+        return self._struck(call, leg) or self._by_chance(call)
 
     def _struck(self, call: str, leg: Leg | None) -> Fault | None:
         for fault in self.faults:

@@ -139,6 +139,9 @@ class OrderStatus(StrEnum):
 
     INTENT = "INTENT"
     SUBMITTED = "SUBMITTED"
+    """Left, and not answered. Nothing is set to it: the seals cover every status, so it would be a fact and a commit
+    for each order, and a restart would be no wiser, since an INTENT on disk may have left before the next fact stood.
+    INTENT therefore means that it may have left, and whatever reads one takes both alike."""
     UNKNOWN = "UNKNOWN"
     OPEN = "OPEN"
     PARTIAL = "PARTIAL"

@@ -264,7 +264,7 @@ class Manager:
         turn.note(Level.WARN, order.symbol, f"{order.leg.word} refused: {text or code}")
         self._after(turn, turn.ledger.orders[order.client_id])
         if code == NOTHING_TO_REDUCE and order.leg is Leg.EXIT:
-            turn.timer(f"{EXIT_TIMER}{order.symbol}", REDUCE_ONLY_MS)
+            self.protection.exit_later(turn, order.symbol, REDUCE_ONLY_MS)
 
     def cancelled(self, turn: Turn, result: CancelResult) -> None:
         """The answer to a Cancel. Whatever it is, the order's end is asked for: a fill may have come first."""

@@ -49,6 +49,8 @@ class Protection:
         """Monotonic instant since which price is beyond a stop-limit, by symbol."""
         self._not_before: dict[str, int] = {}
         """Monotonic instant of the next try after a refusal, by symbol: whatever happens meanwhile."""
+        self._exit_not_before: dict[str, int] = {}
+        """The same of the next exit, after one that did nothing."""
         self._tried: dict[str, int] = {}
         """Monotonic instant of the last try, by symbol."""
         self._backoff = Backoff()
@@ -154,6 +156,10 @@ class Protection:
         position = turn.ledger.positions.get(symbol)
         if position is None or not position.leaving:
             return
+        wait_ns = self._exit_not_before.get(symbol, 0) - turn.mono_ns
+        if wait_ns > 0:
+            turn.timer(f"{EXIT_TIMER}{symbol}", wait_ns // 1_000_000 + 1)
+            return
         turn.timer(f"{EXIT_TIMER}{symbol}", EXIT_PATIENCE_MS)
         if self._exit_under_way(turn, symbol) or self._unknowable_exit(turn, symbol):
             turn.timer(f"{EXIT_TIMER}{symbol}", EXIT_RETRY_MS)
@@ -175,10 +181,16 @@ class Protection:
         """An exit is over: go on with what it left, more slowly each time it did nothing."""
         if order.filled:
             self._backoff.reset(f"{EXIT_TIMER}{order.symbol}")
+            self._exit_not_before.pop(order.symbol, None)
             self.pursue(turn, order.symbol)
         else:
-            key = f"{EXIT_TIMER}{order.symbol}"
-            turn.timer(key, self._backoff.next(key, EXIT_RETRY_MS))
+            self.exit_later(turn, order.symbol, self._backoff.next(f"{EXIT_TIMER}{order.symbol}", EXIT_RETRY_MS))
+
+    def exit_later(self, turn: Turn, symbol: str, after_ms: int) -> None:
+        """The next exit waits for so long at least, whatever else is heard meanwhile."""
+        due = max(self._exit_not_before.get(symbol, 0), turn.mono_ns + after_ms * 1_000_000)
+        self._exit_not_before[symbol] = due
+        turn.timer(f"{EXIT_TIMER}{symbol}", (due - turn.mono_ns) // 1_000_000 + 1)
 
     def stop_refused(self, turn: Turn, order: Order, code: int, text: str) -> None:
         """The venue would not take a stop."""
@@ -186,7 +198,7 @@ class Protection:
         if position is None:
             return
         turn.note(Level.WARN, order.symbol, f"stop refused: {text or code}")
-        if code == WOULD_TRIGGER:
+        if code == WOULD_TRIGGER and not position.leaving:
             turn.note(Level.ALARM, order.symbol, "price is beyond the stop already: closing at market")
             self.leave(turn, position, abs(position.qty))
             return
@@ -281,8 +293,11 @@ class Protection:
         return (self._risk.exit_limit_ms if limit else EXIT_PATIENCE_MS) * 1_000_000
 
     def _unknowable_exit(self, turn: Turn, symbol: str) -> bool:
-        """An exit may have executed, and the venue does not say: one more would only pile up."""
-        return any(self._asker.unknowable(order) for order in turn.ledger.alive(symbol, Leg.EXIT))
+        """Exits may have executed, and the venue does not say: the next waits twice as long for each of them. They are
+        reduce-only, so that one too many is harmless; a pile of them is not."""
+        exits = [order for order in turn.ledger.alive(symbol, Leg.EXIT) if self._asker.unknowable(order)]
+        patience_ns = (EXIT_PATIENCE_MS << len(exits)) // 2 * 1_000_000
+        return any(_fresh(turn, order, patience_ns) for order in exits)
 
     def leaving(self, turn: Turn, position: Position) -> bool:
         """An exit at market for the whole of it is under way and may be believed."""
@@ -298,6 +313,7 @@ class Protection:
         self.ladder.stop(symbol)
         self._beyond.pop(symbol, None)
         self._not_before.pop(symbol, None)
+        self._exit_not_before.pop(symbol, None)
         self._tried.pop(symbol, None)
         for timer in (EXIT_TIMER, RETRY_TIMER):
             self._backoff.reset(f"{timer}{symbol}")

@@ -162,7 +162,8 @@ class Reconciler:
             self._manager.liquidation[symbol] = None if report is None else report.liquidation
             position = ledger.positions.get(symbol)
             ours = ZERO if position is None else position.qty
-            if held == ours + ledger.foreign.get(symbol, ZERO):
+            # one symbol, one net quantity: what is foreign on the other side has closed as much of ours
+            if held == ours + ledger.foreign.get(symbol, ZERO) and (position is None or _holds(held, ours)):
                 continue
             if symbol in asked or doubts.get(symbol) != held:
                 self._doubts[symbol] = held

@@ -40,7 +40,7 @@ from nexus_engine.model.events import (
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.orders import Order
 from nexus_engine.model.ports import Sink
-from nexus_engine.model.words import Mode, Outcome, Venue
+from nexus_engine.model.words import Leg, Mode, Outcome, Venue
 from nexus_engine.sim.broker import NS_PER_MS
 from nexus_engine.sim.direct import FEEDS, Direct, _bar
 
@@ -61,8 +61,19 @@ REFUSALS = (
 )
 _STRICT = Directive.model_validate({"strategies": {}})
 LOOSE = Directive.model_validate(
-    {"risk": {"day_loss_pct": 20, "account_exposure_pct": 60}, "shield": {"loss_streak": 30}}
+    {
+        "account": {"crash_boots": 1_000},
+        "risk": {
+            "day_loss_pct": 20,
+            "day_loss_r": 50,
+            "week_loss_r": 100,
+            "account_exposure_pct": 60,
+            "hold_ms": 3_000,
+        },
+        "shield": {"exit_pause_min": 0, "stops_window_min": 0, "low_trades": 0, "loss_streak": 30, "loss_streaks": {}},
+    }
 )
+"""Trades again at once, whatever the last ones came to and however often it dies: a world has seconds for it."""
 DIRECTIVES = (LOOSE, LOOSE, LOOSE, _STRICT)
 MARKET = (BookDelta, Trade, Mark)
 
@@ -95,6 +106,8 @@ class Net(Faulty):
         self.broken: set[str] = set()
         """Symbols without a whole book."""
         self.shifted: Callable[[], int] = lambda: 0
+        self.on_lost: Callable[[str], None] = lambda cid: None
+        """Told of each exit that does not reach the venue at once, or at all."""
 
     def _deliver(self, sink: Sink, event: AnyEvent) -> None:
         if self.dead:
@@ -134,6 +147,8 @@ class Net(Faulty):
         if self.dead or self.down or self._rng.random() >= self.rates.calls * DELAYED:
             return await super().submit(order)
         # given up while it is still on its way: it may yet arrive, as late as the venue takes it
+        if order.leg is Leg.EXIT:
+            self.on_lost(order.client_id)
         self.on_call("before")
         self.calls.append((asyncio.get_running_loop().time(), "submit", order.client_id))
         gone = asyncio.get_running_loop().create_task(self._arrive(order, self._rng.uniform(0.1, RECEIVED_S)))
@@ -146,6 +161,12 @@ class Net(Faulty):
     async def _arrive(self, order: Order, after_s: float) -> None:
         await asyncio.sleep(after_s)
         await self.direct.submit(order)
+
+    def _fate(self, call: str, cid: str, leg: Leg | None) -> Fault | None:
+        fault = super()._fate(call, cid, leg)
+        if fault is not None and leg is Leg.EXIT and fault.kind != STALE:
+            self.on_lost(cid)
+        return fault
 
     def _by_chance(self, call: str) -> Fault | None:
         rng = self._rng
@@ -275,6 +296,8 @@ class Sim(World):
         self.found: list[str] = []
         self.on_tick: Callable[[], None] = lambda: None
         self.on_submit: Callable[[Any], None] = lambda order: None
+        self.on_lost: Callable[[str], None] = lambda symbol: None
+        """Told of each exit of a symbol that the wire kept from the venue."""
         self.ticks = 0
         self.kills = 0
         loop.set_exception_handler(self._failed)
@@ -306,6 +329,7 @@ class Sim(World):
         self.street = Street(self.venue, self.true, intervals=("1m",), warmup_bars=1)
         self.wire = wire = Net(self.street, self.clock, self.rng)
         wire.shifted = lambda: self.wall.off_ns
+        wire.on_lost = lambda cid: self.on_lost(self.ledger.orders[cid].symbol)
         wire.calls, wire.rates = self.calls, self.rates
         wire.on_call = lambda when: self._pass(wire, "call", when)
         submit = wire.submit

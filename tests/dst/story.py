@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 from faulty import REFUSED, Fault, Rates
 from sim import BTC, DIRECTIVES, SOL, Sim
@@ -16,6 +17,7 @@ from nexus_engine.model.commands import (
     ClosePosition,
     Flatten,
     Halt,
+    Hold,
     MoveStop,
     Pause,
     Rearm,
@@ -34,6 +36,13 @@ REGULAR_S = 66.0
 """The account is read once a minute, whatever is heard."""
 RATES = Rates(calls=0.2, events=0.2)
 SYMBOLS = (SOL, BTC)
+EXITS: tuple[dict[str, Any], ...] = (
+    {},
+    {"partials": ((0.3, 0.5),)},
+    {"partials": ((0.2, 0.3), (0.4, 0.3)), "break_even_r": 0.3},
+    {"trail_distance": 0.7, "break_even_r": 0.2},
+)
+"""What a plan has beside its stop and its target; the trail in parts of the stop's distance."""
 OTHER_NEXUS = "nxother-9-1e1"
 
 
@@ -163,7 +172,8 @@ class Story:
             sent.clear()
             sim.ask_account()
             await asyncio.sleep(0.5)
-            if not sent and self.watch.heard_all():
+            # a time stop may end a position now, and a cancel waits for a stop's submit that still hangs
+            if not sent and self.watch.heard_all() and not self.watch.open_questions():
                 break
             if not self.watch.entering():
                 looks -= 1
@@ -180,6 +190,9 @@ class Story:
 async def wish(story: Story) -> None:
     rng = story.rng
     stop_pct = rng.uniform(0.1, 1.2) if rng.random() < 0.8 else rng.uniform(5.0, 9.0)
+    exits = dict(rng.choice(EXITS))
+    if "trail_distance" in exits:
+        exits["trail_distance"] *= story.sim.tape.price(story.symbol) * stop_pct / 100
     story.sim.wish(
         story.symbol,
         rng.choice((Side.BUY, Side.SELL)),
@@ -187,6 +200,7 @@ async def wish(story: Story) -> None:
         target_pct=stop_pct * rng.uniform(0.5, 2.0),
         limit_pct=rng.choice((0.05, 0.05, 0.0, -0.05)),
         time_stop_ns=rng.choice((0, 0, 3_000_000_000)),
+        **exits,
     )
 
 
@@ -324,6 +338,9 @@ async def no_stops(story: Story) -> None:
     refusal = Fault(call="submit", kind=REFUSED, leg=Leg.STOP, count=0, code=-4120, text="Algo.")
     wire.faults.append(refusal)
     await wish(story)
+    if story.rng.random() < 0.3:
+        await story.wait(story.rng.uniform(0.5, 2.5))
+        story.sim.command(Hold(symbol=story.symbol))
     await story.wait(story.rng.uniform(2.0, 10.0))
     if refusal in wire.faults:
         wire.faults.remove(refusal)

@@ -17,8 +17,12 @@ from nexus_engine.model.orders import ZERO, Order
 from nexus_engine.model.words import Latch, Leg, Mode, Side
 
 NAKED_S = 6.0
-"""Longest naked time of one life on a wire that loses a fifth of everything: a second to find a silent fill, two of
-patience, and the exit's own failures."""
+"""Longest naked time of one life on a wire that loses a fifth of everything, while no exit is lost: 1.25 s until a
+silent fill is asked for, 2 s for a question that hangs, 2 s of patience, 0.5 s for the exit at a limit, and the way."""
+EXIT_S = 4.0
+"""What each exit that the wire kept from the venue adds: 1.5 s until it is known to be lost, 2 s of patience with it,
+and the next one's way. How many are lost one after another is the wire's chance, and no limit could be stated
+without counting them."""
 SWAN_S = 9.0
 """Longest that a long outlives the black swan on such a wire: an exit that hangs is sent again after two seconds."""
 HALT_S = 12.0
@@ -49,6 +53,10 @@ class Watch:
         self._account = sim.venue.account
         self._bare: dict[str, tuple[float, int]] = {}
         """By symbol since when, and how many lots there were then."""
+        self._lost = dict.fromkeys(sim.tape.symbols, 0)
+        """Exits since then that did not reach the venue."""
+        self._told: set[str] = set()
+        """Symbols whose nakedness was said."""
         self._swan_long: dict[str, float] = {}
         self._halted_s: dict[int, float] = {}
         self._fills = 0
@@ -68,6 +76,7 @@ class Watch:
         """No person trades on the account, or adopts what such a person left."""
         sim.on_tick = self.look
         sim.on_submit = self.leaves
+        sim.on_lost = self.lost
         sim.trace.on_effects = self.decided
 
     def _say(self, text: str) -> None:
@@ -146,6 +155,9 @@ class Watch:
         waited_s = sim.s - self._intended.get(cid, sim.s)
         if waited_s < EXIT_WAIT_S - 0.001 and sim.s > sim.journal.full_until_s:
             self._say(f"[I3] {cid} left without its record after {waited_s * 1e3:.0f} ms")
+
+    def lost(self, symbol: str) -> None:
+        self._lost[symbol] += 1
 
     # ---- in the venue's books ----------------------------------------------------------------------------------------
 
@@ -246,15 +258,24 @@ class Watch:
         lots = self.stop_lots(symbol, need > 0)
         if sim.wire.dead or sim.wire.down or sim.street.sink is None or lots >= abs(need):
             since = self._bare.pop(symbol, None)
+            self._told.discard(symbol)
             if since is not None:
                 self.naked_s.append(sim.s - since[0])
             return
-        since_s, first = self._bare.setdefault(symbol, (sim.s, abs(need)))
+        if symbol not in self._bare:
+            self._bare[symbol], self._lost[symbol] = (sim.s, abs(need)), 0
+        since_s, first = self._bare[symbol]
+        limit_s = NAKED_S + EXIT_S * self._lost[symbol] + self._held_s(symbol)
         if lots >= first:
             self.naked_s.append(sim.s - since_s)
             self._bare[symbol] = (sim.s, abs(need))
-        elif NAKED_S < sim.s - since_s <= NAKED_S + TICK_S:
-            self._say(f"[I5] {symbol} naked for {NAKED_S} s")
+        elif sim.s - since_s > limit_s and symbol not in self._told:
+            self._told.add(symbol)
+            self._say(f"[I5] {symbol} naked for {limit_s:g} s, {self._lost[symbol]} exits lost")
+
+    def _held_s(self, symbol: str) -> float:
+        """A person has put the exit off."""
+        return self._sim.directive.risk.hold_ms / 1_000 if symbol in self._sim.ledger.holds else 0.0
 
     def _halted(self) -> None:
         """[I8] Under HALT working entries go."""

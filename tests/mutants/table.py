@@ -13,6 +13,7 @@ CARRIER, LEDGER, ORDERS, TURN = E + "carrier.py", E + "model/ledger.py", E + "mo
 INSTRUMENTS, SECRET, LOCK = E + "model/instruments.py", E + "model/secret.py", E + "store/lock.py"
 MANAGER, PROTECTION, RECONCILE = E + "servos/manager.py", E + "servos/protection.py", E + "servos/reconcile.py"
 COPILOT, ASKING, SIZING = E + "servos/copilot.py", E + "servos/asking.py", E + "servos/sizing.py"
+LADDER = E + "servos/ladder.py"
 EXPOSURE, GUARDS, STALENESS = E + "shield/exposure.py", E + "shield/guards.py", E + "shield/staleness.py"
 SWAN, LEASE, MARKET, LIMITS = (
     E + "shield/blackswan.py",
@@ -41,7 +42,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        if not order.reduce_only:\n", "        if not order.reduce_only and order.status.resting:\n",
         "tests/shield/test_exposure_guard.py",
     ),
-    one("positions are no exposure", "I1", EXPOSURE, "        if qty:\n            add(", "        if not qty:\n            add("),
+    one("positions are no exposure", "I1", EXPOSURE, "            if qty:\n                add(", "            if not qty:\n                add("),
     one(
         "what is foreign is no exposure", "I1 I14", EXPOSURE,
         "{*ledger.positions, *ledger.foreign, *venue_qty}", "{*ledger.positions}",
@@ -97,11 +98,11 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     one(
         "the naked deadline only speaks", "I5", PROTECTION,
-        "s: closing at market\")\n        self.leave(turn, position, abs(position.qty))\n", "s: closing at market\")\n",
+        "        self.leave(turn, position, abs(position.qty), cap=cap)\n", "",
     ),
     one(
-        "a stop of half the size", "I5", PROTECTION,
-        "            qty=need,\n            trigger=", "            qty=need / 2,\n            trigger=",
+        "a stop of half the size", "I5", LADDER,
+        "            qty=need,\n", "            qty=need / 2,\n",
     ),
     one(
         "a stop that is too small is good enough", "I5", PROTECTION,
@@ -110,6 +111,14 @@ MUTANTS: tuple[Mutant, ...] = (
     one(
         "a stop that was taken away is not missed", "I5", MANAGER,
         "else 4_000_000_000 for leg", "else 4_000_000_000_000 for leg", "tests/servos/test_stops.py",
+    ),
+    one(
+        "one exit that nobody answers for holds back all others", "I5", PROTECTION,
+        "(EXIT_PATIENCE_MS << len(exits)) // 2 * 1_000_000", "10**18", "tests/servos/test_exits_owed.py",
+    ),
+    one(
+        "an exit waits for nothing", "I5", PROTECTION,
+        "        if wait_ns > 0:\n", "        if False:\n", "tests/servos/test_exits_owed.py",
     ),
     one(
         "crashing buys a naked position time", "I5", PROTECTION,
@@ -122,7 +131,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     one(
         "longs stay in the black swan", "I7", ENGINE,
-        '            count = self.manager.exit_all(turn, "sentinel", longs_only=True)\n', "            count = 0\n",
+        '            count = self.manager.exit_all(turn, SENTINEL, longs_only=True)\n', "            count = 0\n",
         "tests/core/test_black_swan.py",
     ),
     one(
@@ -144,7 +153,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     one(
         "a start forgets the latches", "I8", LEDGER,
-        "        self.lease_until_ns = 0\n\n    def _leased", "        self.lease_until_ns = 0\n        self.latches.clear()\n\n    def _leased",
+        "        self.lease_until_ns = 0\n        self.ended", "        self.lease_until_ns = 0\n        self.latches.clear()\n        self.ended",
     ),
     one("COPILOT asks nobody", "I9", DESK, "        if mode is Mode.PILOT:\n", "        if mode is not Mode.WATCHER:\n"),
     Mutant(
@@ -192,7 +201,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     one(
         "foreign orders are cancelled", "I14", RECONCILE,
-        "            if is_ours(cid, ledger.instance) and not is_newer(", "            if cid and not is_newer(",
+        "            mine = is_ours(cid, ledger.instance) and not is_newer(", "            mine = cid and not is_newer(",
     ),
     one("data of any age will do", "I15", STALENESS, "    if quote.age_ms > limit_ms:\n", "    if quote.age_ms < 0:\n"),
     one(
@@ -202,7 +211,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     one(
         "one tick is a black swan", "I17", SWAN,
-        "self.last = middle = ranked[self._size // 2]", "self.last = middle = price", "tests/shield/test_blackswan.py",
+        "        middle = ranked[self._size // 2]", "        middle = price", "tests/shield/test_blackswan.py",
     ),
     one("the mark has no say in a swan", "I17", SWAN, "MARK_SHARE: Final = 0.5", "MARK_SHARE: Final = 0.0", "tests/shield/test_blackswan.py"),
     one(

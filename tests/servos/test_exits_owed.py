@@ -1,14 +1,16 @@
 """Leaving a position means all of it: what its entry still fills, however the exits end, across restarts."""
 
+from itertools import pairwise
+
 import pytest
 from faulty import LOST_BEFORE, REFUSED, SLOW, Fault
 from msgspec.structs import replace
-from world import BTC, SOL, World, virtual
+from world import BTC, SOL, World, leg_of, virtual
 
 from nexus_engine.model.commands import AnyCommand, ClosePosition, Flatten
 from nexus_engine.model.events import Instruments
 from nexus_engine.model.facts import Filled, Leaving
-from nexus_engine.model.words import Leg, OrderStatus
+from nexus_engine.model.words import Leg, OrderStatus, Side
 
 HALF = ClosePosition(symbol=SOL, half=True)
 
@@ -172,7 +174,7 @@ async def test_no_entry_while_an_exit_may_still_arrive() -> None:
 
 
 @virtual
-async def test_no_second_exit_while_the_first_is_unknown_and_nobody_answers() -> None:
+async def test_exits_of_which_nobody_says_what_became_come_ever_more_slowly() -> None:
     world = await World().start().ready()
     await world.enter(target_pct=None)
     for call in ("submit", "query", "snapshot", "cancel"):
@@ -180,11 +182,27 @@ async def test_no_second_exit_while_the_first_is_unknown_and_nobody_answers() ->
     begun = len(world.calls)
     world.command(ClosePosition(symbol=SOL))
     await world.run(120.0)
-    assert len(world.sent(leg=Leg.EXIT)) == 1
-    assert world.orders(Leg.EXIT)[0].status is OrderStatus.UNKNOWN
-    assert len(world.calls) - begun < 120
+    left_s = [at_s for at_s, call, cid in world.calls if call == "submit" and leg_of(cid) is Leg.EXIT]
+    waits_s = [after_s - before_s for before_s, after_s in pairwise(left_s)]
+    assert 5 <= len(left_s) <= 7
+    assert all(later_s > 1.5 * sooner_s for sooner_s, later_s in pairwise(waits_s))
+    assert {order.status for order in world.orders(Leg.EXIT)} == {OrderStatus.UNKNOWN}
+    assert len(world.calls) - begun < 300
     world.wire.faults.clear()
     await world.until(lambda: not world.held(), 30.0)
+
+
+@virtual
+async def test_an_exit_of_which_the_venue_does_not_tell_holds_back_the_next_for_two_seconds() -> None:
+    world = await World().start().ready()
+    await world.enter(target_pct=None)
+    world.wire.faults += [
+        Fault(call="submit", leg=Leg.EXIT, kind=LOST_BEFORE),
+        Fault(call="query", kind=LOST_BEFORE, count=0),
+    ]
+    world.command(ClosePosition(symbol=SOL))
+    await world.until(lambda: not world.held(), 3.0)
+    assert len(world.sent(leg=Leg.EXIT)) == 2
 
 
 @virtual
@@ -212,3 +230,45 @@ async def test_a_growing_position_sends_one_stop_at_a_time() -> None:
     await world.run(2.0)
     assert sum(isinstance(fact, Filled) for fact in world.journal.facts()) > 6
     assert 2 <= len(world.sent(leg=Leg.STOP)) <= 4
+
+
+@virtual
+async def test_what_others_hold_on_the_other_side_has_closed_as_much_of_ours() -> None:
+    world = await World().start().ready()
+    world.wish(side=Side.SELL, target_pct=None, limit_pct=-0.4)
+    await world.until(world.resting)
+    world.by_hand(SOL, Side.BUY, "1")
+    await world.until(lambda: world.ledger.foreign.get(SOL) == 1, 5.0)
+    world.tape.move(SOL, world.tape.price(SOL) * 1.006)
+    await world.until(world.ours)
+    await world.until(lambda: world.ours() == world.held() and not world.ledger.foreign.get(SOL), 70.0)
+    world.command(ClosePosition(symbol=SOL))
+    await world.until(lambda: not world.ours() and not world.held() and world.converged(), 5.0)
+    assert len(world.sent(leg=Leg.EXIT)) == 1
+
+
+@virtual
+async def test_exits_with_nothing_to_reduce_do_not_hammer_while_another_is_asked_for() -> None:
+    world = await World().start().ready()
+    await world.enter(target_pct=None)
+    world.wire.faults += [
+        Fault(call="submit", leg=Leg.EXIT, kind=LOST_BEFORE),
+        Fault(call="submit", leg=Leg.EXIT, kind=REFUSED, count=0, code=-2022),
+    ]
+    world.command(ClosePosition(symbol=SOL))
+    await world.run(10.0)
+    assert 3 <= len(world.sent(leg=Leg.EXIT)) <= 7
+
+
+@virtual
+async def test_a_price_beyond_the_stop_and_exits_that_are_refused_do_not_hammer() -> None:
+    world = await World().start().ready()
+    world.wire.faults += [
+        Fault(call="submit", leg=Leg.STOP, kind=REFUSED, count=0, code=-2021),
+        Fault(call="submit", leg=Leg.EXIT, kind=REFUSED, count=0, code=-1008),
+    ]
+    world.wish(target_pct=None)
+    await world.until(world.held)
+    await world.run(10.0)
+    assert 3 <= len(world.sent(leg=Leg.EXIT)) <= 8
+    assert 3 <= len(world.sent(leg=Leg.STOP)) <= 12
