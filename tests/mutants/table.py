@@ -263,7 +263,7 @@ MUTANTS: tuple[Mutant, ...] = (
     one(
         "an alert of the swan keeps no long away", "I7", GUARDS,
         "held(case.ledger, SWAN_LOCK, case.market_ns) or held(case.ledger, SWAN_ALERT, case.market_ns)",
-        "held(case.ledger, SWAN_LOCK, case.market_ns)", "tests/shield/test_blackswan_ladder.py",
+        "held(case.ledger, SWAN_LOCK, case.market_ns)", "tests/servos/test_breakers.py",
     ),
     one(
         "a lost journal does not latch", "I8", HINDRANCES,
