@@ -3,7 +3,7 @@
 # make check          the suite plus lint, types and import contracts
 # make trader         a scripted person at the keys, on every size and in tmux
 # make dst            SEEDS=10000 simulated worlds (net, clock, disk, market, kills) from FIRST, one from each seed
-# make mutants        slips planted by hand, one or more for each invariant, and which test notices each
+# make mutants        slips planted by hand, one or more for each invariant, and which test notices each; GENERATED=80 by tool
 # make faults         every fault of the venue against the running engine, and the long outages
 # make swan           1,000 hours without a fall, planted falls, and every crash on record: what the black swan does
 # make conformance    independent clients against the practice venue; each is installed on the first run
@@ -56,7 +56,7 @@ dst: setup
 	$(PY) tests/dst/dst.py --seeds $(SEEDS) --first $(FIRST) $(if $(SEED),--seed $(SEED))
 
 mutants: setup
-	$(PY) tests/mutants/plant.py --sound $(ARGS)
+	$(if $(GENERATED),$(PY) tests/mutants/generate.py $(GENERATED) --seed $(or $(SEED),1),$(PY) tests/mutants/plant.py --sound $(ARGS))
 
 faults: setup
 	PYTHONPATH=.:tests $(PY) tests/drills.py $(ARGS)

@@ -13,7 +13,8 @@ CARRIER, LEDGER, ORDERS, TURN = E + "carrier.py", E + "model/ledger.py", E + "mo
 INSTRUMENTS, SECRET, LOCK = E + "model/instruments.py", E + "model/secret.py", E + "store/lock.py"
 MANAGER, PROTECTION, RECONCILE = E + "servos/manager.py", E + "servos/protection.py", E + "servos/reconcile.py"
 COPILOT, ASKING, SIZING = E + "servos/copilot.py", E + "servos/asking.py", E + "servos/sizing.py"
-LADDER = E + "servos/ladder.py"
+LADDER, BREAKER, MACRO = E + "servos/ladder.py", E + "shield/breaker.py", E + "shield/macro.py"
+PEOPLE, PRESENCE, HINDRANCES = E + "model/people.py", E + "core/presence.py", E + "core/hindrances.py"
 EXPOSURE, GUARDS, STALENESS = E + "shield/exposure.py", E + "shield/guards.py", E + "shield/staleness.py"
 SWAN, LEASE, MARKET, LIMITS = (
     E + "shield/blackswan.py",
@@ -102,7 +103,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     one(
         "a stop of half the size", "I5", LADDER,
-        "            qty=need,\n", "            qty=need / 2,\n",
+        "            qty=need,\n            price=", "            qty=need / 2,\n            price=",
     ),
     one(
         "a stop that is too small is good enough", "I5", PROTECTION,
@@ -153,7 +154,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     one(
         "a start forgets the latches", "I8", LEDGER,
-        "        self.lease_until_ns = 0\n        self.ended", "        self.lease_until_ns = 0\n        self.latches.clear()\n        self.ended",
+        "        self.lease_until_ns = 0\n        self.ended = False\n\n    def", "        self.latches.clear()\n        self.ended = False\n\n    def",
     ),
     one("COPILOT asks nobody", "I9", DESK, "        if mode is Mode.PILOT:\n", "        if mode is not Mode.WATCHER:\n"),
     Mutant(
@@ -201,7 +202,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     one(
         "foreign orders are cancelled", "I14", RECONCILE,
-        "            mine = is_ours(cid, ledger.instance) and not is_newer(", "            mine = cid and not is_newer(",
+        "            mine = is_ours(cid, ledger.instance) and not", "            mine = bool(cid) and not",
     ),
     one("data of any age will do", "I15", STALENESS, "    if quote.age_ms > limit_ms:\n", "    if quote.age_ms < 0:\n"),
     one(
@@ -211,7 +212,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     one(
         "one tick is a black swan", "I17", SWAN,
-        "        middle = ranked[self._size // 2]", "        middle = price", "tests/shield/test_blackswan.py",
+        "        middle = ranked[self._size // 2]\n", "        middle = price\n", "tests/shield/test_blackswan.py",
     ),
     one("the mark has no say in a swan", "I17", SWAN, "MARK_SHARE: Final = 0.5", "MARK_SHARE: Final = 0.0", "tests/shield/test_blackswan.py"),
     one(
@@ -243,4 +244,112 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/store/test_account_lock.py",
     ),
     one("a secret is printed", "I23", SECRET, "    def __str__(self) -> str:\n        return MASK\n", "    def __str__(self) -> str:\n        return self.__value\n", "tests/vault/test_vault.py"),
+    one(
+        "what a person holds a position for is for ever", "I5", LADDER,
+        "        if symbol in turn.ledger.holds:\n            return", "        if symbol in ():\n            return",
+        "tests/servos/test_naked_ladder.py",
+    ),
+    one(
+        "no other kind of stop is tried", "I5", LADDER,
+        "_last_kind(turn, position) is OrderKind.STOP_MARKET:", "_last_kind(turn, position) is OrderKind.LIMIT:",
+        "tests/servos/test_naked_ladder.py",
+    ),
+    one(
+        "an exit at a limit is the last rung", "I5", PROTECTION,
+        "if turn.ledger.rungs.get(symbol) is Rung.LIMIT:\n                self.ladder.climb(turn, symbol, Rung.MARKET)\n            self.leave(",
+        "if turn.ledger.rungs.get(symbol) is Rung.LIMIT:\n                return\n            self.leave(",
+        "tests/servos/test_naked_ladder.py",
+    ),
+    one(
+        "a stop-limit is not chased", "I5", MANAGER, "            self.protection.chase(turn, position)\n", "",
+        "tests/servos/test_naked_ladder.py",
+    ),
+    one(
+        "a rearmed swan lets longs in by any word", "I7", ENGINE, '        if command.word != "swan":\n', "        if False:\n",
+        "tests/shield/test_blackswan_ladder.py tests/core/test_black_swan.py tests/core/test_withdrawn.py",
+    ),
+    one(
+        "an alert of the swan keeps no long away", "I7", GUARDS,
+        "held(case.ledger, SWAN_LOCK, case.market_ns) or held(case.ledger, SWAN_ALERT, case.market_ns)",
+        "held(case.ledger, SWAN_LOCK, case.market_ns)", "tests/servos/test_breakers.py",
+    ),
+    one(
+        "a lost journal does not latch", "I8", HINDRANCES,
+        "event.latch and event.problem and Latch", "event.latch and not event.problem and Latch",
+        "tests/core/test_hindrances.py",
+    ),
+    one(
+        "no crash loop is noticed", "I8", PRESENCE, "len(ledger.crashes) >= limit", "len(ledger.crashes) > 10 * limit",
+        "tests/core/test_presence.py",
+    ),
+    one(
+        "an empty chair may trade", "I9", PRESENCE,
+        "turn.mono_ns - self._seen_mono >= self._limit_ns", "turn.mono_ns - self._seen_mono >= 9 * self._limit_ns",
+        "tests/core/test_presence.py",
+    ),
+    one(
+        "a strategy's own mode is nobody's", "I9", ENGINE,
+        "return min(most, self.mode, key=lambda mode: mode.rank)", "return max(most, self.mode, key=lambda mode: mode.rank)",
+        "tests/core/test_roles.py",
+    ),
+    one(
+        "the shark hunts while nobody knows", "I15", GUARDS,
+        "    if state is Macro.SHARK:\n", "    if state is not Macro.NEUTRAL:\n", "tests/shield/test_macro.py",
+    ),
+    one(
+        "old samples are believed for ever", "I15", MACRO, "MISSED: Final = 3\n", "MISSED: Final = 3_000\n",
+        "tests/shield/test_macro.py",
+    ),
+    one(
+        "a storm of refusals stops nothing", "I21", BREAKER,
+        "    if count >= config.rejects_in_row:\n", "    if count >= 10 * config.rejects_in_row:\n",
+        "tests/servos/test_breakers.py",
+    ),
+    one(
+        "what our own carrier withdrew is a refusal", "I21", BREAKER,
+        "            count += order.reason not in UNSENT\n", "            count += 1\n",
+        "tests/servos/test_breakers.py",
+    ),
+    one(
+        "orders a minute are not counted", "I21", BREAKER,
+        "    if count > config.orders_a_minute:\n", "    if count > 10 * config.orders_a_minute:\n",
+        "tests/servos/test_breakers.py",
+    ),
+    one(
+        "orders a day are not counted", "I21", BREAKER,
+        "    if ledger.day_orders < config.orders_a_day:\n", "    if ledger.day_orders < 10 * config.orders_a_day:\n",
+        "tests/servos/test_breakers.py",
+    ),
+    one(
+        "a symbol's refusals lock all of them", "I21", GUARDS,
+        "frozenset((case.signal.symbol, case.signal.strategy))", "frozenset((case.signal.strategy,))",
+        "tests/servos/test_breakers.py tests/shield/test_protections.py",
+    ),
+    one(
+        "what another machine may have placed is cancelled", "I22", RECONCILE,
+        "if mine and not self._manager.fenced:", "if mine:", "tests/core/test_hindrances.py",
+    ),
+    one(
+        "a machine that was fenced off works on", "I22", ENGINE,
+        "        if self.hindrances.first:\n            return self.hindrances.first\n", "", "tests/core/test_hindrances.py",
+    ),
+    one(
+        "whoever asks may", "I24", PEOPLE, "        if held.rank >= role.rank:\n", "        if held.rank >= 0:\n",
+        "tests/core/test_roles.py",
+    ),
+    one(
+        "a name that nobody listed is an owner", "I24", PEOPLE,
+        "return Role.VIEWER if person is None else person.role", "return Role.OWNER if person is None else person.role",
+        "tests/core/test_roles.py tests/model/test_people.py",
+    ),
+    one(
+        "a trader takes the mode up", "I24", PEOPLE,
+        "command.mode.rank > mode.rank:\n        return Role.OWNER", "command.mode.rank > mode.rank:\n        return Role.TRADER",
+        "tests/core/test_roles.py",
+    ),
+    one(
+        "a refused command is done all the same", "I24", ENGINE,
+        "self.notebook.refuse(turn.at_ns, subject, event.by, refusal)\n            return\n",
+        "self.notebook.refuse(turn.at_ns, subject, event.by, refusal)\n", "tests/core/test_roles.py",
+    ),
 )  # fmt: skip

@@ -3,12 +3,15 @@
 from typing import Any
 
 from faulty import REFUSED, Fault
+from msgspec.structs import replace
 from world import BTC, SOL, World, virtual
 
 from nexus_engine.model.commands import ClosePosition, Flatten
 from nexus_engine.model.config import Directive, ShieldConfig
-from nexus_engine.model.facts import DayOpened, GuardTripped, LockSet
-from nexus_engine.model.words import Leg, Mode
+from nexus_engine.model.facts import SWAN_ALERT, DayOpened, GuardTripped, LockSet
+from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.words import UNSENT, Leg, Mode, OrderStatus, Side
+from nexus_engine.shield.breaker import rejected_in_row
 
 
 def shield(**changed: Any) -> Directive:
@@ -126,3 +129,28 @@ async def test_the_days_orders_are_counted_across_restarts_and_a_new_day_begins_
     assert world.ledger.day_orders == counted
     world.ledger.apply(DayOpened(at_ns=world.now()[0], day=world.ledger.day + 1, equity=world.ledger.day_equity))
     assert world.ledger.day_orders == 0
+
+
+@virtual
+async def test_what_our_own_carrier_took_back_is_no_refusal_of_the_venues() -> None:
+    world = await World().start().ready()
+    await refused_entries(world, 2)
+    assert rejected_in_row(world.ledger, SOL) == 2
+    ledger = Ledger().fold(world.journal.facts())
+    refused = [order for order in ledger.orders.values() if order.status is OrderStatus.REJECTED]
+    for reason in UNSENT:
+        newest = refused[-1].client_id
+        ledger.orders[newest] = replace(ledger.orders[newest], reason=reason)
+        assert rejected_in_row(ledger, SOL) == 1
+
+
+@virtual
+async def test_an_alert_of_the_swan_keeps_longs_away_and_lets_shorts_in() -> None:
+    world = await World().start().ready()
+    until_ns = world.engine.market.now_ns + 600 * 10**9
+    world.record(LockSet(at_ns=world.now()[0], name=SWAN_ALERT, until_ns=until_ns, reason="BTCUSDT fell 2.1 %"))
+    world.wish()
+    await world.run(3.0)
+    assert not world.sent(leg=Leg.ENTRY)
+    assert world.said("refused: BTCUSDT fell 2.1 %")
+    await world.enter(side=Side.SELL)
