@@ -117,7 +117,7 @@ def _stressed(view: View, width: int) -> list[Row]:
         for each in stress.lines
     ]
     if stress.liquidation_pct is not None:
-        parts.append(f"liquidation {stress.liquidation_pct:.0f}% away")
+        parts.append(f"liq. {stress.liquidation_pct:.0f}%")
     left = [f"{stress.in_flight} in flight: stops only"] if stress.in_flight else []
     left += [f"{stress.foreign} foreign: no stop known"] if stress.foreign else []
     left += [f"no price: {plain(', '.join(stress.unpriced))}"] if stress.unpriced else []
