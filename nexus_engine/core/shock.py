@@ -37,6 +37,11 @@ class Shocks:
         for symbol, qty in ledger.foreign.items():
             self._hit(symbol, qty, marks.get(symbol, ZERO), None, liquidation.get(symbol))
 
+    @property
+    def pnl(self) -> float:
+        """What the account as it stands makes of the fall."""
+        return self._pnl
+
     def with_card(self, card: Proposal) -> Shock:
         """The account with this card filled at its limit."""
         before = self._pnl, self._left, self._ends.copy()

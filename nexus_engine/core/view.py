@@ -12,6 +12,7 @@ from nexus_engine.core import accounting
 from nexus_engine.core.guardroom import guards
 from nexus_engine.core.market import HOURLY, SymbolMarket
 from nexus_engine.core.shock import Shocks
+from nexus_engine.core.stress import stress
 from nexus_engine.cortex.regime import odds
 from nexus_engine.cortex.shark import SQUEEZE_INTERVAL, squeeze
 from nexus_engine.model.config import percent_of
@@ -110,6 +111,13 @@ def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> 
         compared=engine.notebook.compared,
         why=engine.reasons.explain(request.why, ledger, engine.notebook) if request.why else None,
         **_shield(engine, request, account, swan, worst_age_ms),
+        stress=stress(
+            ledger,
+            marks,
+            engine.manager.liquidation,
+            engine.targets.beta,
+            {symbol: state.funding_rate for symbol, state in market.symbols.items()},
+        ),
         funnel=(("signals", engine.desk.seen), ("refused", engine.desk.refused), ("proposed", engine.desk.proposed)),
     )
 

@@ -287,6 +287,26 @@ class StageView(msgspec.Struct, frozen=True, kw_only=True):
     at_ns: int
 
 
+class StressLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A shock and its result: quote currency, and percent of equity, None without any."""
+
+    name: str
+    money: float
+    pct: float | None
+
+
+class StressView(msgspec.Struct, frozen=True, kw_only=True):
+    """What is at stake. `unpriced` symbols have no mark; `foreign` ones count in the fall and the funding alone,
+    entries `in_flight` in the stops alone. The liquidation price next to its mark is `liquidation_pct` away, if any."""
+
+    lines: tuple[StressLine, ...] = ()
+    liquidation_pct: float | None = None
+    liquidation_symbol: str = ""
+    unpriced: tuple[str, ...] = ()
+    foreign: int = 0
+    in_flight: int = 0
+
+
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """The picture."""
 
@@ -335,3 +355,4 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """Only where the Shield screen asks for it, as the two below."""
     trips: tuple[TripView, ...] = ()
     stages: tuple[StageView, ...] = ()
+    stress: StressView = StressView()

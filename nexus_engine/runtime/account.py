@@ -541,6 +541,7 @@ class Account:
             proposals=len(view.proposals),
             blocked=account.blocked,
             health={reading.name: round(reading.value, 1) for reading in view.health},
+            stress=view.stress,
         )
 
     def stats(self) -> dict[str, float]:

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Final, Literal, Protocol
 import msgspec
 
 from nexus_engine.model.commands import AnyCommand, Halt, Release
-from nexus_engine.model.view import View, ViewRequest
+from nexus_engine.model.view import StressView, View, ViewRequest
 from nexus_engine.model.words import AccountKind, Latch
 from nexus_engine.runtime.options import StartError
 
@@ -58,6 +58,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """Why no entry may leave now; empty when one may."""
     health: dict[str, float] = {}
     """What the machine and its venue count, by name."""
+    stress: StressView = StressView()
+    """What is at stake."""
 
 
 class _Status(msgspec.Struct, frozen=True, tag_field="op", tag="status"):

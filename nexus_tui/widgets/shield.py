@@ -96,6 +96,9 @@ class Audit(Pane):
 
     def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
         positions = worst_first(view.positions)
+        told = _stressed(view, width) if positions or view.foreign or view.stress.in_flight else []
+        told = told[: max(0, height - max(1, len(positions)))]
+        height -= len(told)
         rows = [_audited(each, width) for each in positions[:height]]
         if not rows:
             rows = [row(" nothing is held", "quiet")]
@@ -103,7 +106,31 @@ class Audit(Pane):
             more = positions[height - 1 :]
             fine = all(each.stop_state == "ok" for each in more)
             rows[-1] = row(f" and {len(more)} more, {'all ok' if fine else 'NOT ALL OK'}", "" if fine else "alarm")
-        return (("Protection", "title"), ("   stop at venue, quantity, seen; r re-arms", "quiet")), rows
+        return (("Protection", "title"), ("   stop at venue, quantity, seen; r re-arms", "quiet")), [*rows, *told]
+
+
+def _stressed(view: View, width: int) -> list[Row]:
+    """What is at stake, and what is not in it."""
+    stress = view.stress
+    parts = [
+        f"{each.name} {fmt.money(each.money)}" + ("" if each.pct is None else f" {each.pct:+.1f}%")
+        for each in stress.lines
+    ]
+    if stress.liquidation_pct is not None:
+        parts.append(f"liq. {stress.liquidation_pct:.0f}%")
+    left = [f"{stress.in_flight} in flight: stops only"] if stress.in_flight else []
+    left += [f"{stress.foreign} foreign: no stop known"] if stress.foreign else []
+    left += [f"no price: {plain(', '.join(stress.unpriced))}"] if stress.unpriced else []
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + len(part) + 3 < width:
+            lines[-1] += f"  {part}"
+        else:
+            lines.append(f" {part}")
+    rows = [row(fmt.words(line, width), "quiet") for line in lines]
+    if left:
+        rows.insert(0, row(fmt.words(f" {'; '.join(left)}", width), "warn"))
+    return rows
 
 
 def _audited(each: PositionView, width: int) -> Row:

@@ -28,6 +28,8 @@ from nexus_engine.model.view import (
     ProposalView,
     Shock,
     StageView,
+    StressLine,
+    StressView,
     Target,
     TripView,
     View,
@@ -346,7 +348,20 @@ TRIP = TripView(
 )  # fmt: skip
 
 
+STRESS = StressView(
+    lines=(
+        StressLine(name="stops fill", money=-166.75, pct=-0.69),
+        StressLine(name="stops gap x2", money=-333.50, pct=-1.37),
+        StressLine(name="BTC -10%", money=-112.40, pct=-0.46),
+        StressLine(name="funding", money=-0.41, pct=-0.002),
+    ),
+    liquidation_pct=18.2, liquidation_symbol="BTCUSDT", foreign=1, in_flight=1,
+)  # fmt: skip
+
+
 def shielded(**changes: Any) -> View:
     """The View of screen 2."""
     positions = tuple(replace(each, stop_qty=each.qty) for each in POSITIONS)
-    return view(**{"guards": GUARDS, "stages": STAGES, "trips": (TRIP,), "positions": positions} | changes)
+    return view(
+        **{"guards": GUARDS, "stages": STAGES, "trips": (TRIP,), "positions": positions, "stress": STRESS} | changes
+    )
