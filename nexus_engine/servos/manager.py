@@ -46,9 +46,9 @@ class Manager:
         self.venue_qty: dict[str, Decimal] = {}
         self.venue_entry: dict[str, Decimal] = {}
         self.strangers: tuple[OrderReport, ...] = ()
+        """Orders at the venue that are not in the ledger and may open something, by the last snapshot."""
         self.fenced = False
         """Another machine has the account: orders with our prefix that we do not know may be its own."""
-        """Orders at the venue that are not in the ledger and may open something, by the last snapshot."""
         self.liquidation: dict[str, Decimal | None] = {}
         self.compare: Callable[[Turn], None] = lambda turn: turn.snapshot(Venue.BINANCE)
         """Have the whole account read; the reconciler puts itself here."""

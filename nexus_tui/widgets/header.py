@@ -82,7 +82,7 @@ def second(view: View, width: int, silent: str) -> Row:
         fields.append((90 - rank, ((" ", ""), (f" {shown} ", "alarm"))))
         left -= len(shown) + 3
     if view.account.latches:
-        fields.append((2, ((f"{gap}r releases", "quiet"),)))
+        fields.append((9, ((f"{gap}r releases", "quiet"),)))
     elif view.account.blocked:
         fields.append((9, ((f"{gap}{plain(view.account.blocked, 60)}", "warn"),)))
     nearest = sorted((gauge for gauge in view.gauges if gauge.label != "exposure"), key=lambda gauge: -gauge.used)

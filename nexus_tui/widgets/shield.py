@@ -46,11 +46,11 @@ def _guard(each: GuardView, width: int) -> Row:
         text = "  ".join(filter(None, (left, plain(each.reason))))
         return name, (fmt.fit(f" {fmt.words(text, room - 2)}", room), ""), state
     reading = f"{_number(each.value)} of {_number(each.limit)}{plain(each.unit, 4)}"
-    away = f"{max(0.0, each.limit - each.value):.4g} away" if each.used < 1.0 else "at limit"
+    away = f"{_short(max(0.0, each.limit - each.value))} away" if each.used < 1.0 else "at limit"
     cells: list[Span] = [(fmt.right(reading, 16), heat(each.used))]
     if room >= 48:
         cells.append((f"  {fmt.gauge(min(1.0, each.used), _BAR)}", heat(each.used) or "quiet"))
-    cells.append((f"  {fmt.fit(away, 9)}", "quiet"))
+    cells.append((f"  {fmt.fit(away, 10)}", "quiet"))
     age = "" if each.age_ms is None else fmt.age(each.age_ms)
     cells.append((fmt.right(age, 7), "quiet"))
     used = sum(len(text) for text, _ in cells)
@@ -59,6 +59,11 @@ def _guard(each: GuardView, width: int) -> Row:
 
 def _number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
+
+
+def _short(value: float) -> str:
+    """As `_number`, and a whole one without decimals."""
+    return f"{value:.0f}" if value == int(value) and abs(value) < 100 else _number(value)
 
 
 class Funnel(Pane):
@@ -173,7 +178,7 @@ def _trip(trip: TripView, width: int, height: int) -> list[Row]:
         rows.append(row(fmt.words(told, width), "" if len(confirmed) == len(trip.exits) else "alarm"))
     elif not trip.alert:
         rows.append(row(" no long was held", "quiet"))
-    numbers = [f"{plain(each.name)} {_number(each.value)}{plain(each.unit, 4)}" for each in trip.readings]
+    numbers = [f"{plain(each.name)} {_short(each.value)}{plain(each.unit, 4)}" for each in trip.readings]
     while numbers and len(rows) < height:
         line = numbers.pop(0)
         while numbers and len(line) + len(numbers[0]) + 3 < width:

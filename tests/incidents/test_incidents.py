@@ -322,7 +322,6 @@ async def test_fifteen_moves_of_a_stop_all_arrive() -> None:
 # ---- storms and ends -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.xfail(reason="no breaker counts an account's refused orders yet")
 @virtual
 async def test_a_strategy_that_is_refused_all_day_sends_no_storm() -> None:
     """hummingbot #462: every order was refused and sent again, a hundred thousand of them in a day."""

@@ -7,10 +7,11 @@ from tui_driving import Driven, cockpit
 from tui_views import GUARDS, POSITIONS, TRIP, guard, shielded, view
 
 from nexus_engine.model.commands import RearmSwan
-from nexus_engine.model.view import View
+from nexus_engine.model.view import GuardView, View
 from nexus_engine.model.words import Sentinel
 from nexus_tui.screens import drill
 from nexus_tui.screens.drill import DrillPage
+from nexus_tui.widgets.shield import _guard
 
 BLIND = tuple(replace(each, state="BLIND", age_ms=41_000) if each.name.startswith("BTC") else each for each in GUARDS)
 LOCKED = (
@@ -148,3 +149,8 @@ async def test_before_the_first_picture_it_waits() -> None:
         assert TRIP.reason not in driven.text
         await driven.show(view())
         assert "it has not tripped" in driven.text
+
+
+def test_a_distance_of_many_digits_is_not_cut_off() -> None:
+    guard = GuardView(name="BTC trip 15m", value=0.174, limit=4.0, unit="%", used=0.04, age_ms=800, state="ok")
+    assert "3.8 away" in "".join(text for text, _ in _guard(guard, 80))
