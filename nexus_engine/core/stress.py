@@ -54,7 +54,7 @@ def stress(
         ),
         liquidation_pct=nearest[0],
         liquidation_symbol=nearest[1],
-        unpriced=tuple(sorted(s for s in {*ledger.foreign, *ledger.positions} if not marks.get(s))),
+        unpriced=tuple(s for s in sorted({*ledger.foreign, *ledger.positions}) if not marks.get(s)),
         foreign=len(ledger.foreign),
         in_flight=len(entries),
     )

@@ -64,6 +64,7 @@ _NEEDS: Final[Mapping[type[c.Command], tuple[Role, str]]] = {
     c.Pause: (Role.TRADER, "pause"),
     c.SetMode: (Role.TRADER, "mode down"),
     c.Release: (Role.OWNER, "resume"),
+    c.RearmSwan: (Role.OWNER, "re-arming longs"),
     c.Unlock: (Role.OWNER, "unlock"),
     c.Adopt: (Role.OWNER, "adopt"),
     c.CloseForeign: (Role.OWNER, "closing what is foreign"),

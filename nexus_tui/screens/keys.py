@@ -21,7 +21,8 @@ class Keys(Dialog[None]):
         self._table = [key for key in table if key.keys]
 
     def rows(self) -> list[Row]:
-        left = [*self._group(ACT), *self._group(EMERGENCY), *self._group(LEAVE)]
+        # what leaves says so itself: a title more would not fit 24 rows
+        left = [*self._group(ACT), *self._group(EMERGENCY), *self._group(LEAVE)[1:]]
         pairs = zip_longest(left, self._group(LOOK), fillvalue=((" " * _WIDTH, ""),))
         return [(*one, (" ", ""), *two) for one, two in pairs]
 

@@ -45,7 +45,8 @@ def _guard(each: GuardView, width: int) -> Row:
         left = f"{each.value:.0f} min left" if each.until_ns else ""
         text = "  ".join(filter(None, (left, plain(each.reason))))
         return name, (fmt.fit(f" {fmt.words(text, room - 2)}", room), ""), state
-    reading = f"{_number(each.value)} of {_number(each.limit)}{plain(each.unit, 4)}"
+    digits = _number if each.unit else _short
+    reading = f"{digits(each.value)} of {digits(each.limit)}{plain(each.unit, 4)}"
     away = f"{_short(max(0.0, each.limit - each.value))} away" if each.used < 1.0 else "at limit"
     cells: list[Span] = [(fmt.right(reading, 16), heat(each.used))]
     if room >= 48:
@@ -89,7 +90,7 @@ class Funnel(Pane):
                 when = f"{fmt.minute(each.at_ns)} " if each.at_ns else ""
                 head = f" {plain(each.name):<9}{each.passed:>7,}{each.stopped:>7,}  "
                 rows.append(((head, ""), (fmt.words(f"{when}{plain(each.reason)}", width - len(head)), "quiet")))
-        words = "   wishes that came through, that ended, the last one's why"
+        words = "   wishes that went on, that ended, and why"
         return (("Why no trade?", "title"), (words, "quiet")), rows
 
 
