@@ -3,6 +3,7 @@
 Each line is a row as the journal would hold it, chained to it, so the next start can add exactly what is missing.
 """
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -58,8 +59,11 @@ class Rescue:
             while written < len(lines):
                 written += os.write(fd, lines[written:])
             os.fsync(fd)
+            if not size:
+                _sync_folder(self._path.parent)
         except OSError:
-            os.ftruncate(fd, size)
+            with contextlib.suppress(OSError):
+                os.ftruncate(fd, size)
         else:
             self._seq = fresh[-1].seq
         finally:
@@ -70,6 +74,15 @@ class Rescue:
         if self._seq:
             self._path.unlink(missing_ok=True)
             self._seq = 0
+
+
+def _sync_folder(folder: Path) -> None:
+    """A file that is new is there after a power cut only once its folder is written too."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def lines(journal: Path) -> Iterator[Row]:
@@ -107,15 +120,18 @@ def absorb(conn: sqlite3.Connection, journal: Path) -> str:
     if not path.exists():
         return ""
     rows = list(lines(journal))
+    # a last line without its end was never acknowledged; whatever else cannot be read is not thrown away
+    unread = path.read_bytes().count(b"\n") > len(rows)
     fitting = list(after(read_tail(conn), iter(rows)))
     conn.execute("BEGIN IMMEDIATE")
     conn.executemany(INSERT, fitting)
     conn.execute("COMMIT")
     told = f"{len(fitting)} facts came back from {path.name}"
     tail = read_tail(conn)
-    if rows and (rows[-1].seq > tail.seq or (rows[-1].seq == tail.seq and rows[-1].hash != tail.hash)):
+    stray = bool(rows) and (rows[-1].seq > tail.seq or (rows[-1].seq == tail.seq and rows[-1].hash != tail.hash))
+    if stray or unread:
         aside = set_aside(path)
-        told += f"; others do not follow what the journal has: moved to {aside.name}"
+        told += f"; others {'do not follow what the journal has' if stray else 'cannot be read'}: moved to {aside.name}"
     else:
         path.unlink()
     return told

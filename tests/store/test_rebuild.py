@@ -312,6 +312,21 @@ def test_lines_of_another_journal_stay_in_a_file_of_their_own(written: Written, 
     assert len(asides(tmp_path)) == 1
 
 
+def test_lines_behind_a_torn_one_are_not_thrown_away(written: Written, tmp_path: Path) -> None:
+    path = copied(written, tmp_path)
+    with reading(path) as conn:
+        start = list(rows(conn))[-1].tail
+    Rescue(path).keep(_rows(start, 3))
+    file = rescue_path(path)
+    first, second, third = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(first + second[:20] + b"\n" + third)
+    opened = open_whole(path)
+    opened.journal.close()
+    assert opened.told.startswith("1 facts came back from journal.rescue.jsonl; others cannot be read: moved to ")
+    (aside,) = asides(tmp_path)
+    assert (tmp_path / aside).read_bytes().endswith(third)
+
+
 def test_a_last_resort_that_cannot_be_written_leaves_no_torn_line(
     written: Written, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
