@@ -307,7 +307,9 @@ class Sim(World):
 
     def _failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
-        if not isinstance(error, Killed):
+        # what a killed life had under way is dropped, as a kernel would; when the collector finds it is chance
+        dropped = error is None and context["message"].startswith("Task was destroyed")
+        if not (dropped or isinstance(error, Killed)):
             self.found.append(f"{self.s:.2f} s: {context['message']}: {error!r}")
 
     # ---- lives -------------------------------------------------------------------------------------------------------
