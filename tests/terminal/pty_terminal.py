@@ -118,7 +118,8 @@ class Terminal:
             if self.process.poll() is not None and not self._reader.is_alive():
                 break
             time.sleep(0.01)
-        raise AssertionError(f"never saw {what!r} (exit {self.process.poll()}):\n{self.text}")
+        reading = "" if self._reader.is_alive() else ", nobody reads it"
+        raise AssertionError(f"never saw {what!r} (exit {self.process.poll()}{reading}):\n{self.text}")
 
     def resize(self, columns: int, lines: int) -> None:
         with self._lock:
