@@ -5,6 +5,7 @@ the best level has the smallest key and the same code serves both.
 """
 
 import math
+from collections.abc import Sequence
 from random import Random
 
 import msgspec
@@ -181,3 +182,17 @@ class Ladder:
             self._levels[key] = lots
         else:
             del self._levels[key]
+
+
+def walked(
+    levels: Sequence[tuple[int, int]], side_buy: bool, qty_lots: int, limit_ticks: int | None
+) -> list[tuple[int, int]]:
+    """What an order takes of levels that nobody fills up again, best first: (ticks, lots)."""
+    fills: Levels = []
+    for ticks, lots in levels:
+        beyond = limit_ticks is not None and (ticks > limit_ticks if side_buy else ticks < limit_ticks)
+        if not qty_lots or beyond:
+            break
+        fills.append((ticks, min(lots, qty_lots)))
+        qty_lots -= fills[-1][1]
+    return fills

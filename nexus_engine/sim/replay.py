@@ -17,14 +17,14 @@ import msgspec
 import numpy as np
 
 from nexus_engine.sim.bars import COLUMNS, INTERVALS, MINUTE_NS, Bar, Candles
-from nexus_engine.sim.book import Book
+from nexus_engine.sim.book import Book, walked
 from nexus_engine.sim.contract import Print
 from nexus_engine.sim.hub import Hub
 from nexus_engine.sim.ledger import Ledger
 from nexus_engine.sim.specs import SPECS, SymbolSpec, ladder
 from nexus_engine.sim.streams import parse
 from nexus_engine.sim.venue import Venue
-from nexus_engine.sim.wire import MS, Levels
+from nexus_engine.sim.wire import MS
 
 FUNDING_NS = INTERVALS["8h"]
 FUNDING_RATE = 0.0001
@@ -253,15 +253,7 @@ class ReplayMarket:
 
     def consume(self, symbol: str, side_buy: bool, qty_lots: int, limit_ticks: int | None) -> list[tuple[int, int]]:
         book = self.book(symbol)
-        levels: Levels = book.asks if side_buy else book.bids
-        fills = []
-        for ticks, lots in levels:
-            beyond = limit_ticks is not None and (ticks > limit_ticks if side_buy else ticks < limit_ticks)
-            if not qty_lots or beyond:
-                break
-            fills.append((ticks, min(lots, qty_lots)))
-            qty_lots -= fills[-1][1]
-        return fills
+        return walked(book.asks if side_buy else book.bids, side_buy, qty_lots, limit_ticks)
 
     def bars(
         self, symbol: str, interval: str, *, end_ns: int | None = None, start_ns: int | None = None, limit: int = 500

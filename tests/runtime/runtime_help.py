@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.runtime import Options, Runtime
 
 READY_S = 30.0
@@ -29,3 +30,18 @@ def started(options: Options) -> Runtime:
 def ended(runtime: Runtime) -> None:
     runtime.stop()
     assert runtime.join(15.0)
+
+
+def view_of(runtime: Runtime) -> View:
+    """A View that was built after this call."""
+    seen = runtime.pull(ViewRequest())
+    found: list[View] = []
+
+    def newer() -> bool:
+        view = runtime.pull(ViewRequest())
+        if view is not None and view is not seen:
+            found.append(view)
+        return bool(found)
+
+    wait_until(newer)
+    return found[-1]

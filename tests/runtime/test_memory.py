@@ -11,31 +11,15 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from runtime_help import ended, started, wait_until
+from runtime_help import ended, started, view_of, wait_until
 
 from nexus_engine.model.commands import Pause, Release
 from nexus_engine.model.facts import Noted
 from nexus_engine.model.paths import journal_path
-from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.model.words import Latch
 from nexus_engine.runtime import Options, Runtime
 from nexus_engine.store.sqlite import SqliteJournal
 from nexus_engine.store.verify import verify
-
-
-def view_of(runtime: Runtime) -> View:
-    """A View that was built after this call."""
-    seen = runtime.pull(ViewRequest())
-    found: list[View] = []
-
-    def newer() -> bool:
-        view = runtime.pull(ViewRequest())
-        if view is not None and view is not seen:
-            found.append(view)
-        return bool(found)
-
-    wait_until(newer)
-    return found[-1]
 
 
 def latches(runtime: Runtime) -> dict[Latch, str]:

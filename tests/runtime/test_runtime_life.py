@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from runtime_help import READY_S, ended, started, wait_until
+from runtime_help import READY_S, ended, started, view_of, wait_until
 
 from nexus_engine.model.commands import Halt, SetMode
 from nexus_engine.model.config import Directive
 from nexus_engine.model.orders import ExitPlan
 from nexus_engine.model.paths import latch_path
 from nexus_engine.model.positions import Position
-from nexus_engine.model.view import View, ViewRequest
+from nexus_engine.model.view import ViewRequest
 from nexus_engine.model.words import AccountKind, Latch, Mode, TradingState
 from nexus_engine.runtime import AccountBusy, Options, Runtime, StartError, StateError, check, with_key
 from nexus_engine.runtime.client import NoAnswer, ask
@@ -27,21 +27,6 @@ from nexus_engine.uplink.binance.broker import BinanceBroker
 from nexus_tui.__main__ import _end
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-def view_of(runtime: Runtime) -> View:
-    """A View that was built after this call."""
-    seen = runtime.pull(ViewRequest())
-    found: View | None = None
-
-    def newer() -> bool:
-        nonlocal found
-        found = runtime.pull(ViewRequest())
-        return found is not None and found is not seen
-
-    wait_until(newer)
-    assert found is not None
-    return found
 
 
 def test_a_second_engine_on_an_account_is_refused_by_the_first_ones_process(demo: Runtime) -> None:

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 from postgres_server import Server
-from runtime_help import ended, started, wait_until
+from runtime_help import ended, started, view_of, wait_until
 
 from nexus_engine.model.commands import Release, SetMode
 from nexus_engine.model.config import Directive
 from nexus_engine.model.paths import journal_path
-from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.model.words import Latch, Mode
 from nexus_engine.runtime import Options, Runtime
 from nexus_engine.store.verify import verify
@@ -44,21 +43,6 @@ def venue(tmp_path: Path) -> Iterator[Path]:
 def machine(folder: Path, venue: Path, dsn: str = "") -> Runtime:
     directive = Directive.model_validate({"demo": {"venue": str(venue)}, "postgres": {"dsn": dsn}})
     return started(Options(state=folder, directive=directive))
-
-
-def view_of(runtime: Runtime) -> View:
-    """A View that was built after this call."""
-    seen = runtime.pull(ViewRequest())
-    found: list[View] = []
-
-    def newer() -> bool:
-        view = runtime.pull(ViewRequest())
-        if view is not None and view is not seen:
-            found.append(view)
-        return bool(found)
-
-    wait_until(newer)
-    return found[-1]
 
 
 def latched(runtime: Runtime) -> bool:
