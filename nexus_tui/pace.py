@@ -80,6 +80,10 @@ class PacedApp(App[str], inherit_bindings=False):
         if ask is not None and (size := Size(*ask())) != self.size:
             self.post_message(events.Resize(size, size))
 
+    def on_resize(self) -> None:
+        # also where the size is what it was: between two signals the terminal may have been smaller, and cut
+        self.canvas.lost()
+
     def refresh_css(self, animate: bool = True) -> None:
         self.canvas.lost()  # every cell may look different
         super().refresh_css(animate)

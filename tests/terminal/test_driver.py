@@ -225,10 +225,7 @@ def test_the_screen_follows_the_terminals_size(start: Start) -> None:
     terminal.wait_for("P41 SELL")
 
 
-EMPTY = pytest.mark.xfail(reason="now and then the terminal stays empty after the storm; not understood", strict=False)
-
-
-@pytest.mark.parametrize("dialog", ["", "q", ":", pytest.param("F", marks=EMPTY)])
+@pytest.mark.parametrize("dialog", ["", "q", ":", "F"])
 def test_a_storm_of_sizes_down_to_nothing_breaks_nothing(start: Start, report: Path, dialog: str) -> None:
     terminal = start()
     terminal.wait_for("READY")

@@ -2,12 +2,14 @@
 
 import gc
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual import events
 from textual._compositor import ChopsUpdate
 from textual._styles_cache import StylesCache
-from textual.geometry import Region
-from tui_driving import cockpit
+from textual.geometry import Region, Size
+from tui_driving import Driven, cockpit
 
 from nexus_tui.canvas import Canvas
 from nexus_tui.drain import EVERYTHING, LEAST, Drain
@@ -103,19 +105,25 @@ def test_a_long_way_is_not_taken_for_a_slow_link() -> None:
     assert drained(Drain(), 2_000, 250) == EVERYTHING
 
 
+def counted(driven: Driven) -> list[int]:
+    """Cells of each frame from now on."""
+    areas: list[int] = []
+    display = driven.app._display
+
+    def count(screen: object, update: object) -> None:
+        if update is not None:
+            assert isinstance(update, ChopsUpdate)
+            areas.append(sum(end - start for _, start, end in update.spans))
+        display(screen, update)  # type: ignore[arg-type]
+
+    driven.app._display = count  # type: ignore[method-assign, assignment]
+    return areas
+
+
 async def test_a_dialog_on_the_largest_screen_costs_its_own_box() -> None:
     async with cockpit(size=(200, 50)) as driven:
         await driven.arm()
-        areas: list[int] = []
-        display = driven.app._display
-
-        def count(screen: object, update: object) -> None:
-            if update is not None:
-                assert isinstance(update, ChopsUpdate)
-                areas.append(sum(end - start for _, start, end in update.spans))
-            display(screen, update)  # type: ignore[arg-type]
-
-        driven.app._display = count  # type: ignore[method-assign, assignment]
+        areas = counted(driven)
         await driven.press("q")
         box = driven.app.screen.query_one("#dialog").region
         assert box.area <= sum(areas) < 3 * box.area + 600
@@ -123,6 +131,19 @@ async def test_a_dialog_on_the_largest_screen_costs_its_own_box() -> None:
         await driven.press("escape")
         assert "Leave Nexus" not in driven.text
         assert box.area <= sum(areas) < 2 * box.area + 600
+
+
+@pytest.mark.parametrize("dialog", ["", "F"])
+async def test_a_storm_that_ends_at_the_size_it_began_with_is_painted_over(dialog: str) -> None:
+    async with cockpit(size=(80, 24)) as driven:
+        await driven.arm()
+        if dialog:
+            await driven.press(dialog)
+        areas, size = counted(driven), Size(80, 24)
+        # all signals of the storm came as one, and what the terminal cut off while it was small is gone
+        driven.app.post_message(events.Resize(size, size))
+        await driven.pass_ms(1_000)
+        assert sum(areas) >= size.area
 
 
 async def test_a_dialog_that_was_left_is_not_remembered() -> None:
