@@ -31,7 +31,7 @@ setup:
 	@./nexus --setup dev
 
 test: setup
-	$(PY) -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(PY) -m pytest -n 3 --dist loadgroup $(ARGS)
 
 lint: setup
 	$(VENV)/bin/ruff check .
