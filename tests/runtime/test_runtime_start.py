@@ -125,8 +125,8 @@ def test_margin_and_leverage_keep_entries_away_and_nothing_else(tmp_path: Path) 
     assert any(row.text.startswith("reconciled") for row in view.events)
     assert tradable(runtime) == {False}
     ready.set()
-    view_when(runtime, lambda view: not view.problem)
-    assert tradable(runtime) == {True}
+    view_when(runtime, lambda view: "no entries yet" not in view.problem)
+    wait_until(lambda: tradable(runtime) == {True})
     ended(runtime)
 
 
