@@ -268,6 +268,7 @@ def _headless(runtime: "Runtime", unlocked: str) -> int:
 
 def _cockpit(runtime: "Runtime", leash: "Leash", comfort: "Comfort | None", unlocked: str) -> int:
     from nexus_engine.runtime.logs import log_path
+    from nexus_engine.runtime.priority import give_way
     from nexus_tui.guardian import Signals
 
     signals = Signals(runtime)
@@ -277,6 +278,7 @@ def _cockpit(runtime: "Runtime", leash: "Leash", comfort: "Comfort | None", unlo
 
     framed = threading.Event()
     runtime.start(after=framed)
+    give_way()
     _unlock(runtime, unlocked)
     read_only = runtime.options.read_only
     app = NexusApp(LocalLink(runtime), comfort=comfort, log_path=log_path(runtime.folder), read_only=read_only)

@@ -12,6 +12,7 @@ from nexus_engine.model.commands import AnyCommand
 from nexus_engine.model.paths import account_dir, lock_path, state_root
 from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.runtime.options import Options, StartError
+from nexus_engine.runtime.priority import short_turns
 from nexus_engine.runtime.supervisor import Supervisor
 from nexus_engine.store.lock import AccountLock
 
@@ -99,6 +100,7 @@ class Runtime:
 
     def _main(self) -> None:
         sys.setswitchinterval(_SWITCH_S)
+        short_turns()
         try:
             # Imported here, so that the first frame does not wait for what only an engine needs.
             from nexus_engine.runtime.account import Account

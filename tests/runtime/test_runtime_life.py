@@ -198,7 +198,8 @@ def test_a_venue_that_dies_is_started_again_on_the_same_books(tmp_path: Path) ->
     os.kill(venue, signal.SIGKILL)
     wait_until(lambda: "venue" in view_of(runtime).problem)
     wait_until(lambda: _children(runtime.folder) not in ([], [venue]))
-    wait_until(lambda: all(feed.up for feed in view_of(runtime).feeds) and "venue" not in view_of(runtime).problem, 20.0)
+    wait_until(lambda: "venue" not in view_of(runtime).problem, 20.0)
+    wait_until(lambda: all(feed.up for feed in view_of(runtime).feeds), 20.0)
     ended(runtime)
 
 
