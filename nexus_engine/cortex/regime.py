@@ -118,6 +118,9 @@ class RegimeRule:
         self.view = RegimeView(
             regime=now,
             confidence=confidence,
+            trend_rank=trend,
+            volatile_rank=volatile,
+            trending=now in _TRENDS.values(),
             readings=(
                 Reading("efficiency ratio 24h", self._smoothed),
                 Reading(_STRAIGHT, trend, ENTER),
