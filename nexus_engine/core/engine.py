@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from nexus_engine.core import accounting, live
+from nexus_engine.core.calendar import Calendar
 from nexus_engine.core.chart import Lines
 from nexus_engine.core.curve import Curve
 from nexus_engine.core.desk import Desk
@@ -71,6 +72,7 @@ class Engine:
         self.trips = Trips()
         self.lines = Lines()
         self.curve = Curve()
+        self.calendar = Calendar()
         self.targets = Targets(directive.shield.swan_symbol, directive.shield.max_spread_bp)
         self.feeds: dict[str, bool] = {}
         self.heard: dict[str, int] = {}
@@ -257,7 +259,7 @@ class Engine:
         marks = self.market.marks()
         heard = self.feeds.get("user", False)
         self._counting(turn, lambda: self.reconciler.snapshot(turn, event, marks, heard=heard))
-        accounting.open_day(turn, marks)
+        self._open_day(turn, marks)
 
     def _submitted(self, turn: Turn, event: e.SubmitResult) -> None:
         self._counting(turn, lambda: self.manager.submitted(turn, event))
@@ -310,7 +312,7 @@ class Engine:
             self.presence.look(turn)
             self.desk.refresh(turn)
             marks = self.market.marks()
-            accounting.open_day(turn, marks)
+            self._open_day(turn, marks)
             self.shield.macro.look(turn)
             self.shield.drawdown.look(turn, accounting.equity(self.ledger, marks))
             self.curve.sample(self.ledger, marks, turn.at_ns)
@@ -320,6 +322,10 @@ class Engine:
             self.copilot.timer(turn, int(key.removeprefix(PROPOSAL_TIMER)))
         else:
             self.manager.timer(turn, key)
+
+    def _open_day(self, turn: Turn, marks: accounting.Marks) -> None:
+        if self.calendar.turns(turn):
+            accounting.open_day(turn, marks)
 
     def _still_ns(self, turn: Turn) -> int:
         """Since the last pulse. A machine that is paused stops the one clock, a stopped process neither."""
@@ -433,6 +439,7 @@ class Engine:
     def _move_stop(self, turn: Turn, command: c.MoveStop, by: str) -> str:
         state = self.market.symbols.get(command.symbol)
         if state is None:
+            turn.note(Level.INFO, command.symbol, f"stop not moved to {command.stop}: we hold nothing", by)
             return f"{command.symbol}: we hold nothing"
         return byhand.move_stop(turn, self.manager, state.instrument, state.mark, command.stop, by)
 

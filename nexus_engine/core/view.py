@@ -225,14 +225,16 @@ def _stop_qty(engine: Engine, position: Position) -> Decimal | None:
 
 
 def _stop(engine: Engine, position: Position) -> tuple[str, int | None]:
-    """What stands behind a position: `ok` needs a confirmed stop of its side, at its price and at least its size."""
+    """What stands behind a position: `ok` needs a confirmed stop of its side, at its price and at least its size, and
+    that the venue has shown it since this start; `unseen` is one that only the journal tells of yet."""
     state = "NAKED"
     for order in engine.ledger.alive(position.symbol, Leg.STOP):
         if order.side is not exit_side(position):
             continue
         stands = order.status in (OrderStatus.OPEN, OrderStatus.PARTIAL) and order.leaves >= abs(position.qty)
         if stands and order.trigger == position.plan.stop:
-            return "ok", engine.manager.asker.seen.get(order.client_id)
+            seen = engine.manager.asker.seen.get(order.client_id)
+            return "unseen" if seen is None else "ok", seen
         state = "UNKNOWN" if order.status is OrderStatus.UNKNOWN else "wait"
     return state, None
 
@@ -274,10 +276,10 @@ def _marks(engine: Engine, symbol: str) -> tuple[BookMark, ...]:
             how = "market" if proposal.market else "limit"
             marks.append(BookMark(price=proposal.limit, label=f"{how} {proposal.handle}", side=side))
             marks.append(BookMark(price=proposal.plan.stop, label=f"stop {proposal.handle}", side=side.opposite))
-            if proposal.plan.target is not None:
-                marks.append(
-                    BookMark(price=proposal.plan.target, label=f"target {proposal.handle}", side=side.opposite)
-                )
+            marks += [
+                BookMark(price=price, label=f"target {proposal.handle}", side=side.opposite)
+                for price in proposal.plan.targets
+            ]
     return tuple(marks)
 
 

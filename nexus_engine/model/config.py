@@ -317,7 +317,12 @@ class PostgresConfig(_Section):
     dsn: str = Field(
         "",
         max_length=1000,
-        description="where, as libpq has it and without the password, e.g. \"host=db dbname=nexus user=nexus\"; empty: none. The password is PGPASSWORD's or PGPASSFILE's",
+        description='where, as libpq has it and without the password, e.g. "host=db dbname=nexus user=nexus"; empty: none',
+    )
+    key: str = Field(
+        "",
+        pattern=r"^$|" + ACCOUNT_NAME,
+        description="name of its password in the vault (`nexus keys add NAME --postgres`); without it PGPASSWORD or PGPASSFILE",
     )
     lock: bool = Field(
         True, description="take the account's lock there: a machine that does not get it protects and does not trade"
@@ -372,7 +377,9 @@ def load(path: Path | None) -> Directive:
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_line(error, Directive)}") from error
     if _PASSWORD.search(directive.postgres.dsn):
-        raise ConfigError(f"{path}: postgres.dsn holds a password: take it out, use PGPASSFILE or PGPASSWORD")
+        raise ConfigError(
+            f"{path}: postgres.dsn holds a password: take it out, use `nexus keys add NAME --postgres` and postgres.key"
+        )
     swan = directive.shield.swan_symbol
     if swan not in directive.binance.symbols:
         raise ConfigError(

@@ -43,7 +43,8 @@ class Partial(msgspec.Struct, frozen=True):
 
 class Trail(msgspec.Struct, frozen=True, kw_only=True):
     """How a stop follows price. `break_even_r`: to the entry once the profit is so many R; `distance` behind the mark,
-    in quote currency a unit. 0: not that way."""
+    in quote currency a unit. 0: not that way. The distance is the entry's for good: a market that grows wilder afterwards
+    does not widen it, so that the risk taken is the risk shown."""
 
     break_even_r: float = 0.0
     distance: Decimal = ZERO
@@ -61,6 +62,12 @@ class ExitPlan(msgspec.Struct, frozen=True, kw_only=True):
     time_stop_ns: int = 0
     partials: tuple[Partial, ...] | msgspec.UnsetType = msgspec.UNSET
     trail: Trail | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def targets(self) -> tuple[Decimal, ...]:
+        """Every price of a take-profit, nearest first."""
+        partials = () if self.partials is msgspec.UNSET else self.partials
+        return (*(one.price for one in partials), *(() if self.target is None else (self.target,)))
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):

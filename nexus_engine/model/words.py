@@ -11,6 +11,8 @@ class Venue(StrEnum):
     ALPACA = "ALPACA"
     COINMARKETCAP = "COINMARKETCAP"
     """Takes no orders: it tells dominance and total cap, to whom has a key."""
+    POSTGRES = "POSTGRES"
+    """No market at all: the second memory, whose password lies in the vault beside the keys."""
 
 
 class AccountKind(StrEnum):

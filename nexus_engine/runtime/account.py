@@ -136,7 +136,9 @@ class Account:
     async def _start(self) -> None:
         self._tell("reading the journal")
         directive = self.options.resolve()
-        self._memory = memory = Memory(self.folder, directive, self._clock)
+        if directive.postgres.key:
+            self.options = with_key(self.options, ask=False)
+        self._memory = memory = Memory(self.folder, directive, self._clock, self.options.password)
         self._people = People(directive.people)
         self._ui_voice = directive.ui.voice
         self._voices = load_voices({self._ui_voice, *(one.voice or "plain" for one in directive.people.values())})
@@ -444,6 +446,7 @@ class Account:
         who = self._who(by)
         if who and (refusal := self._people.below(Role.TRADER, who, how)):
             log.warning("%s", refusal)
+            self._remark(who, refusal)
             return refusal
         if self.options.read_only and how == "flatten":
             return "this engine was started with --read-only: it closes nothing; quit leaves the stops resting"
@@ -453,6 +456,13 @@ class Account:
         if first and not self.running and self._life is not None:
             self._life.cancel()
         return ""
+
+    def _remark(self, who: str, text: str) -> None:
+        """Show and write down what the engine is not asked about."""
+        if self._engine is not None and self._carrier is not None:
+            note = Notify(level=Level.WARN, subject="account", by=who, text=text)
+            self._engine.notebook.add(note, self._clock.utc_ns())
+            self._carrier.remark(note)
 
     async def recorded(self, within_s: float) -> bool:
         return self._carrier is not None and await self._carrier.recorded(within_s)

@@ -148,6 +148,9 @@ def _audited(each: PositionView, width: int) -> Row:
         seen = "" if each.stop_seen_ms is None else f", {fmt.age(each.stop_seen_ms)}"
         text = f"  {fmt.short_price(each.stop, each.price_digits, 8)} at venue, {quantity}{seen}"
         return (held, ""), (fmt.words(text, width - len(held)), "" if equal else "warn")
+    if each.stop_state == "unseen" and each.stop is not None:
+        text = f"  {fmt.short_price(each.stop, each.price_digits, 8)} by the journal, not seen at the venue yet"
+        return (held, ""), (fmt.words(text, width - len(held)), "warn")
     told = f"  {each.stop_state} {fmt.age(each.naked_ms)}, r re-arms it"
     return (held, "strong"), (fmt.words(told, width - len(held)), "warn" if each.stop_state == "wait" else "alarm")
 
