@@ -44,9 +44,9 @@ def directive(ready: Path, more: str = "", **instead: float) -> str:
 class Exchange:
     """The venue's process. What it is asked comes as words, what we ask it as JSON."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, scenario: str = "range", speed: int = 40) -> None:
         self._log = (folder / "venue.log").open("wb")
-        command = [sys.executable, str(HERE / "crash_venue.py"), "--scenario", "range", "--speed", "40"]
+        command = [sys.executable, str(HERE / "crash_venue.py"), "--scenario", scenario, "--speed", str(speed)]
         self._process = subprocess.Popen(
             [*command, "--seed", str(seed)],
             env=ENV,
