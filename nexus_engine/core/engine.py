@@ -6,7 +6,7 @@ A deterministic state machine. The same events give the same effects, live, in r
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from nexus_engine.core import accounting, live
+from nexus_engine.core import accounting, live, transfers
 from nexus_engine.core.calendar import Calendar
 from nexus_engine.core.chart import Lines
 from nexus_engine.core.curve import Curve
@@ -201,7 +201,7 @@ class Engine:
         self.market.trade(event)
         self.heard["market"] = event.mono_ns
         if event.symbol == self._swan:
-            self._watch_swan(turn, "trade", event.price, event.venue_ns)
+            self._watch_swan(turn, "trade", event.price, event.venue_ns, event.qty)
 
     def _mark(self, turn: Turn, event: e.Mark) -> None:
         self.market.marked(event)
@@ -209,10 +209,10 @@ class Engine:
         if event.symbol == self._swan:
             self._watch_swan(turn, "mark", event.mark, event.venue_ns)
 
-    def _watch_swan(self, turn: Turn, source: str, price: float, venue_ns: int) -> None:
+    def _watch_swan(self, turn: Turn, source: str, price: float, venue_ns: int, qty: float = 0.0) -> None:
         turn.market_ns = self.market.now_ns
         # a stamp that the market's clock did not believe is none of the swan's either
-        if self.shield.price(turn, self._swan, source, price, min(venue_ns, turn.market_ns)):
+        if self.shield.price(turn, self._swan, source, price, min(venue_ns, turn.market_ns), qty):
             self.copilot.expire_all(turn, "black swan", longs_only=True)
             count = self.manager.exit_all(turn, SENTINEL, longs_only=True)
             turn.note(Level.ALARM, self._swan, f"BLACK SWAN: {count} longs closing, shorts untouched", SENTINEL)
@@ -253,11 +253,15 @@ class Engine:
 
     def _account(self, turn: Turn, event: e.AccountUpdate) -> None:
         self.heard["user"] = event.mono_ns
+        if event.transfer:
+            transfers.told(turn, event, self.market.marks())
         self.manager.account(turn, event)
 
     def _snapshot(self, turn: Turn, event: e.VenueSnapshot) -> None:
         marks = self.market.marks()
         heard = self.feeds.get("user", False)
+        if event.ok:
+            transfers.listed(turn, event, marks)
         self._counting(turn, lambda: self.reconciler.snapshot(turn, event, marks, heard=heard))
         self._open_day(turn, marks)
 

@@ -167,6 +167,12 @@ class ShieldConfig(_Section):
         max_length=4,
         description="falls that trip on one source alone once they last 5 s, as [percent, minutes]",
     )
+    swan_extreme_volume: float = Field(
+        10.0,
+        ge=0,
+        le=1_000,
+        description="one source alone must trade more than this many usual minutes in one, where the usual is known",
+    )
     stale_ms: int = Field(
         3_000, ge=500, le=60_000, description="market data older than this blinds the guards: no entries"
     )

@@ -197,9 +197,10 @@ class LockSet(Fact, frozen=True, kw_only=True):
 
 
 class WalletSeen(Fact, frozen=True, kw_only=True):
-    """The wallet balance as the venue told it."""
+    """The wallet balance as the venue told it. `as_of_ns`: nothing that came later is in it (UTC; 0: by `at_ns`)."""
 
     wallet: Decimal
+    as_of_ns: int = 0
 
 
 class DayOpened(Fact, frozen=True, kw_only=True):
@@ -220,6 +221,19 @@ class PeakSeen(Fact, frozen=True, kw_only=True):
     """The highest equity since the drawdown breaker was last released."""
 
     equity: Decimal
+
+
+class Transferred(Fact, frozen=True, kw_only=True):
+    """Money came into the account, or went (negative): no profit, no loss. `before` is the equity until then.
+
+    The stream tells of it with its stamp (`venue_ns`); the venue's list with an `id` and when it was (`moved_ns`, UTC).
+    """
+
+    amount: Decimal
+    before: Decimal
+    venue_ns: int = 0
+    id: str = ""
+    moved_ns: int = 0
 
 
 class MacroSeen(Fact, frozen=True, kw_only=True):
@@ -318,4 +332,5 @@ AnyFact = (
     | Noted
     | Reconciled
     | Sealed
+    | Transferred
 )

@@ -150,6 +150,17 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
     venue_ns: int = 0
 
 
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """Money that came into the account (out of it: negative) and was neither won nor lost, as the venue lists it.
+
+    `id` is the venue's own number, `at_ns` UTC by our clock.
+    """
+
+    id: str
+    amount: Decimal
+    at_ns: int
+
+
 class PositionReport(msgspec.Struct, frozen=True, kw_only=True):
     """What the venue says of a symbol's position, in one-way mode. `qty` is signed: negative is short."""
 

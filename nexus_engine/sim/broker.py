@@ -13,11 +13,11 @@ from nexus_engine.model.events import (
     SubmitResult,
     VenueSnapshot,
 )
-from nexus_engine.model.orders import Fill, Order, OrderReport, PositionReport
+from nexus_engine.model.orders import ZERO, Fill, Order, OrderReport, PositionReport, Transfer
 from nexus_engine.model.ports import Clock, Sink
 from nexus_engine.model.words import OrderStatus, Outcome, Side, Venue
 from nexus_engine.sim import orders as own
-from nexus_engine.sim.account import Account
+from nexus_engine.sim.account import TRANSFER, TRANSFERS, Account
 from nexus_engine.sim.rules import VenueError
 
 NS_PER_MS: Final = 1_000_000
@@ -81,16 +81,15 @@ class PracticeBroker:
             elif isinstance(event, own.AlgoEvent):
                 sink(OrderUpdate(at_ns=at, mono_ns=mono, report=self._algo_report(event.algo)))
             elif isinstance(event, own.AccountEvent):
-                report = PositionReport(
-                    symbol=event.position.symbol, qty=event.position.amount, entry=event.position.entry
-                )
+                state = event.position
                 sink(
                     AccountUpdate(
                         at_ns=at,
                         mono_ns=mono,
                         wallet=event.wallet,
-                        positions=(report,),
+                        positions=() if state is None else (_position(state),),
                         venue_ns=event.at_ms * NS_PER_MS,
+                        transfer=event.change if event.reason in TRANSFERS else ZERO,
                     )
                 )
 
@@ -219,15 +218,16 @@ class PracticeBroker:
                 *(self._report(order) for order in ledger.orders.values() if order.is_open),
                 *(self._algo_report(algo) for algo in ledger.algos.values() if algo.is_open),
             ),
-            positions=tuple(
-                PositionReport(symbol=state.symbol, qty=state.amount, entry=state.entry)
-                for state in positions
-                if state.lots
-            ),
+            positions=tuple(_position(state) for state in positions if state.lots),
             fills=tuple(
                 self._fill(fill, ledger.orders[fill.order_id])
                 for fill in ledger.fills[-FILLS:]
                 if fill.order_id in ledger.orders  # a kept account forgets old orders
+            ),
+            transfers=tuple(
+                Transfer(id=str(row.tran_id), amount=row.amount, at_ns=row.at_ms * NS_PER_MS)
+                for row in ledger.incomes
+                if row.kind == TRANSFER
             ),
         )
 
@@ -295,3 +295,7 @@ class PracticeBroker:
             maker=fill.maker,
             venue_ns=fill.at_ms * NS_PER_MS,
         )
+
+
+def _position(state: own.PositionState) -> PositionReport:
+    return PositionReport(symbol=state.symbol, qty=state.amount, entry=state.entry)

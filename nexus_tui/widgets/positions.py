@@ -8,11 +8,14 @@ from nexus_engine.model.words import Side
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
 from nexus_tui.widgets.header import signed, worst_first
-from nexus_tui.widgets.rows import Pane, Row, Span, row, spread
+from nexus_tui.widgets.rows import Pane, Row, Span, length, row, spread
+from nexus_tui.widgets.stake import shocks
 
 _WIDE: Final = 76
 _FEW: Final = 3
 """With so few rows our own positions come before a line on foreign ones."""
+_FRAME: Final = 8
+"""Of the title row: its frame, and the gap before what is added."""
 _TROUBLE: Final = ("NAKED", "UNKNOWN")
 
 
@@ -195,4 +198,7 @@ def heading(view: View, width: int) -> Row:
     if width < _WIDE:
         return (*title, (f"   risk {fmt.amount(account.at_risk)}   ", "quiet"), state)
     risk = f"   {fmt.amount(account.at_risk)} if every stop fills   "
-    return (*title, ("   open ", "quiet"), signed(account.open_pnl), (risk, "quiet"), state)
+    told: Row = (*title, ("   open ", "quiet"), signed(account.open_pnl), (risk, "quiet"), state)
+    # beyond the stops, as much as there is room for; the first line is the stops themselves
+    more = fmt.joined(shocks(view.stress)[1:], "   ", width - length(told) - _FRAME)
+    return (*told, (f"   {more}", "quiet")) if more else told
