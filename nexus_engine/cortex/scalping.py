@@ -47,7 +47,10 @@ class Scalping(Patterned[_Track]):
         "long": Param(default=True, low=False, high=True, doc="buy pullbacks", source=SPEC),
         "short": Param(default=True, low=False, high=True, doc="sell bounces", source=SPEC),
         "rsi": Param(
-            default=30.0, low=20.0, high=35.0, doc="RSI(14) crosses it upwards; 100 less it downwards for a short",
+            default=30.0,
+            low=20.0,
+            high=35.0,
+            doc="RSI(14) crosses it upwards; 100 less it downwards for a short",
             source=_RSI_BANDS,
         ),
         "with_average": Param(
@@ -57,11 +60,9 @@ class Scalping(Patterned[_Track]):
             default=1.0, low=0.0, high=5.0, doc="close at least so many ATR(14) from the session's VWAP", source=SPEC
         ),
         "stop_atr": Param(default=1.5, low=1.0, high=2.0, doc="stop distance, in ATR(14)", source=SPEC),
-        "target_atr": Param(
-            default=1.5, low=1.0, high=2.0, doc="target, in ATR(14)", source=SPEC
-        ),
+        "target_atr": Param(default=1.5, low=1.0, high=2.0, doc="target, in ATR(14)", source=SPEC),
         "time_stop_bars": Param(default=24, low=3, high=96, doc="close after so many bars", source=SPEC),
-    }  # fmt: skip
+    }
 
     def _track(self) -> _Track:
         return _Track()
