@@ -138,8 +138,9 @@ class Cortex:
                     self._trend.update(row)
 
     def skip(self, symbol: str, interval: str, columns: Columns, upto: int) -> None:
-        """Put the strategies of an interval that can be skipped through where the first `upto` bars of whole columns leave them; the bars
-        that follow must be theirs. Not for the regime's interval: its bars are few, and come one by one."""
+        """Put the strategies of an interval where the first `upto` bars of whole columns leave them; the bars that
+        follow must be theirs. For those that can be skipped through, and not for the regime's own interval: its bars
+        are few, and come one by one."""
         if upto:
             self._closed[symbol, interval] = int(columns.open_ns[upto - 1])
             self._gaps.pop((symbol, interval), None)

@@ -118,6 +118,6 @@ def runs_away(signal: Signal, price: float) -> float:
     return (price - signal.price) * signal.side.sign / signal.stop_distance
 
 
-def entry_price(side: Side, bid: float, ask: float) -> float:
-    """The touch that an entry would take."""
-    return ask if side is Side.BUY else bid
+def entry_price(side: Side, bid: float, ask: float, *, maker: bool = False) -> float:
+    """The touch that an entry would take; that of its own side where it may only make."""
+    return ask if (side is Side.BUY) is not maker else bid
