@@ -38,6 +38,7 @@ from nexus_engine.model.facts import (
     RunEnded,
     RunStarted,
     StopTried,
+    StrategySwitched,
     StreakTripped,
     Transferred,
     WalletSeen,
@@ -153,6 +154,8 @@ class Ledger:
         """What was paid in and out, oldest told first."""
         self.macro = MacroPast()
         """Dominance and cap, and the state that the Shield has made of them."""
+        self.off: dict[str, StrategySwitched] = {}
+        """Strategies that a person has switched off."""
         self.day_orders = 0
         """Since the day opened. Not in the digest: seals of older journals were made without it."""
         self.next_intent = 1
@@ -198,6 +201,7 @@ class Ledger:
             MacroSeen: self._macro_seen,
             MacroChanged: self._macro_changed,
             Transferred: self._transferred,
+            StrategySwitched: self._strategy_switched,
         }
 
     # ---- reading -----------------------------------------------------------------------------------------------------
@@ -256,6 +260,7 @@ class Ledger:
             *((self.crashes,) if self.crashes else ()),
             *((self.ended,) if self.ended else ()),
             *((self.transfers, self.wallet_ns, self.day_ns, self.peak_ns) if self.transfers else ()),
+            *((self.off,) if self.off else ()),
         )
         return hashlib.blake2b(_encoder.encode(state), digest_size=16).hexdigest()
 
@@ -532,6 +537,11 @@ class Ledger:
 
     def _mode_set(self, fact: ModeSet) -> None:
         self.mode = fact.mode
+
+    def _strategy_switched(self, fact: StrategySwitched) -> None:
+        self.off.pop(fact.strategy, None)
+        if not fact.on:
+            self.off[fact.strategy] = fact
 
     def _lock_set(self, fact: LockSet) -> None:
         self.locks[fact.name] = fact
