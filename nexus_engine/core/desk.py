@@ -19,6 +19,7 @@ from nexus_engine.model.verdicts import Verdict
 from nexus_engine.model.words import Level, Mode, ProposalStatus, Ruling, Side
 from nexus_engine.servos.byhand import FARTHEST
 from nexus_engine.servos.copilot import Copilot
+from nexus_engine.servos.edge import record_of
 from nexus_engine.servos.manager import Manager
 from nexus_engine.servos.sizing import Sized, entry_price, runs_away, size
 from nexus_engine.shield.manager import Shield
@@ -41,6 +42,8 @@ class Desk:
         manager.protection.ladder.priced = market.priced
         self.blocked: Callable[[Turn], str] = lambda turn: "not started"
         """Why no entry at all may leave now; the engine knows."""
+        self.objection: Callable[[Turn, Signal], str] = lambda turn, signal: ""
+        """Why none of this signal's may."""
         self.seen = self.refused = self.proposed = 0
         self.funnel = Funnel()
 
@@ -170,7 +173,9 @@ class Desk:
         objection = _objection(ruled)
         if objection or isinstance(sized, str):
             self._copilot.expire(turn, proposal, objection or str(sized))
-        elif sized.r_multiple < WORST_R:
+        elif sized.plan.target is None and runs_away(proposal.signal, float(sized.limit)) > WORST_R:
+            self._copilot.expire(turn, proposal, "price ran away by half of its risk")
+        elif sized.plan.target is not None and sized.r_multiple < WORST_R:
             self._copilot.expire(turn, proposal, f"price ran away: {sized.r_multiple:.1f} R left")
         elif (sized.limit, sized.qty) != (proposal.limit, proposal.qty):
             self._copilot.reprice(turn, proposal, sized)
@@ -198,7 +203,7 @@ class Desk:
         if quote is None:
             return "the venue does not list it"
         swan = self._market.quote(self._directive.shield.swan_symbol, turn.mono_ns)
-        blocked = self.blocked(turn)
+        blocked = self.blocked(turn) or self.objection(turn, signal)
         if blocked:
             return blocked
         if not self._market.symbols[signal.symbol].instrument.trading:
@@ -254,7 +259,17 @@ class Desk:
         if equity <= Decimal(0):
             return "equity is not known yet"
         risk = self._directive.risk
-        return size(signal, limit=limit, equity=equity, instrument=instrument, risk=risk, stop=stop, most=most)
+        kelly = record_of(signal.strategy, turn.ledger.closed).kelly_pct(risk.kelly_part)
+        return size(
+            signal,
+            limit=limit,
+            equity=equity,
+            instrument=instrument,
+            risk=risk,
+            stop=stop,
+            most=most,
+            kelly_pct=kelly,
+        )
 
     def _refuse(self, turn: Turn, signal: Signal, verdicts: tuple[Verdict, ...], reason: str, stage: str = "") -> None:
         self.refused += 1

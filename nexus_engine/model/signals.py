@@ -43,6 +43,10 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """The stop follows the mark this far behind, e.g. 3 average true ranges."""
     break_even_r: float | msgspec.UnsetType = msgspec.UNSET
     """The stop goes to the entry once the profit is so many R."""
+    trail_from_r: float | msgspec.UnsetType = msgspec.UNSET
+    """It follows only once the profit is so many R; unset: at once."""
+    volatility: float | msgspec.UnsetType = msgspec.UNSET
+    """Realised in the last week, as a fraction of the price in a year; unset: not known."""
     reasons: tuple[str, ...] = ()
     readings: tuple[Reading, ...] = ()
     regime: RegimeView
