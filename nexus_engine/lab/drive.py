@@ -53,8 +53,8 @@ class Skip(Protocol):
     def wanted(self, frame: int) -> Mask:
         """By row of a frame."""
 
-    def stand(self, frame: int, upto: int) -> None:
-        """The core's cortex has seen the rows of the frame before `upto`."""
+    def prepare(self, frame: int, row: int, close_ns: int) -> None:
+        """The core's cortex is where it would be, had it been told all rows of all frames before this one."""
 
 
 class Drive:
@@ -87,8 +87,8 @@ class Drive:
         self._updates = 0
         self._seconds = False
         """The Sentinel sees every second of this bar."""
-        self._upto = [0] * len(frames)
-        """By frame: how many of its rows the cortex has seen."""
+        self._known = [0] * len(frames)
+        """By frame: how many of its rows are history when the run begins."""
         self._day_volume, self._day_range = _day(bars)
         self._closings()
 
@@ -100,7 +100,7 @@ class Drive:
             close_ns = frame.open_ns[: frame.whole] + frame.step_ns
             row = np.arange(frame.whole)
             known = int(np.searchsorted(close_ns, start_ns, side="right"))
-            self._upto[number] = known
+            self._known[number] = known
             wanted = np.ones(frame.whole, bool) if self._skip is None else self._skip.wanted(number)[: frame.whole]
             keep = (row >= known) & wanted
             parts.append(
@@ -147,7 +147,7 @@ class Drive:
         )  # fmt: skip
         post(Instruments(at_ns=now, mono_ns=now, instruments=(self.venue.instrument,)))
         for number, frame in enumerate(self._frames):
-            if known := self._upto[number]:
+            if known := self._known[number]:
                 self._history(frame, max(0, known - self.engine.warmup_bars), known)
         for feed in FEEDS:
             post(FeedStatus(at_ns=now, mono_ns=now, venue=Venue.BINANCE, feed=feed, up=True))
@@ -273,7 +273,7 @@ class Drive:
         self.wire.post(
             Mark(
                 at_ns=now, mono_ns=now, symbol=self._symbol, mark=price, index=price,
-                funding_rate=self.venue.told_rate(now), next_funding_ns=(now // FUNDING_NS + 1) * FUNDING_NS,
+                funding_rate=self.venue.rate_at(now // FUNDING_NS * FUNDING_NS), next_funding_ns=(now // FUNDING_NS + 1) * FUNDING_NS,
                 venue_ns=now,
             )
         )  # fmt: skip
@@ -338,8 +338,8 @@ class Drive:
 
     def _told(self, number: int, row: int) -> None:
         frame, now = self._frames[number], self.clock.now_ns
-        if self._skip is not None and self._upto[number] != row:
-            self._skip.stand(number, row)
+        if self._skip is not None:
+            self._skip.prepare(number, row, now)
         open_ns = int(frame.open_ns[row])
         open_, high, low, close, volume = frame.ohlcv[row].tolist()
         self.wire.post(
@@ -348,7 +348,6 @@ class Drive:
                 high=high, low=low, close=close, volume=volume, trades=0, closed=True, venue_ns=now,
             )
         )  # fmt: skip
-        self._upto[number] = row + 1
         if row == 0 or frame.open_ns[row] != frame.open_ns[row - 1] + frame.step_ns:
             # as live: what lost a bar is told its past anew, which begins after the gap
             self._history(frame, row, row + 1)

@@ -35,7 +35,9 @@ class Mended(msgspec.Struct, frozen=True, kw_only=True):
         if self.duplicates:
             lines.append(f"{self.duplicates} rows repeat a time; the last of each counts")
         if self.not_numbers:
-            lines.append(f"{self.not_numbers} rows hold a missing price or one that is not a number; they were left out")
+            lines.append(
+                f"{self.not_numbers} rows hold a missing price or one that is not a number; they were left out"
+            )
         if self.gaps:
             lines.append(f"{self.missing} bars are missing in {self.gaps} gaps; strategies warm up anew after each")
         return tuple(lines)
@@ -121,7 +123,9 @@ def _check_grid(path: Path, open_ns: Ints, step_ns: int) -> None:
         at = utc(int(open_ns[int(np.argmax(off))]))
         raise BarsError(f"{path}, the bar of {at}: does not lie on the grid of {step_ns / SECOND_NS:g} s bars")
     if open_ns[0] % step_ns:
-        raise BarsError(f"{path}, the bar of {utc(int(open_ns[0]))}: does not open on a whole {step_ns / SECOND_NS:g} s")
+        raise BarsError(
+            f"{path}, the bar of {utc(int(open_ns[0]))}: does not open on a whole {step_ns / SECOND_NS:g} s"
+        )
 
 
 class Series(msgspec.Struct, frozen=True):

@@ -125,9 +125,7 @@ class Record:
         elif isinstance(fact, OrderIntended):
             order = fact.order
             self._orders[order.client_id] = order
-            self._decided(
-                "order", fact.at_ns, order.leg, order.side, order.kind, order.qty, order.price, order.trigger
-            )
+            self._decided("order", fact.at_ns, order.leg, order.side, order.kind, order.qty, order.price, order.trigger)
         elif isinstance(fact, LatchSet) and fact.on:
             self.latches.append((fact.at_ns, fact.latch.value, fact.reason))
 

@@ -81,7 +81,6 @@ class BarVenue:
         self.funded = 0.0
         """What funding has paid so far; negative where it was owed."""
         self._rates = funding
-        self.rate = FUNDING_RATE if funding is None else 0.0
         self._resting = False
         self._up, self._down, self._gone = inf, 0.0, 0.0
         self._known = False
@@ -169,18 +168,14 @@ class BarVenue:
             self._resting = False
 
     def fund(self, stamp_ns: int) -> None:
-        """A settlement: by the given rates, or by the usual one of the venue."""
-        if self._rates is not None:
-            self.rate = self._rates.get(stamp_ns, 0.0)
+        """A settlement of what is held."""
         before = self.account.ledger.funding
-        self.account.fund(self.symbol, self.rate, stamp_ns // 1_000_000, self)
+        self.account.fund(self.symbol, self.rate_at(stamp_ns), stamp_ns // 1_000_000, self)
         self.funded += float(self.account.ledger.funding - before)
 
-    def told_rate(self, now_ns: int) -> float:
-        """The rate that is known now: that of the last settlement."""
-        if self._rates is None:
-            return self.rate
-        return self._rates.get(now_ns // FUNDING_NS * FUNDING_NS, 0.0)
+    def rate_at(self, stamp_ns: int) -> float:
+        """What is settled then, as a fraction: by the given rates (0 where they name none), else the usual one."""
+        return FUNDING_RATE if self._rates is None else self._rates.get(stamp_ns, 0.0)
 
     def take_events(self) -> list[UserEvent]:
         """What happened on the account since the last call; to be called before the price moves on."""
