@@ -118,7 +118,7 @@ class Desk:
         if quote is None or not quote.valid:
             return f"{handle}: there is no market now to size it on"
         stop, market = proposal.plan.stop, proposal.market if command.market is None else command.market
-        touch = entry_price(side, quote.bid, quote.ask)
+        touch = entry_price(side, quote.bid, quote.ask, maker=_makes(proposal) and not market)
         if command.stop is not None:
             if not command.stop.is_finite() or (touch - float(command.stop)) * side.sign <= 0 or command.stop <= 0:
                 return f"{handle}: stop {command.stop} is not behind the price"
@@ -152,7 +152,7 @@ class Desk:
         quote = self._market.quote(proposal.symbol, turn.mono_ns)
         if quote is None or not quote.valid:
             return False
-        touch = entry_price(proposal.side, quote.bid, quote.ask)
+        touch = entry_price(proposal.side, quote.bid, quote.ask, maker=_makes(proposal))
         limit = float(proposal.limit)
         drift = self._directive.copilot.drift_pct / 100
         beyond = (touch - limit) * proposal.side.sign > 0
@@ -186,6 +186,8 @@ class Desk:
     def _reach(self, proposal: Proposal, touch: float, qty: Decimal, *, market: bool) -> float | None:
         """The worst price that an entry now is reckoned with: some way beyond the touch, and at market also what the
         book shows for its size. None where the book does not hold it."""
+        if _makes(proposal) and not market:
+            return touch
         side, drift = proposal.side, self._directive.copilot.drift_pct / 100
         reach = touch + drift / 2 * proposal.signal.stop_distance * side.sign
         if not market:
@@ -289,6 +291,11 @@ class Desk:
                 equity=accounting.equity(turn.ledger, self._market.marks()),
             )
         )
+
+
+def _makes(proposal: Proposal) -> bool:
+    """It enters as a maker: a person has not asked for market instead."""
+    return proposal.signal.post_only is True and not proposal.market
 
 
 def _objection(verdicts: tuple[Verdict, ...]) -> str:

@@ -465,7 +465,8 @@ class Engine:
         if command.mode is Mode.WATCHER:
             self.copilot.expire_all(turn, "mode WATCHER")
             self.manager.cancel_entries(turn)
-        capped = [name for name in self.cortex.names if self.mode_of(name) is not self.mode]
+        names = dict.fromkeys((*self.directive.account.modes, *self.cortex.names))
+        capped = [name for name in names if self.mode_of(name) is not self.mode]
         kept = ", ".join(f"{name} stays {self.mode_of(name)}" for name in capped)
         return f"mode {command.mode}" + (f"; {kept}" if kept else "")
 

@@ -64,6 +64,8 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     trail_distance: float = 0.0
     trail_from_r: float = 0.0
     time_stop_bars: int = 0
+    maker: bool = False
+    """Enter post-only at the own side's touch."""
 
 
 class Track:
@@ -147,11 +149,13 @@ def enter(
         counted["no quote"] += 1
         return None
     side, sign = wish.side, wish.side.sign
-    price = quote.ask if sign > 0 else quote.bid
+    price = quote.ask if (sign > 0) is not wish.maker else quote.bid
     spread = quote.ask - quote.bid
+    # a maker's way in costs its fee alone; the way out may be the stop's, so it is reckoned as a taker's
+    way_in = quote.maker_fee * price if wish.maker else (quote.taker_fee + SLIPPAGE) * price + spread
     stop_distance = min(max(wish.stop_distance, _SPREADS * spread), stop_max * price)
     reach = wish.reach if wish.target is None else sign * (wish.target - price)
-    costs = reach / (2 * (quote.taker_fee + SLIPPAGE) * price + spread)
+    costs = reach / (way_in + (quote.taker_fee + SLIPPAGE) * price)
     if costs < p["min_costs"]:
         counted["costs"] += 1
         return None
@@ -178,13 +182,14 @@ def enter(
         strategy=strategy.name,
         side=side,
         price=price,
-        limit=price + sign * p["limit_pct"] / 100 * stop_distance,
+        limit=price if wish.maker else price + sign * p["limit_pct"] / 100 * stop_distance,
         stop_distance=stop_distance,
         target=wish.target,
         time_stop_ns=wish.time_stop_bars * step_ns,
         partials=wish.partials or UNSET,
         trail_distance=wish.trail_distance or UNSET,
         trail_from_r=wish.trail_from_r or UNSET,
+        post_only=wish.maker or UNSET,
         reasons=tuple(reasons),
         readings=(*readings, Reading("spread", quote.spread_bp, None, "bp")),
         regime=regime,

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -31,8 +32,8 @@ STRATEGIES: Final[Mapping[type[Skipping], Gate]] = {
     Flow: Gate(trending=True),
     Shark: Gate(blind=True),
 }
-"""Every strategy and when it may trade. Mean reversion lost least in the lowest third of P(trend), following a trend won
-in the highest only; the Shark goes by the macro state."""
+"""Every strategy and when it may trade. Mean reversion lost least in the lowest third of P(trend), following a trend
+won in the highest only; the Shark goes by the macro state."""
 OWN_GATE: Final = Gate(blind=True)
 """That of a user's own strategy that names none as its `GATE`."""
 
@@ -125,7 +126,7 @@ class Cortex:
         self._closed[symbol, interval] = rows[-1].open_ns
         self._gaps.pop((symbol, interval), None)
         for strategy, _ in self._on(interval):
-            self._safely(strategy, lambda strategy=strategy: strategy.warm(symbol, interval, rows))
+            self._safely(strategy, partial(strategy.warm, symbol, interval, rows))
         if interval == REGIME_INTERVAL:
             rule = self._rules[symbol] = RegimeRule()
             rule.warm(rows)
@@ -141,13 +142,14 @@ class Cortex:
         return tuple(strategy for strategy, _ in self._on(interval) if isinstance(strategy, tuple(STRATEGIES)))
 
     def skip(self, symbol: str, interval: str, columns: Columns, upto: int) -> None:
-        """Put the shipped strategies of an interval where the first `upto` bars of whole columns leave them; the bars
-        that follow must be theirs. Not for the regime's interval: its bars are few, and come one by one."""
+        """Put the strategies of an interval where the first `upto` bars of whole columns leave them; the bars that
+        follow must be theirs. For those that can be skipped through, and not for the regime's own interval: its bars
+        are few, and come one by one."""
         if upto:
             self._closed[symbol, interval] = int(columns.open_ns[upto - 1])
             self._gaps.pop((symbol, interval), None)
         for strategy, _ in self._on(interval):
-            if isinstance(strategy, tuple(STRATEGIES)):
+            if isinstance(strategy, Skipping):
                 strategy.warm_columns(symbol, columns, upto)
 
     def bar(self, bar: Bar, quote: Quote, context: Context = NO_CONTEXT) -> tuple[Signal, ...]:
@@ -179,7 +181,7 @@ class Cortex:
         context = msgspec.structs.replace(context, leader=self._trend.view)
         found: list[Signal] = []
         for strategy, gate in self._on(interval):
-            signal = self._safely(strategy, lambda s=strategy: _sound(s, s.on_bar(bar, quote, regime, context)))
+            signal = self._safely(strategy, partial(_asked, strategy, bar, quote, regime, context))
             if signal is not None and self._may(signal, gate):
                 found.append(self._weighed(signal))
         return tuple(found)
@@ -197,7 +199,7 @@ class Cortex:
             return work()
         try:
             return work()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # a user's own code may do anything
             self._broken.add(strategy.name)
             self._complain(strategy.name, error)
             return None
@@ -265,17 +267,17 @@ REFUSED: Final = ("macro", "leader", "squeeze", "targets", "session", "no quote"
 _FUNNEL = ("bars", "patterns", "turned", *REFUSED, "regime", "signals")
 
 
-def _sound(strategy: Strategy, signal: Signal | None) -> Signal | None:
+def _asked(strategy: Strategy, bar: Bar, quote: Quote, regime: RegimeView, context: Context) -> Signal | None:
     """A signal that an order may be made of. Raises ValueError for another."""
+    signal = strategy.on_bar(bar, quote, regime, context)
     if signal is None:
         return None
-    numbers = {"price": signal.price, "limit": signal.limit, "stop_distance": signal.stop_distance,
-               "risk_pct": signal.risk_pct}  # fmt: skip
-    for name, number in numbers.items():
+    for name in ("price", "limit", "stop_distance", "risk_pct"):
+        number = getattr(signal, name)
         if not 0 < number < _INFINITY:
             raise ValueError(f"its {name} is {number!r}: must be above 0")
-    if signal.strategy != strategy.name:
-        raise ValueError(f"it signs as {signal.strategy!r}")
+    if (signal.strategy, signal.symbol) != (strategy.name, bar.symbol):
+        raise ValueError(f"it signs {signal.strategy!r} for {signal.symbol!r} at a bar of {bar.symbol}")
     return signal
 
 

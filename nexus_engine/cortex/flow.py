@@ -52,10 +52,14 @@ class Flow(Patterned[_Track]):
             default=0.0, low=0.0, high=25.0, doc="ADX(14) at least; over 25 selected the worse trades", source=SPEC
         ),
         "stop_atr": Param(default=2.0, low=1.5, high=3.0, doc="stop distance, in ATR(14)", source=_TURTLE),
-        "trail_atr": Param(default=3.0, low=2.5, high=4.0, doc="the stop trails by so many ATR(14)", source=_CHANDELIER),
-        "trail_from_r": Param(default=1.0, low=0.0, high=3.0, doc="it trails once the profit is so many R", source=SPEC),
+        "trail_atr": Param(
+            default=3.0, low=2.5, high=4.0, doc="the stop trails by so many ATR(14)", source=_CHANDELIER
+        ),
+        "trail_from_r": Param(
+            default=1.0, low=0.0, high=3.0, doc="it trails once the profit is so many R", source=SPEC
+        ),
         "half_at_r": Param(default=0.0, low=0.0, high=5.0, doc="half is taken at so many R; 0: never", source=SPEC),
-    }  # fmt: skip
+    }
 
     def _track(self) -> _Track:
         return _Track(self.p)
@@ -109,4 +113,5 @@ class Flow(Patterned[_Track]):
             found |= (close < low) & (fast < slow)
         if p["adx_rising"]:
             found &= adx > before(adx)
-        return found & (adx >= p["adx_min"]) & ready(columns, track)
+        found &= adx >= p["adx_min"]
+        return found & ready(columns, track)

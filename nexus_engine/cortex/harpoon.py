@@ -93,7 +93,10 @@ class Harpoon:
         "interval": Param(default="5m", choices=("5m", "15m", "1h"), doc="which bars", source=SPEC),
         "short": Param(default=False, low=False, high=True, doc="also sell rises above the band", source=SPEC),
         "classic": Param(
-            default=False, low=False, high=True, doc="any close beyond the band (20, 2) with RSI(14) under 30, or over 70",
+            default=False,
+            low=False,
+            high=True,
+            doc="a close beyond the band (20, 2) with RSI(14) under 30, or over 70",
             source=_BANDRSI,
         ),
         "under_band_pct": Param(
@@ -118,7 +121,7 @@ class Harpoon:
         ),
         "min_reward": Param(default=1.0, low=0.5, high=5.0, doc="target by stop distance at least", source=SPEC),
         "time_stop_bars": Param(default=72, low=6, high=288, doc="close after so many bars", source=SPEC),
-    }  # fmt: skip
+    }
 
     def __init__(self, params: Params) -> None:
         self.counters: Counter[str] = Counter()

@@ -1,8 +1,9 @@
 """SCALPING: a pullback in a quiet range that turns, back towards the session's mean.
 
 The textbook scalps that were measured earn -2.5 to +2 basis points a trade before costs, at costs of 6 to 16: they lose
-by construction. So the cost gate refuses most of what this finds, and it does not trade by itself before an account's
-own record says that it may.
+by construction. This one, on BTC's 5m bars of 2023-24: -0.8 (standard error 0.7) over 3,285 patterns. So it enters as a
+maker, the cost gate refuses much of what it finds, and it does not trade by itself before an account's own record says
+that it may.
 """
 
 from collections.abc import Mapping
@@ -47,21 +48,27 @@ class Scalping(Patterned[_Track]):
         "long": Param(default=True, low=False, high=True, doc="buy pullbacks", source=SPEC),
         "short": Param(default=True, low=False, high=True, doc="sell bounces", source=SPEC),
         "rsi": Param(
-            default=30.0, low=20.0, high=35.0, doc="RSI(14) crosses it upwards; 100 less it downwards for a short",
+            default=30.0,
+            low=20.0,
+            high=35.0,
+            doc="RSI(14) crosses it upwards; 100 less it downwards for a short",
             source=_RSI_BANDS,
         ),
         "with_average": Param(
-            default=True, low=False, high=True, doc="longs only over SMA(200), shorts only under it", source=_CONNORS
+            default=False,
+            low=False,
+            high=True,
+            source=_CONNORS,
+            doc="longs only over SMA(200), shorts only under it: leaves one pattern in 24, no better ones",
         ),
+        "maker": Param(default=True, low=False, high=True, doc="enter post-only at the own touch, or not", source=SPEC),
         "vwap_atr": Param(
             default=1.0, low=0.0, high=5.0, doc="close at least so many ATR(14) from the session's VWAP", source=SPEC
         ),
         "stop_atr": Param(default=1.5, low=1.0, high=2.0, doc="stop distance, in ATR(14)", source=SPEC),
-        "target_atr": Param(
-            default=1.5, low=1.0, high=2.0, doc="target, in ATR(14)", source=SPEC
-        ),
+        "target_atr": Param(default=1.5, low=1.0, high=2.0, doc="target, in ATR(14)", source=SPEC),
         "time_stop_bars": Param(default=24, low=3, high=96, doc="close after so many bars", source=SPEC),
-    }  # fmt: skip
+    }
 
     def _track(self) -> _Track:
         return _Track()
@@ -91,6 +98,7 @@ class Scalping(Patterned[_Track]):
             stop_distance=p["stop_atr"] * atr,
             target=close + sign * p["target_atr"] * atr,
             time_stop_bars=int(p["time_stop_bars"]),
+            maker=p["maker"],
             reasons=(
                 f"RSI14 back {word} {level:g}",
                 f"{away / atr:.1f} ATR {'under' if sign > 0 else 'over'} the session's VWAP",

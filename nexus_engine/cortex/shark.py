@@ -56,13 +56,19 @@ class Shark(Patterned[_Track]):
         "stretch_atr": Param(
             default=2.5, low=1.0, high=5.0, doc="not further under EMA(20) than so many ATR(14)", source=SPEC
         ),
-        "max_names": Param(default=3, low=1, high=5, doc="only the best targets, and held together at most", source=SPEC),
+        "max_names": Param(
+            default=3, low=1, high=5, doc="only the best targets, and held together at most", source=SPEC
+        ),
         "stop_atr": Param(default=2.0, low=1.0, high=2.5, doc="stop distance, in ATR(14)", source=SPEC),
         "target_atr": Param(default=0.0, low=0.0, high=6.0, doc="target, in ATR(14); 0: none", source=SPEC),
-        "trail_atr": Param(default=3.0, low=0.0, high=4.0, doc="the stop trails by so many ATR(14); 0: not", source=SPEC),
-        "trail_from_r": Param(default=1.0, low=0.0, high=3.0, doc="it trails once the profit is so many R", source=SPEC),
+        "trail_atr": Param(
+            default=3.0, low=0.0, high=4.0, doc="the stop trails by so many ATR(14); 0: not", source=SPEC
+        ),
+        "trail_from_r": Param(
+            default=1.0, low=0.0, high=3.0, doc="it trails once the profit is so many R", source=SPEC
+        ),
         "time_stop_bars": Param(default=72, low=6, high=288, doc="close after so many bars", source=SPEC),
-    }  # fmt: skip
+    }
 
     def _track(self) -> _Track:
         return _Track(self.p)
@@ -134,7 +140,9 @@ class Shark(Patterned[_Track]):
         found = ready(columns, track)
         broke = (close < low) if p["breakdown"] else found & False
         failed = (opened < before(ema)) & (columns.high >= ema) & (ema > close) & (close < opened)
-        return found & (broke | failed if p["bounce"] else broke) & ((ema - close) / atr <= p["stretch_atr"])
+        found &= broke | failed if p["bounce"] else broke
+        found &= (ema - close) / atr <= p["stretch_atr"]
+        return found
 
 
 class LeaderTrend:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -124,6 +124,7 @@ class Strategy(Protocol):
     def on_bar(self, bar: Bar, quote: Quote, regime: RegimeView, context: Context) -> Signal | None: ...
 
 
+@runtime_checkable
 class Skipping(Strategy, Protocol):
     """A strategy that a backtest may skip through. It has one interval, and every shipped strategy is of this kind."""
 
@@ -161,7 +162,7 @@ def checked(kind: type[Strategy], given: Mapping[str, Any]) -> dict[str, Value]:
             raise ConfigError(f"{where} = {value!r}: must be {wrong}")
     sets = getattr(kind, "SETS", {})
     chosen = sets.get(given.get("set", PLAIN))
-    for key, value in ((chosen.values if chosen else {}) | given).items():
+    for key, value in {**(chosen.values if chosen else {}), **given}.items():
         values[key] = type(kind.PARAMS[key].default)(value)
     return values
 

@@ -125,8 +125,8 @@ class RearmSwan(Command, frozen=True, kw_only=True):
 
 
 class Switch(Command, frozen=True, kw_only=True):
-    """Switch a strategy that runs off or on again. Off: its cards end and its working entries are cancelled; what it holds
-    keeps its stop."""
+    """Switch a strategy that runs off, or on again. Off: its cards end and its working entries are cancelled; what it
+    holds keeps its stop."""
 
     strategy: str
     on: bool

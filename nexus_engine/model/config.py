@@ -387,6 +387,11 @@ def load(path: Path | None) -> Directive:
         directive = Directive.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_line(error, Directive)}") from error
+    own = directive.account.own_strategies
+    if own:
+        folder = str((path.parent / Path(own).expanduser()).absolute())
+        account = directive.account.model_copy(update={"own_strategies": folder})
+        directive = directive.model_copy(update={"account": account})
     if _PASSWORD.search(directive.postgres.dsn):
         raise ConfigError(f"{path}: postgres.dsn holds a password: take it out, use PGPASSFILE or PGPASSWORD")
     swan = directive.shield.swan_symbol

@@ -9,8 +9,8 @@ from nexus_engine.model.words import Regime, Side
 class RegimeView(msgspec.Struct, frozen=True, kw_only=True):
     """A symbol's regime and how sure the classifier is (0..1).
 
-    The ranks are those of P(trend) and P(high volatility) among the symbol's own last month (0..1), None while it is not
-    known; strategies gate on them and on `trending`, which has hysteresis, never on the likeliest regime.
+    The ranks are those of P(trend) and P(high volatility) among the symbol's own last month (0..1), None while it is
+    not known; strategies gate on them and on `trending`, which has hysteresis, never on the likeliest regime.
     """
 
     regime: Regime
@@ -45,6 +45,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """The stop goes to the entry once the profit is so many R."""
     trail_from_r: float | msgspec.UnsetType = msgspec.UNSET
     """It follows only once the profit is so many R; unset: at once."""
+    post_only: bool | msgspec.UnsetType = msgspec.UNSET
+    """Enter as a maker or not at all: `price` and `limit` are then the own side's touch."""
     volatility: float | msgspec.UnsetType = msgspec.UNSET
     """Realised in the last week, as a fraction of the price in a year; unset: not known."""
     reasons: tuple[str, ...] = ()
@@ -71,6 +73,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     age_ms: int | None
     valid: bool
     taker_fee: float = 0.0005
+    maker_fee: float = 0.0002
     next_funding_ns: int = 0
     """Market time; 0 while it is not known."""
     funding_h: float = 8.0

@@ -1,11 +1,11 @@
-"""What an account's own closed trades say of a strategy: how much of the equity it may risk, and whether it has shown that
-it earns anything."""
+"""What an account's own closed trades say of a strategy: how much of the equity it may risk, and whether it has shown
+that it earns anything."""
 
 from collections.abc import Iterable
 from math import sqrt
 from typing import Final, NamedTuple
 
-from nexus_engine.model.ledger import ClosedTrade
+from nexus_engine.model.positions import ClosedTrade
 
 ENOUGH: Final = 100
 """Closed trades before its record counts for anything."""

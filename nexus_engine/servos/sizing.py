@@ -105,8 +105,8 @@ def _trail(signal: Signal) -> Trail | msgspec.UnsetType:
 
 
 def volatility_scale(signal: Signal, risk: RiskConfig) -> float:
-    """What the risk is multiplied by so that a wild symbol weighs as much as a calm one: the volatility that is aimed at
-    by the realised one, from a quarter to one and a half (Moskowitz, Ooi and Pedersen 2012 scale so)."""
+    """What the risk is multiplied by so that a wild symbol weighs as much as a calm one: the volatility that is aimed
+    at by the realised one, from a quarter to one and a half (Moskowitz, Ooi and Pedersen 2012 scale so)."""
     if signal.volatility is msgspec.UNSET or not signal.volatility or not risk.volatility_pct:
         return 1.0
     return min(max(risk.volatility_pct / 100 / signal.volatility, _LEAST_SCALE), _MOST_SCALE)
@@ -118,6 +118,6 @@ def runs_away(signal: Signal, price: float) -> float:
     return (price - signal.price) * signal.side.sign / signal.stop_distance
 
 
-def entry_price(side: Side, bid: float, ask: float) -> float:
-    """The touch that an entry would take."""
-    return ask if side is Side.BUY else bid
+def entry_price(side: Side, bid: float, ask: float, *, maker: bool = False) -> float:
+    """The touch that an entry would take; that of its own side where it may only make."""
+    return ask if (side is Side.BUY) is not maker else bid
