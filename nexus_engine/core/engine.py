@@ -180,6 +180,15 @@ class Engine:
             self.trips.listen(effects)
         return effects
 
+    def leap(self, at_ns: int, mono_ns: int) -> None:
+        """The time up to here was left out because nothing happened in it, as a backtest may: nobody stood still, and
+        what rests at the venue has just been seen there. Only the clocks move."""
+        self._pulsed = (at_ns, mono_ns)
+        self.market.now_ns = max(self.market.now_ns, at_ns)
+        for order in self.ledger.alive():
+            if order.status.resting:
+                self.manager.asker.found(order.client_id, mono_ns)
+
     def recall(self, facts: Iterable[AnyFact]) -> None:
         """Before the first event: put back what earlier runs said, for people to read."""
         for fact in facts:

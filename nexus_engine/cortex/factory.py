@@ -137,6 +137,10 @@ class Cortex:
                 for row in rows:
                     self._trend.update(row)
 
+    def shipped(self, interval: str) -> tuple[Skipping, ...]:
+        """Those that run on an interval and can be skipped through."""
+        return tuple(strategy for strategy, _ in self._on(interval) if isinstance(strategy, tuple(STRATEGIES)))
+
     def skip(self, symbol: str, interval: str, columns: Columns, upto: int) -> None:
         """Put the strategies of an interval where the first `upto` bars of whole columns leave them; the bars that
         follow must be theirs. For those that can be skipped through, and not for the regime's own interval: its bars
