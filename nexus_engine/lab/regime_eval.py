@@ -45,7 +45,7 @@ def evaluate(
     if not steps:
         until = utc(floor_h)
         raise DataError(
-            f"fewer than {FEWEST} rows to measure on: {left_out} lie before {until}, when what the model was fitted to ends"
+            f"fewer than {FEWEST} rows to measure on; the model was fitted to what is before {until} ({left_out} rows)"
         )
     main = next(iter(steps.values()))
     goals = _goals(main)
@@ -57,7 +57,7 @@ def evaluate(
         },
         "data": {"sha256": found.sha256, "notes": list(found.notes), "in_sample_rows_left_out": left_out},
         **main,
-        "other_steps": {step: report for step, report in list(steps.items())[1:]},
+        "other_steps": dict(list(steps.items())[1:]),
         "goals": goals,
         "reached": all(goal["met"] for goal in goals),
     }  # fmt: skip

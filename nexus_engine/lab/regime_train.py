@@ -94,7 +94,7 @@ def walk(
 
 
 def _worth(found: Found, names: tuple[str, ...], at: Samples, trends: Floats, tested: list[Samples]) -> dict[str, Any]:
-    """Gating over the folds' own rows, on each panel's trades. Rows of 1 and 2 h bars of one time never overlap much."""
+    """Gating over the folds' own rows, on the trades of each panel."""
     order = np.argsort(np.concatenate([part.close_h for part in tested]), kind="stable")
     trends = trends[order]
     fine: list[Trades] = []
