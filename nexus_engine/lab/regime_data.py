@@ -169,12 +169,17 @@ def _one(symbol: str, frame: pl.DataFrame, name: str, notes: list[str]) -> _Raw:
         raise _UnusableError(f"{symbol} has no two bars")
     step_ms = float(good["open_time"].diff().median() or 0)  # type: ignore[arg-type]
     if 0 < step_ms <= _HOUR_MS and _HOUR_MS % step_ms == 0:
-        return _Raw(symbol, 1, _hours(good, round(_HOUR_MS / step_ms)), name)
+        hours = _hours(good, round(_HOUR_MS / step_ms))
+        if hours.is_empty():
+            raise _UnusableError(f"{symbol} has no whole hour")
+        return _Raw(symbol, 1, hours, name)
     step_h = round(step_ms / _HOUR_MS)
     if step_ms % _HOUR_MS or step_h not in STEPS_H:
         raise _UnusableError(f"bars of {step_ms / _HOUR_MS:.3g} h; usable are those that make whole hours, 2 h and 4 h")
-    on_grid = good.filter(pl.col("open_time") % step_ms == 0)
+    on_grid = good.filter(pl.col("open_time") % (step_h * _HOUR_MS) == 0)
     close_h = (pl.col("open_time") // _HOUR_MS + step_h).alias("close_h")
+    if on_grid.is_empty():
+        raise _UnusableError(f"{symbol} has no bar of {step_h} h that opens on one")
     return _Raw(symbol, step_h, on_grid.select(close_h, *_NAMES[1:]), name)
 
 

@@ -19,7 +19,7 @@ ALONE: Final = 0.2
 """The part of rows that are learned from as if no other symbol were watched."""
 FEWEST: Final = 400
 """Rows of each class without which nothing is fitted."""
-FOREST: Final = {"n_estimators": 80, "max_depth": 7, "min_samples_leaf": 60, "max_features": 0.25}
+FOREST: Final = {"n_estimators": 60, "max_depth": 7, "min_samples_leaf": 100, "max_features": 0.4}
 BOOST: Final = {"n_estimators": 120, "max_depth": 3, "learning_rate": 0.05, "subsample": 0.7, "colsample_bytree": 0.5}
 LOGISTIC: Final = {"C": 0.05}
 _EDGE: Final = 1e-6
@@ -45,7 +45,7 @@ def fit(found: Samples, family: str, seed: int, params: dict[str, Any] | None = 
     """The arrays of a model over all of `found`. Raises DataError with too little of either class."""
     first_h, end_h = float(found.close_h.min()), float(found.close_h.max()) + 1
     cut_h = end_h - CALIBRATED * (end_h - first_h)
-    base = found.between(first_h, cut_h - purge_h()).every(TRAIN_EVERY_H)
+    base = found.between(first_h, cut_h - purge_h()).thinned()
     late = found.between(cut_h, end_h)
     for head in (0, 1):
         came = base.labels[:, head]

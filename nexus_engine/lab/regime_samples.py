@@ -1,7 +1,8 @@
 """Rows to learn from and to be measured on: features, what came of them, and what simple rules said."""
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ import talib
 
 from nexus_engine.cortex.regime_features import (
     CADENCE_H,
+    DAY,
     HORIZON_H,
     Columns,
     Floats,
@@ -28,7 +30,8 @@ ADX_TREND: Final = 25.0
 Bools = npt.NDArray[np.bool_]
 
 
-class Samples(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Samples:
     """One row a symbol and mark, by time. `labels`: (trend, high volatility) within the next 24 h.
 
     Own features are all finite; the market's may be NaN. `persistence` and `adx` are what those rules say of both.
@@ -42,17 +45,22 @@ class Samples(NamedTuple):
     adx: Bools
     names: tuple[str, ...]
 
+    @property
+    def columns(self) -> tuple[npt.NDArray[Any], ...]:
+        return self.close_h, self.symbol, self.rows, self.labels, self.persistence, self.adx
+
     def where(self, keep: Bools) -> "Samples":
-        return Samples(*(column[keep] for column in self[:6]), self.names)  # type: ignore[arg-type]
+        return Samples(*(column[keep] for column in self.columns), self.names)  # type: ignore[arg-type]
 
     def between(self, first_h: float, end_h: float) -> "Samples":
         """Those whose mark lies in [first_h, end_h)."""
         return self.where((self.close_h >= first_h) & (self.close_h < end_h))
 
-    def every(self, hours: int) -> "Samples":
-        return self.where(self.close_h % hours == 0)
+    def thinned(self) -> "Samples":
+        """Every second mark, of one day the even and of the next the odd ones: all hours of a day stay."""
+        return self.where((self.close_h // CADENCE_H + self.close_h // DAY) % 2 == 0)
 
-    def __len__(self) -> int:  # type: ignore[override]
+    def __len__(self) -> int:
         return len(self.close_h)
 
 
@@ -98,9 +106,9 @@ def samples(panel: Panel, told: Callable[[str], None] = lambda text: None, *, la
 
 def joint(parts: list[Samples], names: tuple[str, ...]) -> Samples:
     """All in one, by time."""
-    columns = [np.concatenate([part[at] for part in parts]) for at in range(6)]
+    columns = [np.concatenate(columns) for columns in zip(*(part.columns for part in parts), strict=True)]
     order = np.argsort(columns[0], kind="stable")
-    return Samples(*(column[order] for column in columns), names)
+    return Samples(*(column[order] for column in columns), names)  # type: ignore[arg-type]
 
 
 def known(found: Samples) -> Bools:

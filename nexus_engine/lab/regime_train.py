@@ -1,6 +1,6 @@
 """Training: walk forward through the past, fit the model that goes on, and say whether it passed the gate.
 
-Every fold is fitted to the 24 months before it, with the labels' horizon and as much again left out in between, and
+Every fold is fitted to the 36 months before it, with the labels' horizon and as much again left out in between, and
 measured on the half year that follows. The gate: the model's log-loss is under persistence's in at least 60 % of the
 folds, and trades that began in its upper third of P(trend) did better than those in the lower, with the lower end of
 the 95 % interval above nothing.
@@ -10,9 +10,11 @@ import hashlib
 import math
 import platform
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from nexus_engine.cortex.regime_drift import PSI_ALERT, weekly_psi
@@ -25,7 +27,7 @@ from nexus_engine.lab.regime_gating import Trades, coarser, gating, trend_trades
 from nexus_engine.lab.regime_metrics import Floats
 from nexus_engine.lab.regime_samples import Samples, joint, purge_h, samples
 
-WINDOW_H: Final = 730 * 24
+WINDOW_H: Final = 1096 * 24
 FOLD_H: Final = 4383
 """Half a year."""
 WARM_H: Final = 365 * 24
@@ -44,7 +46,7 @@ def gathered(found: Found, first_h: float, end_h: float, told: Told) -> tuple[Sa
         mine = samples(panel, told).between(first_h, end_h - HORIZON_H)
         place = np.array([names.index(symbol) for symbol in panel.columns], dtype=np.int64)
         if len(mine):
-            parts[number] = mine._replace(symbol=place[mine.symbol], names=names)
+            parts[number] = replace(mine, symbol=place[mine.symbol], names=names)
     if not parts:
         raise DataError("no labelled rows to learn from on bars of 2 h or less")
     return joint(list(parts.values()), names), parts
@@ -179,8 +181,6 @@ def finished(model: RegimeModel, learned: Samples, formulas: str) -> RegimeModel
     """The model with the quantiles of what it says, and with the limits of its drift."""
     rows = model.filled(learned.rows)
     said = model.many(rows)
-    from msgspec.structs import replace
-
     quantiles = {
         head: tuple(round(float(one), 6) for one in np.quantile(said[:, at], (1 / 3, 0.5, 2 / 3)))
         for at, head in enumerate(HEADS)
@@ -188,7 +188,7 @@ def finished(model: RegimeModel, learned: Samples, formulas: str) -> RegimeModel
     weekly = weekly_psi(learned.close_h, rows, model.arrays["deciles"].astype(np.float64))
     limits = np.quantile(weekly, 0.99, axis=0) if len(weekly) else np.full(len(NAMES), PSI_ALERT)
     arrays = dict(model.arrays) | {"psi_limit": np.maximum(PSI_ALERT, limits)}
-    return RegimeModel(arrays, replace(model.manifest, quantiles=quantiles), formulas)
+    return RegimeModel(arrays, msgspec.structs.replace(model.manifest, quantiles=quantiles), formulas)
 
 
 def named(learned: Samples, family: str, data_sha256: str) -> str:
