@@ -9,6 +9,8 @@ import msgspec
 from nexus_engine.cortex.harpoon import Harpoon
 from nexus_engine.cortex.regime import INTERVAL as REGIME_INTERVAL
 from nexus_engine.cortex.regime import UNKNOWN, RegimeRule
+from nexus_engine.cortex.regime_book import RegimeBook
+from nexus_engine.cortex.regime_model import RegimeModel
 from nexus_engine.cortex.strategy import Strategy, checked, interval_ns
 from nexus_engine.model.config import ConfigError
 from nexus_engine.model.events import Bar, BarRow
@@ -51,6 +53,7 @@ class Cortex:
         """The intervals that must be streamed and warmed."""
         self._steps = {interval: interval_ns(interval) for interval in self.intervals}
         self._rules: dict[str, RegimeRule] = {}
+        self._book: RegimeBook | None = None
         self._closed: dict[tuple[str, str], int] = {}
         self._gaps: dict[tuple[str, str], None] = {}
         self._gated: Counter[str] = Counter()
@@ -72,6 +75,8 @@ class Cortex:
         if interval == REGIME_INTERVAL:
             rule = self._rules[symbol] = RegimeRule()
             rule.warm(rows)
+            if self._book is not None:
+                self._book.history(symbol, rows)
 
     def bar(self, bar: Bar, quote: Quote) -> tuple[Signal, ...]:
         """Take any bar. Only a closed one may give signals; one that is not newer than the last is ignored.
@@ -94,6 +99,8 @@ class Cortex:
         self._closed[key] = bar.open_ns
         if interval == REGIME_INTERVAL:
             self._rules[symbol].update(bar)
+            if self._book is not None:
+                self._book.bar(bar, self._rules[symbol].view)
         regime = self.regime(symbol)
         found = (
             (strategy.on_bar(bar, quote, regime), regimes)
@@ -105,7 +112,22 @@ class Cortex:
     def regime(self, symbol: str) -> RegimeView:
         """UNKNOWN without enough gapless history."""
         rule = self._rules.get(symbol)
-        return rule.view if rule else UNKNOWN
+        if rule is None:
+            return UNKNOWN
+        return rule.view if self._book is None else self._book.view(symbol, rule.view)
+
+    def use(self, model: RegimeModel | None) -> None:
+        """Have regimes told by a model, where it can tell them; None: by the rule alone."""
+        if model is None:
+            self._book = None
+            return
+        book = RegimeBook(model)
+        if self._book is not None:
+            book.adopt(self._book)
+        else:
+            for symbol in tuple(self._rules):
+                self._lose(symbol, REGIME_INTERVAL)
+        self._book = book
 
     def needs_history(self) -> list[tuple[str, str]]:
         """(symbol, interval) that lost a bar or never had one. They stay listed until history comes."""
@@ -137,6 +159,8 @@ class Cortex:
         self._gaps[symbol, interval] = None
         if interval == REGIME_INTERVAL:
             self._rules.pop(symbol, None)
+            if self._book is not None:
+                self._book.lose(symbol)
 
 
 _FUNNEL = ("bars", "patterns", "turned", "no quote", "costs", "reward", "regime", "signals")

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from nexus_engine.cortex.regime import PLACE, SLOPE, TREND_READING, VOLATILE_READING
 from nexus_engine.cortex.regime_drift import Drift
 from nexus_engine.cortex.regime_features import (
     CADENCE_H,
@@ -37,8 +38,6 @@ from nexus_engine.model.words import Regime
 
 HOUR_NS: Final = 3_600_000_000_000
 KEPT: Final = NEED_H + SAID * CADENCE_H
-TREND_READING, VOLATILE_READING = "P(trend 24h)", "P(high volatility 24h)"
-SLOPE, PLACE = "EMA20 over EMA50", "place in Donchian20"
 TREND_Z: Final = 1.0
 _TRENDS: Final = (Regime.TREND_UP, Regime.TREND_DOWN)
 
@@ -78,6 +77,11 @@ class RegimeBook:
         self._bars[symbol] = deque(map(_row, rows), maxlen=KEPT)
         self._market = None
         # what was said of others without this one is said again with it
+        self._unread = dict.fromkeys(self._bars)
+
+    def adopt(self, other: "RegimeBook") -> None:
+        """Take over the bars that another model was told of."""
+        self._bars = other._bars
         self._unread = dict.fromkeys(self._bars)
 
     def lose(self, symbol: str) -> None:
@@ -214,7 +218,9 @@ class RegimeBook:
         rows = self._bars[symbol]
         skipped = max(0, len(rows) - most)
         table = np.array([rows[at] for at in range(skipped, len(rows))], dtype=np.float64).reshape(-1, 5)
-        return Columns(table[:, 0].astype(np.int64), *(np.ascontiguousarray(table[:, at]) for at in range(1, 5)), 1)
+        return Columns._make(
+            (table[:, 0].astype(np.int64), *(np.ascontiguousarray(table[:, at]) for at in range(1, 5)), 1)
+        )
 
     def _around(self, close_h: Ints) -> Market:
         """Closes of all symbols on the hours given, NaN where there is none."""

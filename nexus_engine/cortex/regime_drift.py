@@ -74,7 +74,7 @@ class Drift:
         self._judged_h = close_h
         for kept, days in ((self._rows, DAYS), (self._losses, LOSS_DAYS)):
             while kept and kept[0][0] < close_h - 24 * days:
-                kept.popleft()  # type: ignore[attr-defined]
+                kept.popleft()
         reasons = []
         self.beyond = 0.0
         if len(self._rows) >= FEWEST:

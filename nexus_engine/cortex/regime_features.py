@@ -58,7 +58,7 @@ class Columns(NamedTuple):
     step_h: int
 
     def tail(self, bars: int) -> "Columns":
-        return Columns(*(column[-bars:] for column in self[:5]), self.step_h)  # type: ignore[arg-type]
+        return Columns._make((*(column[-bars:] for column in self[:5]), self.step_h))
 
 
 def own(bars: Columns, rows: Ints) -> Floats:

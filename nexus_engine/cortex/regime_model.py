@@ -210,7 +210,7 @@ class RegimeModel:
 
 def market_known(rows: Floats) -> np.ndarray[Any, np.dtype[np.bool_]]:
     """Which rows have a market around them; of the others a model hears what is usual."""
-    return np.isfinite(rows[:, len(OWN) :]).all(axis=1)
+    return np.asarray(np.isfinite(rows[:, len(OWN) :]).all(axis=1))
 
 
 def scored(rows: Floats, knots: Floats, scores: Floats) -> Floats:

@@ -106,6 +106,8 @@ def _train(given: argparse.Namespace, progress: "Progress") -> int:
     from msgspec.structs import replace
 
     from nexus_engine.lab import regime_train as lab
+    from nexus_engine.lab.regime_fit import Arrays, fit
+    from nexus_engine.lab.regime_samples import Samples
 
     if os.getpriority(os.PRIO_PROCESS, 0) < NICE:
         os.setpriority(os.PRIO_PROCESS, 0, NICE)
@@ -114,7 +116,7 @@ def _train(given: argparse.Namespace, progress: "Progress") -> int:
     formulas = formula_hash()
     family = given.family
 
-    def make(arrays: lab.Arrays, learned: lab.Samples) -> RegimeModel:
+    def make(arrays: Arrays, learned: Samples) -> RegimeModel:
         return lab.modelled(
             arrays, learned, formulas, family=family, seed=given.seed, name="fold", data_sha256=found.sha256
         )
@@ -126,7 +128,7 @@ def _train(given: argparse.Namespace, progress: "Progress") -> int:
     progress.say("fitting the model that goes on")
     learned = whole.between(float(whole.close_h.max()) - lab.WINDOW_H, math.inf)
     model = lab.modelled(
-        lab.fit(learned, family, given.seed), learned, formulas, family=family, seed=given.seed,
+        fit(learned, family, given.seed), learned, formulas, family=family, seed=given.seed,
         name=lab.named(learned, family, found.sha256), data_sha256=found.sha256, metrics=_plain(walked),
         promoted=walked["gate_passed"],
     )  # fmt: skip
@@ -170,7 +172,7 @@ def _not_worse(folder: Path, challenger: RegimeModel, found: Found, progress: "P
         - (folds[-1]["tasks"][name]["climatology"] - folds[-1]["tasks"][name]["model"]["log_loss"])
         for name, task in report["tasks"].items()
     ]
-    return sum(gains) <= SLACK
+    return bool(sum(gains) <= SLACK)
 
 
 def _read(given: argparse.Namespace, progress: "Progress") -> Found:

@@ -229,7 +229,7 @@ def _stitched(parts: list[_Raw], notes: list[str]) -> pl.DataFrame:
     for part in parts[1:]:
         outside = pl.lit(value=True)
         for first, last in spans:
-            outside &= ~pl.col("close_h").is_between(first, last)  # type: ignore[arg-type]
+            outside &= ~pl.col("close_h").is_between(first, last)
         rest = part.bars.filter(outside)
         if rest.is_empty():
             notes.append(f"{part.source}: {part.symbol} is known from {parts[0].source} for all of its time; not used")
@@ -267,5 +267,5 @@ def _panel(grids: dict[str, tuple[Ints, Floats]], step: int) -> Panel:
         wide: Any = np.full((len(grid), 4), np.nan)
         begin = (int(close_h[0]) - first) // step
         wide[begin : begin + len(values)] = values
-        columns[symbol] = Columns(grid, *(np.ascontiguousarray(column) for column in wide.T), step)
+        columns[symbol] = Columns._make((grid, *(np.ascontiguousarray(column) for column in wide.T), step))
     return Panel(step, grid, columns)

@@ -82,7 +82,7 @@ def fit(found: Samples, family: str, seed: int, params: dict[str, Any] | None = 
         rival_platt.append(_platt(scored(late_rows, knots32, scores) @ weights + bias + shift, late_came))
         baselines.append([rate, *_rates(base.persistence[:, head], came), *_rates(base.adx[:, head], came)])
     offset = len(heads[0].feature)
-    both = [np.concatenate((heads[0][at], heads[1][at])) for at in range(5)]
+    both: list[Any] = [np.concatenate((heads[0][at], heads[1][at])) for at in range(5)]
     for at in (2, 3):
         both[at][offset:] += offset
     arrays |= dict(zip(("feature", "threshold", "left", "right", "value"), both, strict=True))
@@ -220,7 +220,7 @@ def _usual(rows: Floats) -> tuple[Floats, Floats, Floats, float]:
     away = np.clip((_filled(rows, center, np.zeros(len(rows), dtype=np.bool_)) - center) / scale, -10, 10)
     precision = np.linalg.inv(away.T @ away / len(away) + 1e-3 * np.eye(len(NAMES)))
     distance = np.sqrt(np.maximum(0, np.einsum("ij,jk,ik->i", away, precision, away)))
-    return center, scale, precision, float(np.quantile(distance, 0.99))
+    return np.asarray(center), np.asarray(scale), np.asarray(precision), float(np.quantile(distance, 0.99))
 
 
 def _filled(rows: Floats, center: Floats, alone: Bools) -> Floats:

@@ -39,7 +39,7 @@ def trend_trades(panel: Panel) -> Trades:
     results: list[Floats] = []
     for number, bars in enumerate(panel.columns.values()):
         for first, end in _stretches(bars):
-            part = Columns(*(column[first:end] for column in bars[:5]), bars.step_h)  # type: ignore[arg-type]
+            part = Columns._make((*(column[first:end] for column in bars[:5]), bars.step_h))
             for at, r in _systems(part):
                 times.append(part.close_h[at])
                 owners.append(np.full(len(at), number, dtype=np.int64))

@@ -50,7 +50,7 @@ class Samples:
         return self.close_h, self.symbol, self.rows, self.labels, self.persistence, self.adx
 
     def where(self, keep: Bools) -> "Samples":
-        return Samples(*(column[keep] for column in self.columns), self.names)  # type: ignore[arg-type]
+        return _made([column[keep] for column in self.columns], self.names)
 
     def between(self, first_h: float, end_h: float) -> "Samples":
         """Those whose mark lies in [first_h, end_h)."""
@@ -108,7 +108,12 @@ def joint(parts: list[Samples], names: tuple[str, ...]) -> Samples:
     """All in one, by time."""
     columns = [np.concatenate(columns) for columns in zip(*(part.columns for part in parts), strict=True)]
     order = np.argsort(columns[0], kind="stable")
-    return Samples(*(column[order] for column in columns), names)  # type: ignore[arg-type]
+    return _made([column[order] for column in columns], names)
+
+
+def _made(columns: list[Any], names: tuple[str, ...]) -> Samples:
+    given: list[Any] = [*columns, names]
+    return Samples(*given)
 
 
 def known(found: Samples) -> Bools:
@@ -133,4 +138,4 @@ def _adx(bars: Columns) -> Floats:
     for first, end in edges.reshape(-1, 2).tolist():
         if end - first > 60:
             found[first:end] = talib.ADX(bars.high[first:end], bars.low[first:end], bars.close[first:end], 14)
-    return np.nan_to_num(found)
+    return np.asarray(np.nan_to_num(found))

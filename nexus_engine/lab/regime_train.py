@@ -57,7 +57,9 @@ def walk(
 ) -> dict[str, Any]:
     """The walk-forward report: folds, their mean and deviation for model and baselines, gating, the gate."""
     start_h, end_h = float(whole.close_h.min()), float(whole.close_h.max())
-    folds, tested, trends = [], [], []
+    folds: list[dict[str, Any]] = []
+    tested: list[Samples] = []
+    trends: list[Floats] = []
     at_h = start_h + WARM_H
     total = max(1, math.ceil((end_h - at_h) / FOLD_H))
     while at_h < end_h:

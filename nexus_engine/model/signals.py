@@ -9,8 +9,8 @@ from nexus_engine.model.words import Regime, Side
 class RegimeView(msgspec.Struct, frozen=True, kw_only=True):
     """A symbol's regime and how sure the classifier is (0..1).
 
-    The ranks are those of P(trend) and P(high volatility) among the symbol's own last month (0..1), None while it is not
-    known; strategies gate on them and on `trending`, which has hysteresis, never on the likeliest regime.
+    The ranks are those of P(trend) and P(high volatility) among the symbol's own last month (0..1), None while they are
+    not known; strategies gate on them and on `trending`, which has hysteresis, never on the likeliest regime.
     """
 
     regime: Regime

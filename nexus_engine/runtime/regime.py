@@ -20,6 +20,7 @@ from msgspec.structs import replace
 from numpy.lib import format as npy
 
 from nexus_engine.cortex.regime_model import Manifest, ModelError, RegimeModel
+from nexus_engine.model.paths import state_root
 
 MOST_BYTES: Final = 4 << 20
 MOST_UNPACKED: Final = 32 << 20
@@ -116,7 +117,8 @@ def _array(name: str, content: bytes) -> np.ndarray[Any, Any]:
 def save_model(model: RegimeModel, path: Path) -> RegimeModel:
     """Write both files, the manifest last and each at once; gives the model as it was written."""
     packed = io.BytesIO()
-    np.savez_compressed(packed, **model.arrays)
+    arrays: dict[str, Any] = model.arrays
+    np.savez_compressed(packed, **arrays)
     content = packed.getvalue()
     manifest = replace(model.manifest, npz_sha256=hashlib.sha256(content).hexdigest())
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -178,3 +180,13 @@ def find_model(root: Path, wanted: str = "auto") -> RegimeModel | None:
         return None
     model = load_model(path)
     return model if model.manifest.promoted else None
+
+
+def model_of(sha256: str) -> RegimeModel | None:
+    """The kept or shipped model whose arrays have that hash, None without one."""
+    for path in (*sorted(models_dir(state_root()).glob("*.json")), shipped_path()):
+        with contextlib.suppress(ModelError):
+            model = load_model(path)
+            if model.manifest.npz_sha256 == sha256:
+                return model
+    return None
