@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
     """0: done, and the goals reached or the gate passed; 1: done, and they were not; 2: bad usage or input."""
     try:
         given = _parser().parse_args(argv)
-        progress = Progress(quiet=given.json and not sys.stderr.isatty())
+        progress = Progress()
         try:
             return int(given.run(given, progress))
         finally:
@@ -268,15 +268,12 @@ def _signed(value: float) -> str:
 class Progress:
     """One line on stderr that is written over on a terminal; in a log one for each thing that is done."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self) -> None:
         self._live = sys.stderr.isatty()
-        self._quiet = quiet
         self._said_s = 0.0
         self._open = False
 
     def say(self, text: str) -> None:
-        if self._quiet:
-            return
         if not self._live:
             sys.stderr.write(f"{text}\n")
             return

@@ -219,10 +219,11 @@ def versions() -> dict[str, str]:
 def leak_demo(whole: Samples, seed: int, told: Told) -> dict[str, float]:
     """Balanced accuracy of P(trend) by four ways to split the same rows: what shuffling makes of nothing.
 
-    Deep trees on every mark of all symbols; the four ways differ in nothing else.
+    Deep trees on every mark of the first three symbols; the four ways differ in nothing else.
     """
     from sklearn.ensemble import RandomForestClassifier
 
+    whole = whole.where(np.isin(whole.symbol, np.unique(whole.symbol)[:3]))
     rows = np.nan_to_num(whole.rows)
     came = whole.labels[:, TREND]
     count, folds = len(rows), 5
@@ -249,7 +250,7 @@ def leak_demo(whole: Samples, seed: int, told: Told) -> dict[str, float]:
             if train.sum() < 500:
                 continue
             forest = RandomForestClassifier(
-                n_estimators=60, min_samples_leaf=5, class_weight="balanced", n_jobs=1, random_state=seed
+                n_estimators=40, min_samples_leaf=5, class_weight="balanced", n_jobs=1, random_state=seed
             ).fit(rows[train], came[train])
             yes = forest.predict(rows[test])
             scores.append((yes[came[test]].mean() + (~yes[~came[test]]).mean()) / 2)

@@ -12,11 +12,12 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from nexus_engine.cortex.regime_model import ModelError, RegimeModel
 from nexus_engine.model.config import Directive
-from nexus_engine.runtime.regime import current_path, find_model, models_dir
+
+if TYPE_CHECKING:
+    from nexus_engine.cortex.regime_model import RegimeModel
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ LONGEST_S: Final = 6 * 3600.0
 NICE: Final = 10
 _HOME: Final = Path(__file__).resolve().parents[2]
 
-Offer = Callable[[RegimeModel | None, str], None]
+Offer = Callable[["RegimeModel | None", str], None]
 
 
 class Keeper:
@@ -38,7 +39,6 @@ class Keeper:
         self._symbols = tuple(dict.fromkeys((directive.shield.swan_symbol, *directive.binance.symbols)))
         self._root = root
         self._data = str(Path(self._config.data).absolute())
-        self._folder = models_dir(root)
         self._offer = offer
         self._look_s = look_s
         self._seen = ""
@@ -46,22 +46,17 @@ class Keeper:
 
     async def first(self) -> None:
         """Offer what there is. A model that cannot be read is said, and is none."""
-        self._seen = self._now()
-        try:
-            model = await asyncio.to_thread(find_model, self._root, self._config.model)
-        except ModelError as error:
-            self._offer(None, str(error))
-            return
-        if model is not None:
-            self._offer(model, "")
+        model, problem = await asyncio.to_thread(self._found)
+        if model is not None or problem:
+            self._offer(model, problem)
 
     async def keep(self) -> None:
         """For ever: look for another model, and train one when it is time."""
         while True:
             await asyncio.sleep(self._look_s)
-            if self._config.model == "auto" and self._now() != self._seen:
+            if self._config.model == "auto" and await asyncio.to_thread(self._named) != self._seen:
                 await self.first()
-            if self._config.data and self._due(datetime.now(UTC)):
+            if self._config.data and await asyncio.to_thread(self._due, datetime.now(UTC)):
                 self._tried = datetime.now(UTC)
                 await self.train()
 
@@ -76,12 +71,27 @@ class Keeper:
 
     def _due(self, now: datetime) -> bool:
         """A model that was trained, or tried, lately is not trained again."""
-        known = [path.stat().st_mtime for path in self._folder.glob("*.json")]
+        from nexus_engine.runtime.regime import models_dir
+
+        known = [path.stat().st_mtime for path in models_dir(self._root).glob("*.json")]
         last = max([*known, self._tried.timestamp() if self._tried else 0.0])
         return now.timestamp() - last >= self._config.retrain_days * 86_400
 
-    def _now(self) -> str:
-        path = current_path(self._folder)
+    def _found(self) -> "tuple[RegimeModel | None, str]":
+        # it brings numpy, which the first frame does not wait for
+        from nexus_engine.cortex.regime_model import ModelError
+        from nexus_engine.runtime.regime import find_model
+
+        self._seen = self._named()
+        try:
+            return find_model(self._root, self._config.model), ""
+        except ModelError as error:
+            return None, str(error)
+
+    def _named(self) -> str:
+        from nexus_engine.runtime.regime import current_path, models_dir
+
+        path = current_path(models_dir(self._root))
         return str(path.resolve()) if path else ""
 
     async def _run(self, words: Sequence[str]) -> int:
