@@ -150,16 +150,15 @@ def market(seen: Market, rows: Ints) -> tuple[Floats, Floats]:
             squares = np.stack([_returns(close) ** 2 / step for close in seen.closes])
             weekly = np.sqrt(np.stack([_rolling(np.mean, row, week) for row in squares]))
             daily = np.sqrt(np.stack([_rolling(np.mean, row, day) for row in squares]))
-            known = np.isfinite(moved) & np.isfinite(weekly)
-            count = known.sum(axis=0)
-            enough = count >= FEWEST
-            mean = _mean(moved, known, count)
-            spread = np.sqrt(_mean((moved - mean) ** 2, known, count) * count / (count - 1))
-            dispersion = np.where(enough, spread / (_mean(weekly, known, count) * math.sqrt(DAY)), np.nan)
-            raw = np.where(enough, spread, np.nan)
-            breadth = np.where(enough, np.abs(_mean(np.sign(moved), known, count)), np.nan)
-            ratio = np.where(enough, _mean(np.log(daily / weekly), known, count), np.nan)
-            wide = (_get(dispersion, before), _ranked(raw, before, month), _get(breadth, before), _get(ratio, before))
+            mean = _mean(moved)
+            count = np.isfinite(moved).sum(axis=0)
+            spread = np.where(count >= FEWEST, np.sqrt(_mean((moved - mean) ** 2) * count / (count - 1)), np.nan)
+            wide = (
+                _get(spread / (_mean(weekly) * math.sqrt(DAY)), before),
+                _ranked(spread, before, month),
+                np.abs(_get(_mean(np.sign(moved)), before)),
+                _get(_mean(np.log(daily / weekly)), before),
+            )
     return np.stack((empty, *lead, *wide), axis=1), sigma
 
 
@@ -250,8 +249,11 @@ def _gathered(fold: Callable[[Floats], Floats], series: Floats, rows: Ints, size
     return found
 
 
-def _mean(values: Floats, known: npt.NDArray[np.bool_], count: npt.NDArray[np.intp]) -> Floats:
-    return np.asarray(np.where(known, values, 0.0).sum(axis=0) / count)
+def _mean(values: Floats) -> Floats:
+    """Over the symbols that are known, at each place; NaN with fewer than `FEWEST`."""
+    known = np.isfinite(values)
+    count = known.sum(axis=0)
+    return np.asarray(np.where(count >= FEWEST, np.where(known, values, 0.0).sum(axis=0) / count, np.nan))
 
 
 def _weekend(close_h: Ints) -> Floats:
