@@ -20,6 +20,7 @@ from nexus_engine.core.trips import Trips
 from nexus_engine.core.view import build
 from nexus_engine.core.why import Reasons
 from nexus_engine.cortex.factory import NO_OWN, Cortex, Own
+from nexus_engine.cortex.regime_model import RegimeModel
 from nexus_engine.cortex.scalping import Scalping
 from nexus_engine.cortex.shark import Shark
 from nexus_engine.cortex.strategy import NO_CONTEXT, Context
@@ -86,6 +87,8 @@ class Engine:
         self.feeds: dict[str, bool] = {}
         self.heard: dict[str, int] = {}
         """Monotonic ns of the last message by feed."""
+        self.regime_models: dict[str, RegimeModel] = {}
+        """By the hash of their arrays: given before an event names them."""
         self.views = 0
         self._pulsed = (0, 0)
         """Wall and monotonic ns of the last pulse; zeros before the first."""
@@ -115,6 +118,7 @@ class Engine:
             e.JournalFailed: self._journal_failed,
             e.Hindered: self._hindered,
             e.MacroSample: lambda turn, event: self.shield.macro.sample(turn, event),
+            e.RegimeModelChanged: self._regime_model,
         }
         self._commands: Final[dict[type, Callable[[Turn, Any, str], str]]] = {
             c.Approve: lambda turn, command, by: self.desk.approve(turn, command, by, self.mode),
@@ -271,6 +275,14 @@ class Engine:
             self.cortex.history(event.symbol, event.interval, event.bars)
         if event.symbol == self._swan and event.interval == SWAN_INTERVAL:
             self.shield.history(event.symbol, event.bars, self.market.now_ns)
+
+    def _regime_model(self, turn: Turn, event: e.RegimeModelChanged) -> None:
+        model = self.regime_models.get(event.sha256)
+        self.cortex.use(model)
+        if model is None:
+            turn.note(Level.WARN if event.reason else Level.INFO, "regime", f"by rule: {event.reason or 'no model'}")
+        else:
+            turn.note(Level.INFO, "regime", f"model {event.name} is in use")
 
     def _instruments(self, turn: Turn, event: e.Instruments) -> None:
         self.market.load(event.instruments)

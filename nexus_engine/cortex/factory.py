@@ -15,6 +15,8 @@ from nexus_engine.cortex.flow import Flow
 from nexus_engine.cortex.harpoon import Harpoon
 from nexus_engine.cortex.regime import ENTER, UNKNOWN, RegimeRule
 from nexus_engine.cortex.regime import INTERVAL as REGIME_INTERVAL
+from nexus_engine.cortex.regime_book import RegimeBook
+from nexus_engine.cortex.regime_model import RegimeModel
 from nexus_engine.cortex.scalping import Scalping
 from nexus_engine.cortex.shark import LeaderTrend, Shark
 from nexus_engine.cortex.strategy import NO_CONTEXT, Context, Gate, Skipping, Strategy, checked, interval_ns
@@ -104,6 +106,7 @@ class Cortex:
         self._rules: dict[str, RegimeRule] = {}
         self._volatility: dict[str, RealisedVolatility] = {}
         self._leader, self._trend = leader, LeaderTrend()
+        self._book: RegimeBook | None = None
         self._closed: dict[tuple[str, str], int] = {}
         self._gaps: dict[tuple[str, str], None] = {}
         self._broken: set[str] = set()
@@ -136,6 +139,8 @@ class Cortex:
                 self._trend = LeaderTrend()
                 for row in rows:
                     self._trend.update(row)
+            if self._book is not None:
+                self._book.history(symbol, rows)
 
     def shipped(self, interval: str) -> tuple[Skipping, ...]:
         """Those that run on an interval and can be skipped through."""
@@ -177,6 +182,8 @@ class Cortex:
             self._volatility[symbol].update(bar)
             if symbol == self._leader:
                 self._trend.update(bar)
+            if self._book is not None:
+                self._book.bar(bar, self._rules[symbol].view)
         regime = self.regime(symbol)
         context = msgspec.structs.replace(context, leader=self._trend.view)
         found: list[Signal] = []
@@ -211,7 +218,22 @@ class Cortex:
     def regime(self, symbol: str) -> RegimeView:
         """UNKNOWN without enough gapless history."""
         rule = self._rules.get(symbol)
-        return rule.view if rule else UNKNOWN
+        if rule is None:
+            return UNKNOWN
+        return rule.view if self._book is None else self._book.view(symbol, rule.view)
+
+    def use(self, model: RegimeModel | None) -> None:
+        """Have regimes told by a model, where it can tell them; None: by the rule alone."""
+        if model is None:
+            self._book = None
+            return
+        book = RegimeBook(model)
+        if self._book is not None:
+            book.adopt(self._book)
+        else:
+            for symbol in tuple(self._rules):
+                self._lose(symbol, REGIME_INTERVAL)
+        self._book = book
 
     def needs_history(self) -> list[tuple[str, str]]:
         """(symbol, interval) that lost a bar or never had one. They stay listed until history comes."""
@@ -260,6 +282,8 @@ class Cortex:
             self._volatility.pop(symbol, None)
             if symbol == self._leader:
                 self._trend = LeaderTrend()
+            if self._book is not None:
+                self._book.lose(symbol)
 
 
 REFUSED: Final = ("macro", "leader", "squeeze", "targets", "session", "no quote", "costs", "reward")

@@ -294,6 +294,23 @@ class BinanceConfig(_Section):
         return symbols
 
 
+class RegimeConfig(_Section):
+    """Who tells the regime: a model where it fits, and the rule everywhere else."""
+
+    model: str = Field(
+        "auto",
+        min_length=1,
+        max_length=500,
+        description="auto (the trained one in use, else the one shipped), off (the rule alone), or the path of a model's manifest",
+    )
+    data: str = Field(
+        "",
+        max_length=500,
+        description="folder that 1h bars are downloaded to and a new model is trained from; empty: never",
+    )
+    retrain_days: int = Field(7, ge=1, le=40, description="days between two trainings; needs regime.data")
+
+
 class DemoConfig(_Section):
     """The offline practice market."""
 
@@ -365,6 +382,7 @@ class Directive(_Section):
     binance: BinanceConfig = BinanceConfig()
     demo: DemoConfig = DemoConfig()
     paper: PaperConfig = PaperConfig()
+    regime: RegimeConfig = RegimeConfig()
     ui: UiConfig = UiConfig()
     postgres: PostgresConfig = PostgresConfig()
     people: dict[PersonName, PersonConfig] = Field(

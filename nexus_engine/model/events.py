@@ -276,6 +276,17 @@ class Stopping(Event, frozen=True, kw_only=True):
     be there to protect their fills. Stops and targets stay at the venue."""
 
 
+class RegimeModelChanged(Event, frozen=True, kw_only=True):
+    """Regimes are told by this model from now on; an empty name: by the rule alone.
+
+    The engine was given the model's arrays by their hash before: a recording names them, and a replay finds them.
+    """
+
+    name: str
+    sha256: str
+    reason: str = ""
+
+
 MarketEvent = BookSnapshot | BookDelta | BookInvalid | Trade | Mark | Bar
 AnyEvent = (
     BookSnapshot
@@ -302,4 +313,5 @@ AnyEvent = (
     | Stopping
     | Hindered
     | MacroSample
+    | RegimeModelChanged
 )

@@ -10,8 +10,10 @@ from pydantic import ValidationError
 
 from nexus_engine.core.engine import Engine
 from nexus_engine.model.config import Directive
+from nexus_engine.model.events import RegimeModelChanged
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.runtime.own import load_own
+from nexus_engine.runtime.regime import model_of
 from nexus_engine.store.recording import EffectsHash, RecordingError, read_recording
 
 
@@ -40,6 +42,11 @@ def replay(path: Path) -> Replayed:
     decisions = EffectsHash()
     count = 0
     for event in events:
+        if type(event) is RegimeModelChanged and event.sha256 not in engine.regime_models and event.sha256:
+            model = model_of(event.sha256)
+            if model is None:
+                raise RecordingError(f"{path}: was recorded with the regime model {event.name}, which is not kept here")
+            engine.regime_models[event.sha256] = model
         decisions.update(engine.on(event))
         count += 1
     recorded = "" if end is None else end.effects_hash
