@@ -190,6 +190,17 @@ class Trading(RuleBasedStateMachine):
     def the_venue_takes_no_stops_or_does(self, refuses: bool) -> None:
         self.house.refuse_stops = refuses
 
+    @rule(symbol=SYMBOLS, side=st.sampled_from(Side), seconds=st.sampled_from((1.4, 3.2)))
+    def an_entry_fills_and_no_stop_is_taken(self, symbol: str, side: Side, seconds: float) -> None:
+        house = self.house
+        house.refuse_stops = True
+        house.wish(symbol, side)
+        house.wait(0.2, smoothly=True)
+        for card in house.open_cards():
+            house.command(Approve(proposal=card.id, shown=card.shown))
+        house.wait(seconds, smoothly=True)
+        house.refuse_stops = False
+
     # ---- people ------------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.house.engine.mode is Mode.COPILOT)
