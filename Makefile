@@ -3,6 +3,7 @@
 # make check          the suite plus lint, types and import contracts
 # make trader         a scripted person at the keys, on every size and in tmux
 # make dst            SEEDS=10000 simulated worlds (net, clock, disk, market, kills) from FIRST, one from each seed
+# make stateful       hypothesis against the whole engine and its parts, TIMES=20 as many examples as in the suite
 # make mutants        slips planted by hand, one or more for each invariant, and which test notices each; GENERATED=80 by tool
 # make faults         every fault of the venue against the running engine, and the long outages
 # make swan           1,000 hours without a fall, planted falls, and every crash on record: what the black swan does
@@ -20,9 +21,10 @@ KILLS ?= 1000
 SEED ?=
 SEEDS ?= 10000
 FIRST ?= 0
+TIMES ?= 20
 SHAPES ?= ../shared/data/messages/binance_futures_message_shapes.jsonl
 
-.PHONY: run setup test check lint lock bench dst mutants faults monkey picture trader conformance fuzz crash swan clean
+.PHONY: run setup test check lint lock bench dst stateful mutants faults monkey picture trader conformance fuzz crash swan clean
 
 run:
 	@./nexus $(or $(ARGS),--demo)
@@ -54,6 +56,9 @@ bench: setup
 
 dst: setup
 	$(PY) tests/dst/dst.py --seeds $(SEEDS) --first $(FIRST) $(if $(SEED),--seed $(SEED))
+
+stateful: setup
+	NEXUS_STATEFUL=$(TIMES) $(PY) -m pytest --timeout 0 tests/servos/test_stateful.py tests/dst/test_engine_stateful.py $(ARGS)
 
 mutants: setup
 	$(if $(GENERATED),$(PY) tests/mutants/generate.py $(GENERATED) --seed $(or $(SEED),1),$(PY) tests/mutants/plant.py --sound $(ARGS))

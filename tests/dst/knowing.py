@@ -16,6 +16,7 @@ from nexus_engine.model.facts import SWAN_LOCK, Filled, GuardTripped, OrderInten
 from nexus_engine.model.orders import ZERO, Fill, Order, OrderReport
 from nexus_engine.model.positions import Position
 from nexus_engine.model.words import Leg, OrderKind, OrderStatus, Outcome, Side
+from nexus_engine.servos.asking import NOT_FOUND_TWICE_NS
 
 SLACK_S = 0.45
 """A pulse, and the step of the clock that a timer is seen with."""
@@ -37,7 +38,10 @@ class Knowing(Watch):
         """By trade: executions of ours that the engine was told of."""
         self._standing: dict[str, tuple[OrderReport, float]] = {}
         """Stops of ours that it was told to stand, by client id, and when."""
-        self._ended: set[str] = set()
+        self._over: set[str] = set()
+        """Orders of ours that it was told to be over, or refused."""
+        self._absent: dict[str, float] = {}
+        """When the venue first said that it has no such order."""
         self._naked_since: dict[str, float] = {}
         self._exits: dict[str, float] = {}
         """When the last exit of a symbol was decided."""
@@ -52,8 +56,14 @@ class Knowing(Watch):
             fills, reports = (event.fill,) if event.fill else (), (event.report,)
         elif isinstance(event, QueryResult):
             fills, reports = event.fills, (event.report,) if event.report else ()
+            if event.outcome is Outcome.ABSENT:
+                first_s = self._absent.setdefault(event.client_id, self._sim.s)
+                if self._sim.s - first_s >= NOT_FOUND_TWICE_NS / 1e9:
+                    self._over.add(event.client_id)
         elif isinstance(event, SubmitResult):
             reports = (event.report,) if event.report and event.outcome is Outcome.DONE else ()
+            if event.outcome is Outcome.REFUSED:
+                self._over.add(event.client_id)
         elif isinstance(event, VenueSnapshot) and event.ok:
             fills, reports = event.fills, event.orders
             listed = {report.client_id for report in reports}
@@ -65,12 +75,10 @@ class Knowing(Watch):
                 self._told_fills.setdefault(fill.trade_id, fill)
         for report in reports:
             cid = report.client_id
-            if leg(cid) is not Leg.STOP or cid in self._ended:
-                continue
             if report.status.terminal:
-                self._ended.add(cid)
+                self._over.add(cid)
                 self._standing.pop(cid, None)
-            elif report.status in (OrderStatus.OPEN, OrderStatus.PARTIAL):
+            elif leg(cid) is Leg.STOP and cid not in self._over and report.status is not OrderStatus.UNKNOWN:
                 self._standing.setdefault(cid, (report, self._sim.s))
 
     def born(self) -> None:
@@ -195,13 +203,15 @@ class Knowing(Watch):
                     self._say(f"[I7] {position.symbol}: a long stays in the black swan")
 
     def _counted(self) -> None:
-        """[I10] Every execution that was told counts once, and none else."""
+        """[I10] Every execution that was told counts once, and none else. [I3] What is not known is no end."""
         sums: dict[str, Decimal] = {}
         for fill in self._told_fills.values():
             sums[fill.client_id] = sums.get(fill.client_id, ZERO) + fill.qty
         for cid, order in self._sim.ledger.orders.items():
             if order.filled != sums.get(cid, ZERO):
                 self._say(f"[I10] {cid} has filled {order.filled}, told were {sums.get(cid, ZERO)}")
+            if order.status.terminal and order.filled < order.qty and cid not in self._over:
+                self._say(f"[I3] {cid} is {order.status}, and nobody said so")
 
     def same(self) -> None:
         """[I12] Folding the journal gives the state that the engine is in."""

@@ -22,8 +22,44 @@ sys.path.insert(0, str(HERE))
 from plant import Copy  # noqa: E402
 
 FOLDERS = ("nexus_engine/shield", "nexus_engine/servos")
-SLOW = ("blackswan_corpus", "blackswan_history", "personality", "macro")
-"""Tests of tests/shield and tests/servos that take long; test_macro is asked for its own file alone."""
+SHIELD, SERVOS, CORE = "tests/shield/test_", "tests/servos/test_", "tests/core/test_"
+FITTING = {
+    "blackswan": (f"{SHIELD}blackswan", f"{SHIELD}blackswan_ladder", f"{CORE}black_swan", f"{SHIELD}blackswan_corpus"),
+    "breaker": (f"{SERVOS}breakers", f"{SHIELD}signal_guards"),
+    "drawdown": (f"{SHIELD}loss_guards", f"{CORE}latches"),
+    "exposure": (f"{SHIELD}exposure_guard",),
+    "guards": (f"{SHIELD}signal_guards", f"{SHIELD}protections", f"{CORE}latches"),
+    "lease": (f"{SHIELD}lease", f"{CORE}real_money"),
+    "macro": (f"{SHIELD}macro",),
+    "protections": (f"{SHIELD}protections", f"{SHIELD}signal_guards"),
+    "sentinel": (f"{SHIELD}sentinel", f"{CORE}view"),
+    "staleness": (f"{SHIELD}signal_guards", f"{CORE}latches"),
+    "stopless": (f"{SHIELD}signal_guards",),
+    "streak": (f"{SHIELD}loss_guards", f"{SHIELD}sentinel", f"{CORE}latches"),
+    "asking": (f"{SERVOS}unknown", f"{SERVOS}exits_owed", f"{SERVOS}stops"),
+    "byhand": (f"{SERVOS}byhand",),
+    "copilot": (f"{SERVOS}decisions", f"{SERVOS}edit"),
+    "ladder": (f"{SERVOS}naked_ladder", f"{SERVOS}stops"),
+    "personality": (f"{SERVOS}personality",),
+    "protection": (f"{SERVOS}stops", f"{SERVOS}naked_ladder", f"{SERVOS}exits_owed"),
+    "reconcile": (f"{SERVOS}reconcile", f"{SERVOS}unknown", f"{SERVOS}byhand"),
+    "sizing": (f"{SERVOS}edit", f"{SERVOS}exit_plan", f"{SERVOS}decisions"),
+    "targets": (f"{SERVOS}exit_plan", f"{SERVOS}stops"),
+    "trailing": (f"{SERVOS}exit_plan",),
+    "case": (f"{SHIELD}signal_guards",),
+}
+"""Whose subject a file is. The managers are everybody's: their slips are looked for where most of them show."""
+MANAGERS = {
+    "shield": (f"{SHIELD}signal_guards", f"{SHIELD}exposure_guard", f"{SHIELD}loss_guards", f"{CORE}black_swan"),
+    "servos": (
+        f"{SERVOS}stops",
+        f"{SERVOS}unknown",
+        f"{SERVOS}exits_owed",
+        f"{SERVOS}decisions",
+        f"{SERVOS}naked_ladder",
+    ),
+}
+ENGINE = "tests/dst/test_engine_stateful.py"
 DST = ("tests/dst/dst.py", "--first", "0", "--seeds", "20", "--jobs", "1", "--stop")
 FLIPS: dict[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -96,16 +132,10 @@ def sample(count: int, seed: int) -> list[Slip]:
 
 
 def tests_for(file: str) -> list[str]:
-    """Quick tests, those of its own folder first."""
-    own = "shield" if "/shield/" in file else "servos"
-    folders = [own, "servos" if own == "shield" else "shield"]
-    found = [
-        str(path.relative_to(ROOT))
-        for folder in folders
-        for path in sorted((ROOT / "tests" / folder).glob("test_*.py"))
-        if not any(word in path.name for word in SLOW) or path.stem.removeprefix("test_") == Path(file).stem
-    ]
-    return [*found, "tests/core/test_latches.py", "tests/core/test_black_swan.py"]
+    """Of its own subject first, then the whole engine under hypothesis."""
+    path = Path(file)
+    fitting = FITTING.get(path.stem) or MANAGERS[path.parent.name]
+    return [*(f"{name}.py" for name in fitting), ENGINE]
 
 
 def noticed(copy: Copy, slip: Slip) -> str:

@@ -47,7 +47,7 @@ class Copy:
 
     def run(self, *words: str) -> tuple[bool, str]:
         """Whether it passed, and what it said."""
-        env = os.environ | {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1"}
+        env = os.environ | {"PYTHONPATH": str(self.root), "PYTHONDONTWRITEBYTECODE": "1", "NEXUS_MUTANT": "1"}
         try:
             done = subprocess.run(
                 [sys.executable, *words], cwd=self.root, env=env, capture_output=True, text=True, timeout=TIMEOUT_S

@@ -1,5 +1,6 @@
 """Breakers on our own orders: they stop entries, say why and until when, and never an exit or a stop."""
 
+from decimal import Decimal
 from typing import Any
 
 from faulty import REFUSED, Fault
@@ -8,9 +9,12 @@ from world import BTC, SOL, World, virtual
 
 from nexus_engine.model.commands import ClosePosition, Flatten
 from nexus_engine.model.config import Directive, ShieldConfig
+from nexus_engine.model.effects import Record
 from nexus_engine.model.facts import SWAN_ALERT, DayOpened, GuardTripped, LockSet
 from nexus_engine.model.ledger import Ledger
-from nexus_engine.model.words import UNSENT, Leg, Mode, OrderStatus, Side
+from nexus_engine.model.turn import Turn
+from nexus_engine.model.words import UNSENT, Leg, Mode, OrderKind, OrderStatus, Side
+from nexus_engine.shield import breaker
 from nexus_engine.shield.breaker import rejected_in_row
 
 
@@ -37,6 +41,23 @@ async def test_five_refusals_in_a_row_lock_their_symbol_and_no_other() -> None:
     assert world.said("refused: SOLUSDT: 5 orders refused in a row")
     await world.enter(BTC)
     assert not world.blocked
+
+
+def test_the_rate_is_looked_at_in_the_turn_that_sends_and_in_no_other() -> None:
+    config, ledger = ShieldConfig(orders_a_minute=10), Ledger()
+
+    def turn(orders: int) -> bool:
+        now = Turn(ledger, at_ns=10**18, mono_ns=1, market_ns=1)
+        for _ in range(orders):
+            now.submit(leg=Leg.STOP, symbol=SOL, side=Side.SELL, kind=OrderKind.STOP_MARKET, qty=Decimal(1), intent=1)
+        breaker.look(now, config)
+        return any(isinstance(effect, Record) and isinstance(effect.fact, LockSet) for effect in now.effects)
+
+    assert not turn(10)
+    assert turn(1)
+    ledger.locks.clear()
+    assert not turn(0)
+    assert turn(1)
 
 
 @virtual

@@ -1,13 +1,21 @@
 """What is not known is asked for, never sent again, and counts until it is known."""
 
+from decimal import Decimal
+
 import pytest
 from faulty import LOST_AFTER, LOST_BEFORE, STALE, Fault
 from world import SOL, World, virtual
 
 from nexus_engine.core import accounting
 from nexus_engine.model.commands import Halt
+from nexus_engine.model.config import RiskConfig
+from nexus_engine.model.effects import Query
+from nexus_engine.model.events import SubmitResult
 from nexus_engine.model.facts import Filled
-from nexus_engine.model.words import Latch, Leg, OrderStatus, ProposalStatus, Side
+from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.turn import Turn
+from nexus_engine.model.words import Latch, Leg, OrderKind, OrderStatus, Outcome, ProposalStatus, Side
+from nexus_engine.servos.manager import Manager
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["the stream tells", "nobody tells"])
@@ -23,6 +31,17 @@ async def test_an_entry_whose_answer_is_lost_is_found_and_not_sent_again(told: b
     await world.run(15.0)
     assert len(world.sent(leg=Leg.ENTRY)) == 1
     assert world.held() == world.ours()
+
+
+def test_an_answer_that_tells_of_another_order_is_asked_for_at_once() -> None:
+    ledger, manager = Ledger(), Manager(RiskConfig())
+    turn = Turn(ledger, at_ns=1, mono_ns=1, market_ns=1)
+    order = turn.submit(leg=Leg.ENTRY, symbol=SOL, side=Side.BUY, kind=OrderKind.MARKET, qty=Decimal(1), intent=1)
+    turn.effects.clear()
+    manager.submitted(
+        turn, SubmitResult(at_ns=1, mono_ns=1, client_id=order.client_id, outcome=Outcome.DONE, report=None)
+    )
+    assert turn.effects == [Query(client_id=order.client_id, symbol=SOL, conditional=False)]
 
 
 @virtual
