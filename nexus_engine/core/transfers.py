@@ -29,7 +29,8 @@ def told(turn: Turn, event: AccountUpdate, marks: accounting.Marks) -> None:
         return
     if any(old.venue_ns == event.venue_ns and old.amount == amount for old in known):
         return
-    if any(old.id and old.amount == amount and turn.at_ns - old.moved_ns < AHEAD_NS for old in known):
+    listed = (old for old in known if old.id and old.amount == amount)
+    if any(_apart_ns(turn.at_ns, event.venue_ns, old.moved_ns) < AHEAD_NS for old in listed):
         return
     before = event.wallet - amount + accounting.open_pnl(turn.ledger, marks)
     _note(turn, Transferred(at_ns=turn.at_ns, amount=amount, before=before, venue_ns=event.venue_ns))
@@ -57,12 +58,18 @@ def _unheard(known: Iterable[Transferred], rows: Iterable[Transfer]) -> list[Tra
     for row in sorted(rows, key=lambda row: (row.at_ns, row.id)):
         if row.id in ids or not row.amount:
             continue
-        same = [old for old in open_ones if old.amount == row.amount and abs(old.at_ns - row.at_ns) < LISTED_NS]
-        if same:
-            open_ones.remove(min(same, key=lambda old: abs(old.at_ns - row.at_ns)))
+        near = [(_apart_ns(old.at_ns, old.venue_ns, row.at_ns), old) for old in open_ones if old.amount == row.amount]
+        apart_ns, nearest = min(near, key=lambda one: one[0], default=(LISTED_NS, None))
+        if nearest is not None and apart_ns < LISTED_NS:
+            open_ones.remove(nearest)
         else:
             fresh.append(row)
     return fresh
+
+
+def _apart_ns(heard_ns: int, venue_ns: int, listed_ns: int) -> int:
+    """Between what the stream told and the list: by our clock, or by the venue's where we heard it late."""
+    return min(abs(heard_ns - listed_ns), abs(venue_ns - listed_ns))
 
 
 def _matters(ledger: Ledger, row: Transfer) -> bool:

@@ -72,7 +72,7 @@ class FlattenPage(Dialog[Flatten]):
 
     def _kept(self) -> Row:
         """What the account stakes as it stands: the other side of the choice."""
-        parts = [] if self._view is None else shocks(self._view.stress)
+        parts = [] if self._view is None else shocks(self._view.stress, shares=False)
         if not parts or not (self._view and (self._view.positions or self._view.foreign)):
             return ()
         return row(f" kept: {fmt.joined(parts, '  ', (self._text.size.width or _WIDTH) - 7)}", "quiet")

@@ -109,7 +109,9 @@ class Audit(Pane):
         if len(positions) > 1 and len(positions) + len(told) > height and all(map(_sound, positions)):
             # nothing is wrong with any of them: what they stake is more news than which they are
             told = told[: height - 1]
-            rows = [row(fmt.words(f" {len(positions)} positions, each stop at the venue in its size: z lists", width))]
+            oldest_ms = max((each.stop_seen_ms or 0 for each in positions), default=0)
+            said = f" {len(positions)} positions, each stop at the venue in its size, seen {fmt.age(oldest_ms)} ago"
+            rows = [row(fmt.words(f"{said}: z lists", width))]
             return self._titled([*rows, *told])
         told = told[: max(0, height - max(1, len(positions)))]
         height -= len(told)

@@ -7,11 +7,11 @@ from nexus_tui import format as fmt
 from nexus_tui.safe import plain
 
 
-def shocks(stress: StressView) -> list[str]:
-    """Each shock with what it costs or gains, and the nearest liquidation."""
+def shocks(stress: StressView, *, shares: bool = True) -> list[str]:
+    """Each shock with what it costs or gains (`shares`: of equity as well), and the nearest liquidation."""
     parts = []
     for each in stress.lines:
-        share = "" if each.pct is None or abs(each.pct) < 0.05 else f" {each.pct:+.1f}%"
+        share = "" if not shares or each.pct is None or abs(each.pct) < 0.05 else f" {each.pct:+.1f}%"
         parts.append(f"{each.name} {fmt.money(each.money)}{share}")
     if stress.liquidation_pct is not None:
         parts.append(f"liq. {plain(stress.liquidation_symbol, 12)} {stress.liquidation_pct:.0f}%")

@@ -7,6 +7,7 @@ import pytest
 from guard_house import SECOND, START_NS, House
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from nexus_engine.core import accounting
 from nexus_engine.model import events as e
@@ -206,6 +207,16 @@ def test_two_equal_deposits_of_which_the_stream_told_one_are_two() -> None:
     bank.look()
     assert [fact.amount for fact in bank.ledger.transfers] == [D(1_000), D(1_000)]
     assert bank.day_pnl == 0
+
+
+def test_a_message_that_lay_in_the_socket_while_the_process_stood_still_is_the_transfer_of_the_list() -> None:
+    bank = Bank()
+    message = bank.move(10)
+    bank.now_ns += 1_800 * SECOND
+    bank.on(replace(message, **bank.at))
+    bank.look()
+    assert [fact.amount for fact in bank.ledger.transfers] == [D(1_000)]
+    assert bank.day_pnl == 0 and bank.ledger.peak == D(11_000)
 
 
 def test_an_account_that_was_emptied_begins_anew_with_the_next_deposit() -> None:

@@ -14,6 +14,7 @@ INSTRUMENTS, SECRET, LOCK = E + "model/instruments.py", E + "model/secret.py", E
 MANAGER, PROTECTION, RECONCILE = E + "servos/manager.py", E + "servos/protection.py", E + "servos/reconcile.py"
 COPILOT, ASKING, SIZING = E + "servos/copilot.py", E + "servos/asking.py", E + "servos/sizing.py"
 LADDER, BREAKER, MACRO = E + "servos/ladder.py", E + "shield/breaker.py", E + "shield/macro.py"
+TRANSFERS = E + "core/transfers.py"
 PEOPLE, PRESENCE, HINDRANCES = E + "model/people.py", E + "core/presence.py", E + "core/hindrances.py"
 EXPOSURE, GUARDS, STALENESS = E + "shield/exposure.py", E + "shield/guards.py", E + "shield/staleness.py"
 SWAN, LEASE, MARKET, LIMITS = (
@@ -351,5 +352,23 @@ MUTANTS: tuple[Mutant, ...] = (
         "a refused command is done all the same", "I24", ENGINE,
         "self.notebook.refuse(turn.at_ns, subject, event.by, refusal)\n            return\n",
         "self.notebook.refuse(turn.at_ns, subject, event.by, refusal)\n", "tests/core/test_roles.py",
+    ),
+    one(
+        "a new day forgives the breaker", "I8 I9", LEDGER,
+        "        self.day_from = fact.equity\n",
+        "        self.day_from = fact.equity\n        self.latches.pop(Latch.BREAKER, None)\n",
+        "tests/core/test_latches.py",
+    ),
+    one(
+        "a transfer that is listed again is another one", "I10", TRANSFERS,
+        "if row.id in ids or not row.amount:", "if not row.amount:", "tests/core/test_transfers.py",
+    ),
+    one(
+        "a withdrawal looks like a loss", "I10", LEDGER,
+        "        if self.peak_ns < moved_ns:\n", "        if self.peak_ns < 0:\n", "tests/core/test_transfers.py",
+    ),
+    one(
+        "the contract alone is believed without volume", "I17", SWAN,
+        "times is None or times > self._volume", "times is None or times >= 0", "tests/shield/test_blackswan_volume.py",
     ),
 )  # fmt: skip

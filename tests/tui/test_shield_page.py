@@ -4,6 +4,7 @@ from decimal import Decimal
 
 import pytest
 from msgspec.structs import replace
+from rich.cells import cell_len
 from test_screens import SIZES, compare
 from tui_driving import Driven, cockpit
 from tui_views import GUARDS, POSITIONS, STAGES, STRESS, TRIP, guard, shielded, view
@@ -13,7 +14,9 @@ from nexus_engine.model.view import GuardView, StressView, View
 from nexus_engine.model.words import Sentinel
 from nexus_tui.screens import drill
 from nexus_tui.screens.drill import DrillPage
-from nexus_tui.widgets.shield import _guard
+from nexus_tui.widgets.positions import heading
+from nexus_tui.widgets.rows import Row
+from nexus_tui.widgets.shield import Audit, _guard
 
 BLIND = tuple(replace(each, state="BLIND", age_ms=41_000) if each.name.startswith("BTC") else each for each in GUARDS)
 IDLE = tuple(replace(each, passed=0, stopped=0, reason="", at_ns=0) for each in STAGES)
@@ -158,3 +161,34 @@ async def test_before_the_first_picture_it_waits() -> None:
 def test_a_distance_of_many_digits_is_not_cut_off() -> None:
     guard = GuardView(name="BTC trip 15m", value=0.174, limit=4.0, unit="%", used=0.04, age_ms=800, state="ok")
     assert "3.8 away" in "".join(text for text, _ in _guard(guard, 80))
+
+
+def told(shown: Row) -> str:
+    return "".join(text for text, _ in shown)
+
+
+def test_the_heading_of_the_positions_says_what_is_at_stake_as_far_as_there_is_room() -> None:
+    picture = shielded()
+    assert "stops gap" not in told(heading(picture, 51)) and "risk 166.75" in told(heading(picture, 51))
+    assert told(heading(picture, 83)).endswith("all stops at venue")
+    wide = told(heading(picture, 140))
+    assert wide.endswith("all stops at venue   stops gap x2 -333.50 -1.4%   BTC -10% -112.40 -0.5%")
+    for width in range(40, 200):
+        assert cell_len(told(heading(picture, width))) <= max(width, 60)
+
+
+def test_many_sound_stops_become_one_line_and_one_that_is_not_sound_is_named() -> None:
+    small = replace(POSITIONS[2], stop_qty=POSITIONS[2].qty / 2)
+    _, sound = Audit().build(shielded(), 80, 2)
+    assert told(sound[0]) == " 3 positions, each stop at the venue in its size, seen 2.0s ago: z lists"
+    assert told(sound[1]).startswith(" stops fill -166.75")
+    _, unsound = Audit().build(shielded(positions=(small, *POSITIONS[:2])), 80, 2)
+    assert "stop closes" in told(unsound[0])
+
+
+async def test_flatten_says_what_keeping_it_all_stakes() -> None:
+    async with cockpit(shielded()) as driven:
+        await driven.arm()
+        await driven.press("F")
+        await painted(driven)
+        assert "kept: stops fill -166.75  stops gap x2 -333.50  BTC -10% -112.40" in driven.text

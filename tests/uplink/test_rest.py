@@ -361,6 +361,29 @@ async def test_a_snapshot_reads_the_fills_of_positions_before_those_of_orders(ve
     assert read == {symbols[-1], *symbols[: FILLS_OF - 1]}
 
 
+async def test_transfers_of_a_snapshot_are_ours_in_our_own_time(venue: Scripted) -> None:
+    ahead_ms = 40_000
+    venue.answers |= ACCOUNT | {
+        "GET /fapi/v1/time": lambda _: Answer({"serverTime": time.time_ns() // 1_000_000 + ahead_ms}),
+        "GET /fapi/v1/income": Answer([
+            {"symbol": "", "incomeType": "TRANSFER", "income": "-0.37500000", "asset": "USDT", "info": "TRANSFER",
+             "time": 1_570_608_000_000, "tranId": 9689322392, "tradeId": ""},
+            {"symbol": "", "incomeType": "TRANSFER", "income": "5", "asset": "BNB", "info": "TRANSFER",
+             "time": 1_570_608_000_000, "tranId": 1, "tradeId": ""},
+        ]),
+    }  # fmt: skip
+    async with rest_of(venue) as rest:
+        await rest.sync_clock()
+        before_ns = time.time_ns()
+        snapshot = await BinanceBroker(rest).snapshot()
+    (row,) = snapshot.transfers
+    assert (row.id, row.amount) == ("9689322392", Decimal("-0.375"))
+    assert abs(row.at_ns - (1_570_608_000_000 - ahead_ms) * 1_000_000) < 2e9
+    assert before_ns <= snapshot.wallet_ns <= snapshot.at_ns
+    (asked,) = [params for name, params in venue.asked if name == "GET /fapi/v1/income"]
+    assert asked["incomeType"] == "TRANSFER" and int(asked["startTime"]) < int(asked["timestamp"]) - 29 * 86_400_000
+
+
 ACCOUNT: dict[str, Answer] = {
     "GET /fapi/v1/openOrders": Answer([]),
     "GET /fapi/v1/openAlgoOrders": Answer([]),

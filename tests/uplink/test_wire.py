@@ -178,6 +178,21 @@ def test_an_account_update_tells_the_wallet_only_when_it_changed_and_one_way_pos
     ]
 
 
+@pytest.mark.parametrize(
+    ("reason", "moved"),
+    [
+        ("DEPOSIT", "500.5"), ("WITHDRAW", "500.5"), ("ASSET_TRANSFER", "500.5"), ("COIN_SWAP_WITHDRAW", "500.5"),
+        ("ORDER", "0"), ("FUNDING_FEE", "0"), ("INSURANCE_CLEAR", "0"), ("MARGIN_TRANSFER", "0"), ("", "0"),
+    ],
+)  # fmt: skip
+def test_only_some_reasons_move_money_and_only_ours_counts(reason: str, moved: str) -> None:
+    rows = [{"a": "BNB", "wb": "7", "bc": "3"}, {"a": "USDT", "wb": "1500.50", "cw": "1", "bc": "500.50"}]
+    msg = user.decode(msgspec.json.encode({"e": "ACCOUNT_UPDATE", "E": 3, "a": {"m": reason, "B": rows, "P": []}}))
+    assert isinstance(msg, wire.AccountChange)
+    event = wire.account_event(msg, 1, 2, leverage=3)
+    assert (event.wallet, event.transfer) == (Decimal("1500.5"), Decimal(moved))
+
+
 STREAMS = {
     "depthUpdate": public,
     "aggTrade": market,
