@@ -238,6 +238,7 @@ class Cortex:
             risk_pct, reason = signal.risk_pct, f"regime {view.regime} {view.confidence:.0%}"
         volatility = self._volatility.get(signal.symbol)
         yearly = UNSET if volatility is None or not volatility.ready else volatility.value * math.sqrt(_YEAR_BARS)
+        known = () if yearly is UNSET else (Reading("volatility", yearly * 100, None, "% a year"),)
         ranks = tuple(
             Reading(name, rank, limit)
             for name, rank, limit in (
@@ -250,7 +251,7 @@ class Cortex:
             risk_pct=risk_pct,
             volatility=yearly,
             reasons=(*signal.reasons, reason),
-            readings=(*signal.readings, *ranks),
+            readings=(*signal.readings, *ranks, *known),
         )
 
     def _lose(self, symbol: str, interval: str) -> None:
