@@ -144,7 +144,7 @@ class Cortex:
 
     def shipped(self, interval: str) -> tuple[Skipping, ...]:
         """Those that run on an interval and can be skipped through."""
-        return tuple(strategy for strategy, _ in self._on(interval) if isinstance(strategy, tuple(STRATEGIES)))
+        return tuple(strategy for strategy, _ in self._on(interval) if isinstance(strategy, Skipping))
 
     def skip(self, symbol: str, interval: str, columns: Columns, upto: int) -> None:
         """Put the strategies of an interval where the first `upto` bars of whole columns leave them; the bars that
