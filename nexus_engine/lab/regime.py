@@ -249,11 +249,12 @@ def _trained(report: dict[str, Any]) -> str:
 
 
 def _gating(gating: dict[str, Any]) -> list[str]:
+    kinds = {"all": gating} | {f"{step} bars": value for step, value in gating["by_bars"].items()}
     return [
-        f"trend trades on {step} bars, R in the low / mid / high third of P(trend): "
+        f"trend trades, {kind}: R in the low / mid / high third of P(trend): "
         f"{' / '.join(_signed(value['r'][third]) for third in ('low', 'mid', 'high'))}; high - low "
         f"{_signed(value['value'])} [{_signed(value['lower'])}, {_signed(value['upper'])}], n {value['trades']:,}"
-        for step, value in gating.items()
+        for kind, value in kinds.items()
     ]
 
 

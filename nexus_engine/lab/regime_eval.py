@@ -10,7 +10,7 @@ import numpy as np
 from nexus_engine.cortex.regime_model import HEADS, TREND, RegimeModel
 from nexus_engine.cortex.regime_switch import Switch
 from nexus_engine.lab.regime_data import DataError, Found, Panel
-from nexus_engine.lab.regime_gating import coarser, gating, trend_trades
+from nexus_engine.lab.regime_gating import Trades, coarser, gating, trend_trades
 from nexus_engine.lab.regime_metrics import Floats, entropy, measured
 from nexus_engine.lab.regime_samples import Samples, known, purge_h, samples
 
@@ -100,11 +100,19 @@ def against(said: Floats, rival: Floats, baselines: Floats, at: Samples) -> dict
 
 
 def worth(panel: Panel, at: Samples, trend: Floats) -> dict[str, Any]:
-    """The gating value of P(trend) for trend trades on the panel's own bars and on 4 h ones."""
-    found = {f"{panel.step_h}h": gating(trend_trades(panel), at.close_h, at.symbol, trend)}
+    """The gating value of P(trend) for trend trades on the panel's own bars and on 4 h ones, together and each."""
+    trades = {f"{panel.step_h}h": trend_trades(panel)}
     if panel.step_h < 4:
-        found["4h"] = gating(trend_trades(coarser(panel, 4)), at.close_h, at.symbol, trend)
-    return found
+        trades["4h"] = trend_trades(coarser(panel, 4))
+    return valued(trades, at, trend)
+
+
+def valued(trades: dict[str, Trades], at: Samples, trend: Floats) -> dict[str, Any]:
+    """`gating` of all trades, and "by_bars" of those of each kind."""
+    whole = Trades(*(np.concatenate(column) for column in zip(*trades.values(), strict=True)))
+    return gating(whole, at.close_h, at.symbol, trend) | {
+        "by_bars": {name: gating(one, at.close_h, at.symbol, trend) for name, one in trades.items()}
+    }
 
 
 def switches(at: Samples, trend: Floats) -> float:
@@ -159,8 +167,8 @@ def _goals(main: dict[str, Any]) -> list[dict[str, Any]]:
         goals.append(_goal(f"{name} AUC >= {least}", task["model"]["auc"], task["model"]["auc"] >= least))
         gain = task["climatology_log_loss"] - task["model"]["log_loss"]
         goals.append(_goal(f"{name} log-loss below climatology, by", gain, gain > 0))
-    for step, value in main["gating"].items():
-        goals.append(_goal(f"gating on {step} bars, lower bound > 0", value["lower"], value["lower"] > 0))
+    lower = main["gating"]["lower"]
+    goals.append(_goal("gating value, lower bound > 0", lower, lower > 0))
     return goals
 
 

@@ -53,9 +53,9 @@ def fit(found: Samples, family: str, seed: int, params: dict[str, Any] | None = 
             raise DataError(
                 f"{len(base)} rows are too few to learn from, or all of one kind; needed are {FEWEST} of each"
             )
-    center, scale, precision, furthest = _usual(base.rows)
-    rng = np.random.default_rng(seed)
-    rows = _filled(base.rows, center, rng.random(len(base)) < ALONE)
+    center = np.nan_to_num(np.nanmedian(base.rows, axis=0))
+    rows = _filled(base.rows, center, np.random.default_rng(seed).random(len(base)) < ALONE)
+    scale, precision, furthest = _usual(rows, center)
     late_rows = _filled(late.rows, center, np.zeros(len(late), dtype=np.bool_))
     knots = np.quantile(rows, places(), axis=0).T
     scores = _scores()
@@ -212,15 +212,14 @@ def _rates(said: Bools, came: Bools) -> tuple[float, float]:
     return tuple(float((came[said == yes].sum() + 1) / ((said == yes).sum() + 2)) for yes in (False, True))  # type: ignore[return-value]
 
 
-def _usual(rows: Floats) -> tuple[Floats, Floats, Floats, float]:
-    """Center, scale, precision and the furthest 1 % (Mahalanobis, over robust deviations clipped at ten)."""
-    center = np.nan_to_num(np.nanmedian(rows, axis=0)) if len(rows) else np.zeros(len(NAMES))
-    quarter = np.nan_to_num(np.nanquantile(rows, 0.75, axis=0) - np.nanquantile(rows, 0.25, axis=0))
+def _usual(rows: Floats, center: Floats) -> tuple[Floats, Floats, float]:
+    """Scale, precision and the furthest 1 % (Mahalanobis, over robust deviations clipped at ten)."""
+    quarter = np.quantile(rows, 0.75, axis=0) - np.quantile(rows, 0.25, axis=0)
     scale = np.where(quarter > 1e-9, quarter / 1.349, 1.0)
-    away = np.clip((_filled(rows, center, np.zeros(len(rows), dtype=np.bool_)) - center) / scale, -10, 10)
+    away = np.clip((rows - center) / scale, -10, 10)
     precision = np.linalg.inv(away.T @ away / len(away) + 1e-3 * np.eye(len(NAMES)))
     distance = np.sqrt(np.maximum(0, np.einsum("ij,jk,ik->i", away, precision, away)))
-    return np.asarray(center), np.asarray(scale), np.asarray(precision), float(np.quantile(distance, 0.99))
+    return np.asarray(scale), np.asarray(precision), float(np.quantile(distance, 0.99))
 
 
 def _filled(rows: Floats, center: Floats, alone: Bools) -> Floats:

@@ -92,7 +92,7 @@ class Keeper:
         from nexus_engine.runtime.regime import current_path, models_dir
 
         path = current_path(models_dir(self._root))
-        return str(path.resolve()) if path else ""
+        return str(path) if path else ""
 
     async def _run(self, words: Sequence[str]) -> int:
         process = await asyncio.create_subprocess_exec(

@@ -254,7 +254,7 @@ def test_the_last_three_are_kept_and_the_one_in_use(tmp_path: Path) -> None:
     promote(folder, "m0")
     kept = {path.stem for path in folder.glob("*.npz")}
     assert "m0" in kept and len(kept) == KEPT + 1
-    assert (current_path(folder) or folder).resolve().stem == "m0"
+    assert (current_path(folder) or folder).stem == "m0"
 
 
 def test_a_model_that_failed_its_gate_is_not_taken_by_itself(tmp_path: Path) -> None:
