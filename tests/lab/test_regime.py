@@ -150,8 +150,8 @@ def test_the_interval_covers_the_truth_and_knows_that_weeks_move_together() -> N
     shock = np.repeat(rng.normal(size=200), 30)
     value = shock + rng.normal(size=6_000) * 0.1
     high = np.repeat(rng.random(200) < 0.5, 30)
-    found, lower, upper = week_bootstrap(value, high, ~high, week)
-    assert lower < 0 < upper and lower < found < upper
+    found, lower, upper, fifth = week_bootstrap(value, high, ~high, week)
+    assert lower < 0 < upper and lower < fifth < found < upper
     alone = week_bootstrap(value, high, ~high, np.arange(6_000))
     assert upper - lower > 3 * (alone[2] - alone[1])
 
