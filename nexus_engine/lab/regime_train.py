@@ -2,8 +2,8 @@
 
 Every fold is fitted to the 36 months before it, with the labels' horizon and as much again left out in between, and
 measured on the half year that follows. The gate: the model's log-loss is under persistence's in at least 60 % of the
-folds, and trades that began in its upper third of P(trend) did better than those in the lower, with the 5 % bound of the
-weekly block bootstrap above nothing.
+folds, and trades that began in its upper third of P(trend) did better than those in the lower, with the 5 % bound of
+the weekly block bootstrap above nothing.
 """
 
 import hashlib
