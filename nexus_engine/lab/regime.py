@@ -250,6 +250,7 @@ def _trained(report: dict[str, Any]) -> str:
 
 def _gating(gating: dict[str, Any]) -> list[str]:
     kinds = {"all": gating} | {f"{step} bars": value for step, value in gating["by_bars"].items()}
+    kinds |= {"P as said, not smoothed": gating["unsmoothed"], "none above 10 R": gating["capped"]}
     return [
         f"trend trades, {kind}: R in the low / mid / high third of P(trend): "
         f"{' / '.join(_signed(value['r'][third]) for third in ('low', 'mid', 'high'))}; high - low "

@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from nexus_engine.cortex.regime_features import HORIZON_H
 from nexus_engine.cortex.regime_model import HEADS, TREND, RegimeModel
-from nexus_engine.cortex.regime_switch import Switch
+from nexus_engine.cortex.regime_switch import SMOOTH, Switch
 from nexus_engine.lab.regime_data import DataError, Found, Panel
 from nexus_engine.lab.regime_gating import Trades, coarser, gating, trend_trades
 from nexus_engine.lab.regime_metrics import Floats, entropy, measured
@@ -17,6 +18,7 @@ from nexus_engine.lab.regime_samples import Samples, known, purge_h, samples
 GOALS: Final = {"trend24h": 0.58, "highvol24h": 0.72}
 """AUC."""
 HOUR_NS: Final = 3_600_000_000_000
+CAP_R: Final = 10.0
 FEWEST: Final = 200
 """Rows under which nothing is measured."""
 
@@ -108,11 +110,30 @@ def worth(panel: Panel, at: Samples, trend: Floats) -> dict[str, Any]:
 
 
 def valued(trades: dict[str, Trades], at: Samples, trend: Floats) -> dict[str, Any]:
-    """`gating` of all trades, and "by_bars" of those of each kind."""
+    """`gating` by the smoothed probability, which is what strategies are shown, of all trades; "by_bars" of those of
+    each kind; by the probability as it is said; and with no trade counted for more than `CAP_R`, since one of 100 R
+    makes a table.
+    """
     whole = Trades(*(np.concatenate(column) for column in zip(*trades.values(), strict=True)))
-    return gating(whole, at.close_h, at.symbol, trend) | {
-        "by_bars": {name: gating(one, at.close_h, at.symbol, trend) for name, one in trades.items()}
+    shown = smoothed(at, trend)
+    capped = whole._replace(r=np.minimum(whole.r, CAP_R))
+    return gating(whole, at.close_h, at.symbol, shown) | {
+        "by_bars": {name: gating(one, at.close_h, at.symbol, shown) for name, one in trades.items()},
+        "unsmoothed": gating(whole, at.close_h, at.symbol, trend),
+        "capped": gating(capped, at.close_h, at.symbol, shown) | {"cap_r": CAP_R},
     }
+
+
+def smoothed(at: Samples, trend: Floats) -> Floats:
+    """Each symbol's probabilities as its switch averages them; a hole of a day begins anew."""
+    found = trend.copy()
+    for number in np.unique(at.symbol).tolist():
+        last_h, last = -HORIZON_H * 2, 0.0
+        for place in np.flatnonzero(at.symbol == number).tolist():
+            hour, said = int(at.close_h[place]), float(trend[place])
+            last = said if hour - last_h > HORIZON_H else last + SMOOTH * (said - last)
+            found[place], last_h = last, hour
+    return found
 
 
 def switches(at: Samples, trend: Floats) -> float:
