@@ -157,13 +157,14 @@ def _not_worse(folder: Path, challenger: RegimeModel, found: Found, progress: "P
     """The champion stays where what it says of the time after it is still better than what folds of the challenger's
     kind say of theirs; one that cannot be read, or is older than all that can be measured, goes.
     """
-    from nexus_engine.lab.regime_eval import evaluate
+    from nexus_engine.lab.regime_eval import HOUR_NS, evaluate
 
     current = current_path(folder)
     if current is None:
         return True
     try:
-        report = evaluate(load_model(current), found, told=progress.say)
+        champion = load_model(current)
+        report = evaluate(champion, found, champion.manifest.data_end_ns / HOUR_NS, told=progress.say)
     except (ModelError, DataError):
         return True
     folds = challenger.manifest.metrics["folds"]

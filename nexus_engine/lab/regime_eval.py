@@ -33,21 +33,22 @@ def evaluate(
     told: Told = lambda text: None,
 ) -> dict[str, Any]:
     """The report as plain data. Rows that the model was fitted to are left out. Raises DataError when none is left."""
+    ceiling_h = hour_of(model.manifest.train_from) - purge_h()
     floor_h = model.manifest.data_end_ns / HOUR_NS + purge_h()
     steps: dict[str, Any] = {}
     left_out = 0
     for panel in found.panels:
         whole = samples(panel, told)
         inside = whole.between(first_h, end_h)
-        fresh = inside.between(floor_h, math.inf)
+        fresh = inside.where((inside.close_h < ceiling_h) | (inside.close_h >= floor_h))
         left_out += len(inside) - len(fresh)
         if len(fresh) >= FEWEST:
             told(f"measuring {panel.step_h} h bars")
             steps[f"{panel.step_h}h"] = _panel(model, panel, fresh)
     if not steps:
-        until = utc(floor_h)
+        span = f"{utc(ceiling_h)[:10]} to {utc(floor_h)[:10]}"
         raise DataError(
-            f"fewer than {FEWEST} rows to measure on; the model was fitted to what is before {until} ({left_out} rows)"
+            f"fewer than {FEWEST} rows to measure on; {left_out} are of {span}, which {model.name} was fitted to"
         )
     main = next(iter(steps.values()))
     goals = _goals(main)
@@ -200,3 +201,11 @@ def _goal(name: str, value: float, met: bool) -> dict[str, Any]:
 def utc(hour: float) -> str:
     """An hour since 1970 for people and JSON."""
     return f"{datetime.fromtimestamp(hour * 3600, UTC):%Y-%m-%dT%H:%MZ}"
+
+
+def hour_of(text: str) -> float:
+    """The hour that `utc` wrote. Raises DataError."""
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() / 3600
+    except (ValueError, OverflowError):
+        raise DataError(f"{text[:30]!r} of the model's manifest is no time") from None

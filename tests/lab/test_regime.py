@@ -41,9 +41,9 @@ def test_a_folder_of_anything_is_read_and_what_is_no_bars_is_named(tmp_path: Pat
     one = panel().columns["BTCUSDT"]
     bars = frame(one)
     (tmp_path / "deep").mkdir()
-    bars.write_csv(tmp_path / "deep" / "ETHUSDT-1h.csv")
-    bars.with_columns(pl.lit("SOLUSDT").alias("symbol")).write_parquet(tmp_path / "stacked.parquet")
-    bars.with_columns(pl.col("open_time").dt.epoch("s")).write_parquet(tmp_path / "XRPUSDT.parquet")
+    bars.write_csv(tmp_path / "deep" / "ETH_USDT-1h.csv")
+    bars.with_columns(pl.lit("SOL/USDT:USDT").alias("symbol")).write_parquet(tmp_path / "stacked.parquet")
+    bars.with_columns(pl.col("open_time").dt.epoch("s")).write_parquet(tmp_path / "xrpusdt.parquet")
     (tmp_path / "BTCUSDT").mkdir()
     bars.sample(fraction=1, shuffle=True, seed=1).write_parquet(tmp_path / "BTCUSDT" / "2020-01.parquet")
     (tmp_path / "torn.parquet").write_bytes(b"PAR1 and no more")
