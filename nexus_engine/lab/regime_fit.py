@@ -7,10 +7,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nexus_engine.cortex.regime_features import MARKET, NAMES, OWN, Floats
-from nexus_engine.cortex.regime_model import DECILES, KNOTS, places, scored
+from nexus_engine.cortex.regime_features import NAMES, OWN, Floats
+from nexus_engine.cortex.regime_model import DECILES, normal_scores, places, scored
 from nexus_engine.lab.regime_data import DataError
-from nexus_engine.lab.regime_samples import Samples, known, purge_h
+from nexus_engine.lab.regime_samples import Samples, purge_h
 
 CALIBRATED: Final = 0.10
 """The part of the time at its end that calibration keeps to itself."""
@@ -58,7 +58,7 @@ def fit(found: Samples, family: str, seed: int, params: dict[str, Any] | None = 
     scale, precision, furthest = _usual(rows, center)
     late_rows = _filled(late.rows, center, np.zeros(len(late), dtype=np.bool_))
     knots = np.quantile(rows, places(), axis=0).T
-    scores = _scores()
+    scores = normal_scores()
     arrays: dict[str, Any] = {
         "knots": knots.astype(np.float32), "center": center, "scale": scale,
         "precision": precision.astype(np.float32), "furthest": np.array([furthest]),
@@ -228,12 +228,3 @@ def _filled(rows: Floats, center: Floats, alone: Bools) -> Floats:
     hole = ~np.isfinite(found)
     found[hole] = np.broadcast_to(center, found.shape)[hole]
     return found
-
-
-def _scores() -> Floats:
-    from statistics import NormalDist
-
-    return np.array([NormalDist().inv_cdf(place) for place in places()])
-
-
-__all__ = ["BOOST", "FOREST", "KNOTS", "MARKET", "fit", "flat_boost", "flat_forest", "known"]
