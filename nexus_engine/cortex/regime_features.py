@@ -25,8 +25,6 @@ NEED_H: Final = MONTH + 2 * DAY + 8
 CADENCE_H: Final = 6
 """The model speaks at the closes of these hours of UTC."""
 HORIZON_H: Final = 24
-FORMULAS: Final = 1
-"""Counted up with every change of a formula: a model that was fitted to others does not load."""
 
 OWN: Final = (
     "range24/sigma", "rv8/rv24", "rv24/rv168", "rv168/rv720", "rv24 rank", "sigma",
@@ -57,9 +55,6 @@ class Columns(NamedTuple):
     volume: Floats
     step_h: int
 
-    def tail(self, bars: int) -> "Columns":
-        return Columns._make((*(column[-bars:] for column in self[:5]), self.step_h))
-
 
 def own(bars: Columns, rows: Ints) -> Floats:
     """The symbol's own features at `rows`: (len(rows), len(OWN)). Rows with too little before them are NaN."""
@@ -70,8 +65,8 @@ def own(bars: Columns, rows: Ints) -> Floats:
         returns = _returns(close)
         squares = returns * returns / step
         rv24 = np.sqrt(_rolling(np.mean, squares, day))
-        rv8, rv72_168 = np.sqrt(_rolling(np.mean, squares, part))[rows], np.sqrt(_at(np.mean, squares, rows, week))
-        sigma = rv72_168
+        rv8 = np.sqrt(_at(np.mean, squares, rows, part))
+        sigma = np.sqrt(_at(np.mean, squares, rows, week))
         month_rv = np.sqrt(_at(np.mean, squares, rows, month))
         high24, low24 = _rolling(np.max, bars.high, day), _rolling(np.min, bars.low, day)
         width24 = np.log(high24 / low24)

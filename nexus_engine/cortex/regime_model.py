@@ -7,12 +7,13 @@ one set of arrays, and beside it a logistic regression on normal scores, the cha
 
 import math
 from collections.abc import Mapping
+from statistics import NormalDist
 from typing import Any, Final, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 
-from nexus_engine.cortex.regime_features import HORIZON_H, MARKET, NAMES, OWN, Floats
+from nexus_engine.cortex.regime_features import HORIZON_H, NAMES, OWN, Floats
 
 SCHEMA: Final = 1
 TREND, VOLATILE = 0, 1
@@ -142,7 +143,7 @@ class RegimeModel:
         self._precision = of["precision"].astype(np.float64)
         self._furthest = float(of["furthest"][0])
         self._platt = of["platt"].astype(np.float64).tolist()
-        self._scores = _normal_scores()
+        self._scores = normal_scores()
 
     def one(self, row: Floats) -> Prediction:
         """Of one row of finite features, shape (len(NAMES),)."""
@@ -218,10 +219,8 @@ def scored(rows: Floats, knots: Floats, scores: Floats) -> Floats:
     return np.stack([np.interp(rows[:, at], knots[at], scores) for at in range(rows.shape[1])], axis=1)
 
 
-def _normal_scores() -> Floats:
-    """Standard normal quantiles of the places of `KNOTS` quantiles. Source: Wichura's AS 241 by way of the library."""
-    from statistics import NormalDist
-
+def normal_scores() -> Floats:
+    """Standard normal quantiles of the places of the knots (Wichura's AS 241, by way of the library)."""
     normal = NormalDist()
     return np.array([normal.inv_cdf(place) for place in places()])
 
@@ -273,9 +272,3 @@ def _check(arrays: Mapping[str, np.ndarray[Any, Any]], name: str, kind: str, sha
         raise ModelError(f"array {name}: has the shape {array.shape}")
     if array.size == 0 or not np.isfinite(array).all():
         raise ModelError(f"array {name}: is empty, or a number in it is not finite")
-
-
-__all__ = [
-    "HEADS", "KNOTS", "MARKET", "NAMES", "SCHEMA", "STALE_DAYS", "TREND", "VOLATILE", "Manifest", "ModelError",
-    "Prediction", "RegimeModel", "market_known", "places", "scored",
-]  # fmt: skip

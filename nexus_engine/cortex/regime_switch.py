@@ -16,7 +16,7 @@ LEAVE: Final = 0.50
 """Rank below which it is off."""
 SAID: Final = 120
 """What was said in 30 days of six hours."""
-FEWEST: Final = 40
+FEWEST: Final = 30
 """Without so much of it there is no rank."""
 DWELL: Final = 2
 """Times to speak (12 h) that a state is held."""

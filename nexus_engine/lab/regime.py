@@ -157,13 +157,14 @@ def _not_worse(folder: Path, challenger: RegimeModel, found: Found, progress: "P
     """The champion stays where what it says of the time after it is still better than what folds of the challenger's
     kind say of theirs; one that cannot be read, or is older than all that can be measured, goes.
     """
-    from nexus_engine.lab.regime_eval import evaluate
+    from nexus_engine.lab.regime_eval import HOUR_NS, evaluate
 
     current = current_path(folder)
     if current is None:
         return True
     try:
-        report = evaluate(load_model(current), found, told=progress.say)
+        champion = load_model(current)
+        report = evaluate(champion, found, champion.manifest.data_end_ns / HOUR_NS, told=progress.say)
     except (ModelError, DataError):
         return True
     folds = challenger.manifest.metrics["folds"]
@@ -249,11 +250,13 @@ def _trained(report: dict[str, Any]) -> str:
 
 
 def _gating(gating: dict[str, Any]) -> list[str]:
+    kinds = {"all": gating} | {f"{step} bars": value for step, value in gating["by_bars"].items()}
+    kinds |= {"P as said, not smoothed": gating["unsmoothed"], "none above 10 R": gating["capped"]}
     return [
-        f"trend trades on {step} bars, R in the low / mid / high third of P(trend): "
+        f"trend trades, {kind}: R in the low / mid / high third of P(trend): "
         f"{' / '.join(_signed(value['r'][third]) for third in ('low', 'mid', 'high'))}; high - low "
         f"{_signed(value['value'])} [{_signed(value['lower'])}, {_signed(value['upper'])}], n {value['trades']:,}"
-        for step, value in gating.items()
+        for kind, value in kinds.items()
     ]
 
 

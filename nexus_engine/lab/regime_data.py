@@ -21,6 +21,8 @@ LONGEST_HOLE_H: Final = 24
 _HOUR_MS: Final = 3_600_000
 _NAMES: Final = ("open_time", "high", "low", "close", "volume")
 _SYMBOL: Final = re.compile(r"(?=[A-Z0-9]*[A-Z])[A-Z0-9]{2,20}(?=$|[_.\-])")
+_PAIR: Final = re.compile(r"([A-Z0-9]{2,12}?)[_\-/]?(USDT|USDC|BUSD|FDUSD|USD)(?=$|[_.\-:])")
+"""btcusdt, BTC-USDT and BTC/USDT:USDT are one symbol."""
 _UNITS: Final = ((1e11, 1000.0), (1e14, 1.0), (1e17, 1e-3))
 _EARLIEST_H, _LATEST_H = 341_880, 1_000_000
 """Hours since 1970 between which a bar can lie: 2009 to 2084. A broken time would make a grid of a lifetime."""
@@ -117,10 +119,17 @@ def _file(path: Path, root: Path, notes: list[str], name: str) -> list[_Raw]:
         frame = frame.with_columns(pl.lit(_symbol(path, root)).alias("symbol"))
     found = []
     for (symbol,), part in frame.group_by("symbol", maintain_order=True):
-        if not isinstance(symbol, str) or not _SYMBOL.fullmatch(symbol):
-            raise _UnusableError(f"{str(symbol)[:20]!r} is no symbol")
-        found.append(_one(symbol, part, name, notes))
-    if not found:
+        text = str(symbol).strip().upper()
+        pair = _PAIR.match(text)
+        one = "".join(pair.groups()) if pair else text
+        if not _SYMBOL.fullmatch(one):
+            notes.append(f"{name}: {str(symbol)[:20]!r} is no symbol; its rows are left out")
+            continue
+        try:
+            found.append(_one(one, part, name, notes))
+        except _UnusableError as error:
+            notes.append(f"{name}: {error}; left out")
+    if not found and frame.is_empty():
         raise _UnusableError("holds no bars")
     return found
 
@@ -147,6 +156,8 @@ def _milliseconds(column: pl.Series) -> pl.Series:
 
 def _symbol(path: Path, root: Path) -> str:
     parents = [parent.name for parent in path.parents if root in parent.parents]
+    if match := _PAIR.match(path.stem.upper()):
+        return "".join(match.groups())
     if match := _SYMBOL.match(path.stem):
         return match.group()
     for folder in parents:

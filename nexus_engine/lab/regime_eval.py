@@ -7,16 +7,18 @@ from typing import Any, Final
 
 import numpy as np
 
+from nexus_engine.cortex.regime_features import HORIZON_H
 from nexus_engine.cortex.regime_model import HEADS, TREND, RegimeModel
-from nexus_engine.cortex.regime_switch import Switch
+from nexus_engine.cortex.regime_switch import SMOOTH, Switch
 from nexus_engine.lab.regime_data import DataError, Found, Panel
-from nexus_engine.lab.regime_gating import coarser, gating, trend_trades
+from nexus_engine.lab.regime_gating import Trades, coarser, gating, trend_trades
 from nexus_engine.lab.regime_metrics import Floats, entropy, measured
 from nexus_engine.lab.regime_samples import Samples, known, purge_h, samples
 
 GOALS: Final = {"trend24h": 0.58, "highvol24h": 0.72}
 """AUC."""
 HOUR_NS: Final = 3_600_000_000_000
+CAP_R: Final = 10.0
 FEWEST: Final = 200
 """Rows under which nothing is measured."""
 
@@ -31,21 +33,22 @@ def evaluate(
     told: Told = lambda text: None,
 ) -> dict[str, Any]:
     """The report as plain data. Rows that the model was fitted to are left out. Raises DataError when none is left."""
+    ceiling_h = hour_of(model.manifest.train_from) - purge_h()
     floor_h = model.manifest.data_end_ns / HOUR_NS + purge_h()
     steps: dict[str, Any] = {}
     left_out = 0
     for panel in found.panels:
         whole = samples(panel, told)
         inside = whole.between(first_h, end_h)
-        fresh = inside.between(floor_h, math.inf)
+        fresh = inside.where((inside.close_h < ceiling_h) | (inside.close_h >= floor_h))
         left_out += len(inside) - len(fresh)
         if len(fresh) >= FEWEST:
             told(f"measuring {panel.step_h} h bars")
             steps[f"{panel.step_h}h"] = _panel(model, panel, fresh)
     if not steps:
-        until = utc(floor_h)
+        span = f"{utc(ceiling_h)[:10]} to {utc(floor_h)[:10]}"
         raise DataError(
-            f"fewer than {FEWEST} rows to measure on; the model was fitted to what is before {until} ({left_out} rows)"
+            f"fewer than {FEWEST} rows to measure on; {left_out} are of {span}, which {model.name} was fitted to"
         )
     main = next(iter(steps.values()))
     goals = _goals(main)
@@ -100,10 +103,37 @@ def against(said: Floats, rival: Floats, baselines: Floats, at: Samples) -> dict
 
 
 def worth(panel: Panel, at: Samples, trend: Floats) -> dict[str, Any]:
-    """The gating value of P(trend) for trend trades on the panel's own bars and on 4 h ones."""
-    found = {f"{panel.step_h}h": gating(trend_trades(panel), at.close_h, at.symbol, trend)}
+    """The gating value of P(trend) for trend trades on the panel's own bars and on 4 h ones, together and each."""
+    trades = {f"{panel.step_h}h": trend_trades(panel)}
     if panel.step_h < 4:
-        found["4h"] = gating(trend_trades(coarser(panel, 4)), at.close_h, at.symbol, trend)
+        trades["4h"] = trend_trades(coarser(panel, 4))
+    return valued(trades, at, trend)
+
+
+def valued(trades: dict[str, Trades], at: Samples, trend: Floats) -> dict[str, Any]:
+    """`gating` by the smoothed probability, which is what strategies are shown, of all trades; "by_bars" of those of
+    each kind; by the probability as it is said; and with no trade counted for more than `CAP_R`, since one of 100 R
+    makes a table.
+    """
+    whole = Trades(*(np.concatenate(column) for column in zip(*trades.values(), strict=True)))
+    shown = smoothed(at, trend)
+    capped = whole._replace(r=np.minimum(whole.r, CAP_R))
+    return gating(whole, at.close_h, at.symbol, shown) | {
+        "by_bars": {name: gating(one, at.close_h, at.symbol, shown) for name, one in trades.items()},
+        "unsmoothed": gating(whole, at.close_h, at.symbol, trend),
+        "capped": gating(capped, at.close_h, at.symbol, shown) | {"cap_r": CAP_R},
+    }
+
+
+def smoothed(at: Samples, trend: Floats) -> Floats:
+    """Each symbol's probabilities as its switch averages them; a hole of a day begins anew."""
+    found = trend.copy()
+    for number in np.unique(at.symbol).tolist():
+        last_h, last = -HORIZON_H * 2, 0.0
+        for place in np.flatnonzero(at.symbol == number).tolist():
+            hour, said = int(at.close_h[place]), float(trend[place])
+            last = said if hour - last_h > HORIZON_H else last + SMOOTH * (said - last)
+            found[place], last_h = last, hour
     return found
 
 
@@ -159,8 +189,8 @@ def _goals(main: dict[str, Any]) -> list[dict[str, Any]]:
         goals.append(_goal(f"{name} AUC >= {least}", task["model"]["auc"], task["model"]["auc"] >= least))
         gain = task["climatology_log_loss"] - task["model"]["log_loss"]
         goals.append(_goal(f"{name} log-loss below climatology, by", gain, gain > 0))
-    for step, value in main["gating"].items():
-        goals.append(_goal(f"gating on {step} bars, lower bound > 0", value["lower"], value["lower"] > 0))
+    lower = main["gating"]["lower"]
+    goals.append(_goal("gating value, lower bound > 0", lower, lower > 0))
     return goals
 
 
@@ -171,3 +201,11 @@ def _goal(name: str, value: float, met: bool) -> dict[str, Any]:
 def utc(hour: float) -> str:
     """An hour since 1970 for people and JSON."""
     return f"{datetime.fromtimestamp(hour * 3600, UTC):%Y-%m-%dT%H:%MZ}"
+
+
+def hour_of(text: str) -> float:
+    """The hour that `utc` wrote. Raises DataError."""
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() / 3600
+    except (ValueError, OverflowError):
+        raise DataError(f"{text[:30]!r} of the model's manifest is no time") from None

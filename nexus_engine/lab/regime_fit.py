@@ -7,10 +7,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from nexus_engine.cortex.regime_features import MARKET, NAMES, OWN, Floats
-from nexus_engine.cortex.regime_model import DECILES, KNOTS, places, scored
+from nexus_engine.cortex.regime_features import NAMES, OWN, Floats
+from nexus_engine.cortex.regime_model import DECILES, normal_scores, places, scored
 from nexus_engine.lab.regime_data import DataError
-from nexus_engine.lab.regime_samples import Samples, known, purge_h
+from nexus_engine.lab.regime_samples import Samples, purge_h
 
 CALIBRATED: Final = 0.10
 """The part of the time at its end that calibration keeps to itself."""
@@ -53,12 +53,12 @@ def fit(found: Samples, family: str, seed: int, params: dict[str, Any] | None = 
             raise DataError(
                 f"{len(base)} rows are too few to learn from, or all of one kind; needed are {FEWEST} of each"
             )
-    center, scale, precision, furthest = _usual(base.rows)
-    rng = np.random.default_rng(seed)
-    rows = _filled(base.rows, center, rng.random(len(base)) < ALONE)
+    center = np.nan_to_num(np.nanmedian(base.rows, axis=0))
+    rows = _filled(base.rows, center, np.random.default_rng(seed).random(len(base)) < ALONE)
+    scale, precision, furthest = _usual(rows, center)
     late_rows = _filled(late.rows, center, np.zeros(len(late), dtype=np.bool_))
     knots = np.quantile(rows, places(), axis=0).T
-    scores = _scores()
+    scores = normal_scores()
     arrays: dict[str, Any] = {
         "knots": knots.astype(np.float32), "center": center, "scale": scale,
         "precision": precision.astype(np.float32), "furthest": np.array([furthest]),
@@ -212,15 +212,14 @@ def _rates(said: Bools, came: Bools) -> tuple[float, float]:
     return tuple(float((came[said == yes].sum() + 1) / ((said == yes).sum() + 2)) for yes in (False, True))  # type: ignore[return-value]
 
 
-def _usual(rows: Floats) -> tuple[Floats, Floats, Floats, float]:
-    """Center, scale, precision and the furthest 1 % (Mahalanobis, over robust deviations clipped at ten)."""
-    center = np.nan_to_num(np.nanmedian(rows, axis=0)) if len(rows) else np.zeros(len(NAMES))
-    quarter = np.nan_to_num(np.nanquantile(rows, 0.75, axis=0) - np.nanquantile(rows, 0.25, axis=0))
+def _usual(rows: Floats, center: Floats) -> tuple[Floats, Floats, float]:
+    """Scale, precision and the furthest 1 % (Mahalanobis, over robust deviations clipped at ten)."""
+    quarter = np.quantile(rows, 0.75, axis=0) - np.quantile(rows, 0.25, axis=0)
     scale = np.where(quarter > 1e-9, quarter / 1.349, 1.0)
-    away = np.clip((_filled(rows, center, np.zeros(len(rows), dtype=np.bool_)) - center) / scale, -10, 10)
+    away = np.clip((rows - center) / scale, -10, 10)
     precision = np.linalg.inv(away.T @ away / len(away) + 1e-3 * np.eye(len(NAMES)))
     distance = np.sqrt(np.maximum(0, np.einsum("ij,jk,ik->i", away, precision, away)))
-    return np.asarray(center), np.asarray(scale), np.asarray(precision), float(np.quantile(distance, 0.99))
+    return np.asarray(scale), np.asarray(precision), float(np.quantile(distance, 0.99))
 
 
 def _filled(rows: Floats, center: Floats, alone: Bools) -> Floats:
@@ -229,12 +228,3 @@ def _filled(rows: Floats, center: Floats, alone: Bools) -> Floats:
     hole = ~np.isfinite(found)
     found[hole] = np.broadcast_to(center, found.shape)[hole]
     return found
-
-
-def _scores() -> Floats:
-    from statistics import NormalDist
-
-    return np.array([NormalDist().inv_cdf(place) for place in places()])
-
-
-__all__ = ["BOOST", "FOREST", "KNOTS", "MARKET", "fit", "flat_boost", "flat_forest", "known"]

@@ -62,7 +62,7 @@ def gating(trades: Trades, close_h: Ints, symbol: Ints, said: Floats, seed: int 
             third[mine] = _thirds(trades.close_h[mine], close_h[spoken], said[spoken])
     weeks = (trades.close_h + 72) // 168
     groups = {name: third == at for at, name in enumerate(("low", "mid", "high"))}
-    value, lower, upper = week_bootstrap(trades.r, groups["high"], groups["low"], weeks, seed=seed)
+    value, lower, upper, fifth = week_bootstrap(trades.r, groups["high"], groups["low"], weeks, seed=seed)
     return {
         "trades": int((third >= 0).sum()),
         "r": {name: _mean(trades.r[group]) for name, group in groups.items()},
@@ -71,6 +71,7 @@ def gating(trades: Trades, close_h: Ints, symbol: Ints, said: Floats, seed: int 
         "value": value,
         "lower": lower,
         "upper": upper,
+        "lower_5pct": fifth,
     }
 
 

@@ -75,12 +75,13 @@ def ece(said: Floats, came: Bools, bins: int = BINS) -> float:
 
 def week_bootstrap(
     value: Floats, high: Bools, low: Bools, week: npt.NDArray[np.int64], draws: int = 2_000, seed: int = 7
-) -> tuple[float, float, float]:
-    """mean(value of `high`) - mean(value of `low`), and its 95 % interval with whole weeks drawn again (block
-    bootstrap: what happens in a week is not independent, across symbols and within them). NaN without either.
+) -> tuple[float, float, float, float]:
+    """mean(value of `high`) - mean(value of `low`), the ends of its 95 % interval with whole weeks drawn again (block
+    bootstrap: what happens in a week is not independent, across symbols and within them), and the 5 % quantile, the
+    lower bound of a one-sided test. NaN without either group.
     """
     if not high.any() or not low.any():
-        return float("nan"), float("nan"), float("nan")
+        return float("nan"), float("nan"), float("nan"), float("nan")
     _, place = np.unique(week, return_inverse=True)
     weeks = int(place.max()) + 1
     sums = np.stack([np.bincount(place, np.where(group, value, 0.0), weeks) for group in (high, low)])
@@ -89,5 +90,5 @@ def week_bootstrap(
     with np.errstate(invalid="ignore", divide="ignore"):
         means = (times @ sums.T) / (times @ counts.T)
     differences = means[:, 0] - means[:, 1]
-    lower, upper = np.nanquantile(differences, (0.025, 0.975))
-    return float(value[high].mean() - value[low].mean()), float(lower), float(upper)
+    lower, fifth, upper = np.nanquantile(differences, (0.025, 0.05, 0.975))
+    return float(value[high].mean() - value[low].mean()), float(lower), float(upper), float(fifth)

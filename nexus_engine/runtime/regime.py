@@ -143,7 +143,7 @@ def _write(path: Path, content: bytes) -> None:
 def current_path(folder: Path) -> Path | None:
     """The manifest of the model in use, None without one."""
     link = folder / _CURRENT
-    return link if link.is_symlink() else None
+    return link.resolve() if link.is_symlink() else None
 
 
 def promote(folder: Path, name: str) -> None:
@@ -159,7 +159,7 @@ def promote(folder: Path, name: str) -> None:
 def tidy(folder: Path) -> None:
     """Keep the model in use and the newest `KEPT`."""
     current = current_path(folder)
-    used = current.resolve().stem if current else ""
+    used = current.stem if current else ""
     others = sorted(folder.glob("*.json"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in others[KEPT:]:
         if path.stem != used:

@@ -56,8 +56,12 @@ class Keeper:
             await asyncio.sleep(self._look_s)
             if self._config.model == "auto" and await asyncio.to_thread(self._named) != self._seen:
                 await self.first()
-            if self._config.data and await asyncio.to_thread(self._due, datetime.now(UTC)):
-                self._tried = datetime.now(UTC)
+            if not self._config.data:
+                continue
+            now = datetime.now(UTC)
+            due = await asyncio.to_thread(self._due, now)
+            if due:
+                self._tried = now
                 await self.train()
 
     async def train(self) -> bool:
@@ -92,7 +96,7 @@ class Keeper:
         from nexus_engine.runtime.regime import current_path, models_dir
 
         path = current_path(models_dir(self._root))
-        return str(path.resolve()) if path else ""
+        return str(path) if path else ""
 
     async def _run(self, words: Sequence[str]) -> int:
         process = await asyncio.create_subprocess_exec(

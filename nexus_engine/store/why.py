@@ -145,7 +145,8 @@ def _signal(fact: SignalSeen) -> Iterator[str]:
     for reason in signal.reasons:
         yield f"  reason  {reason}"
     yield from map(_reading, signal.readings)
-    yield f"  regime  {signal.regime.regime} ({signal.regime.confidence:.0%} sure)"
+    by = "" if signal.regime.source == "rule" else f", by {signal.regime.source}"
+    yield f"  regime  {signal.regime.regime} ({signal.regime.confidence:.0%} sure{by})"
     yield from map(_reading, signal.regime.readings)
     quote = fact.quote
     if quote is not None:

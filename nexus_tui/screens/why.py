@@ -119,7 +119,8 @@ def _signal(signal: Signal) -> list[Row]:
     for reason in signal.reasons:
         rows += _text(reason, "")
     rows += [_reading(each) for each in signal.readings]
-    rows += [_head(f"regime {regime.regime}{sure}"), *(_reading(each) for each in regime.readings)]
+    by = "" if regime.source == "rule" else f" by {plain(regime.source, 40)}"
+    rows += [_head(f"regime {regime.regime}{sure}{by}"), *(_reading(each) for each in regime.readings)]
     return rows
 
 
