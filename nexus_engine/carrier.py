@@ -218,6 +218,11 @@ class Carrier:
             self.journal_problem = reason
             self._tell(Notify(level=Level.ALARM, subject="journal", by="carrier", text=reason))
 
+    def remark(self, note: Notify) -> None:
+        """Write down what no event of the engine told of; it changes nothing."""
+        at_ns, _ = self._now()
+        self._write([Noted(at_ns=at_ns, level=note.level, subject=note.subject, by=note.by, text=note.text)])
+
     def _bug(self, where: str) -> None:
         at_ns, mono_ns = self._now()
         text = f"the engine failed on {where}; see the log"

@@ -154,6 +154,15 @@ def macro_key(vault: Vault | None, name: str = "") -> Secret:
     return fitting[name].api_key
 
 
+def postgres_password(vault: Vault, name: str) -> Secret:
+    """The password of that name in the vault. Raises VaultError."""
+    fitting = {key.name: key for key in vault.keys if key.venue is Venue.POSTGRES}
+    if name not in fitting:
+        known = ", ".join(fitting) or "none; `nexus keys add NAME --postgres`"
+        raise VaultError(f"postgres.key = {name!r}: the vault has no such password of PostgreSQL; known: {known}")
+    return fitting[name].secret
+
+
 # ---- Ed25519 ---------------------------------------------------------------------------------------------------------
 
 

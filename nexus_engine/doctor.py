@@ -11,14 +11,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
-from nexus_engine.credentials import ask_terminal, find_key, nobody, typed
+from nexus_engine.credentials import ask_terminal, find_key, nobody, passphrase, postgres_password, typed
 from nexus_engine.model.config import ConfigError, Directive, load
 from nexus_engine.model.findings import Finding, bad, good, lines, warn, worst
 from nexus_engine.model.paths import StateError, account_path, state_root
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.usage import Parser, UsageError, of_an_account
 from nexus_engine.model.words import AccountKind
-from nexus_engine.runtime import checkup
+from nexus_engine.runtime import checkup, mirror_check
 from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.uplink.binance.checks import (
     Unreachable,
@@ -29,9 +29,10 @@ from nexus_engine.uplink.binance.checks import (
     stream_findings,
 )
 from nexus_engine.uplink.binance.settings import Urls, urls
-from nexus_engine.vault import ApiKey, VaultError
+from nexus_engine.vault import ApiKey, Vault, VaultError, vault_path
 
 _LOCK: Final = Path(__file__).resolve().parents[1] / "requirements.lock"
+_PASSPHRASE: Final = "give the passphrase: a terminal, --passphrase-fd, or a credential"
 _PYTHONS: Final = ((3, 11), (3, 13))
 _SMALLEST: Final = (80, 24)
 _SHOWN: Final = ("textual", "aiohttp", "python-binance", "polars", "TA-Lib")
@@ -76,18 +77,28 @@ def examine(given: argparse.Namespace) -> tuple[Finding, ...]:
         found.append(bad("config", str(error), "`nexus config --explain` tells every key"))
         directive = Directive()
     kind = given.kind or directive.account.kind
-    found += checkup.account(account_path(root, given.account or directive.account.name, kind))
+    name = given.account or directive.account.name
+    folder = account_path(root, name, kind)
+    found += checkup.account(folder)
     found += checkup.keys_file(root)
+    vault, prompt = None, ask_terminal if typed() else nobody
+    try:
+        password = None
+        if directive.postgres.key:
+            vault = Vault.open(vault_path(root), passphrase(given.passphrase_fd, prompt))
+            password = postgres_password(vault, directive.postgres.key)
+        found += mirror_check.server(directive.postgres, folder, name, kind, password)
+    except VaultError as error:
+        found.append(bad(mirror_check.CHECK, f"not asked: {error}", _PASSPHRASE))
     if kind is AccountKind.DEMO:
         return (*found, good("venue", "the demo brings its own, on this machine"))
     key: ApiKey | None = None
     if kind is not AccountKind.PAPER:
         try:
-            prompt = ask_terminal if typed() else nobody
-            key = find_key(root, kind, directive.binance.key, fd=given.passphrase_fd, prompt=prompt)
+            key = find_key(root, kind, directive.binance.key, fd=given.passphrase_fd, prompt=prompt, vault=vault)
             found.append(good("key", f"{key.name} {key.scheme} {key.fingerprint}"))
         except VaultError as error:
-            found.append(bad("key", str(error), "give the passphrase: a terminal, --passphrase-fd, or a credential"))
+            found.append(bad("key", str(error), _PASSPHRASE))
     return (*found, *asyncio.run(venue(urls(kind, directive.binance), directive, key, private=key is not None)))
 
 

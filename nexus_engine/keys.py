@@ -31,7 +31,15 @@ from nexus_engine.uplink.binance.settings import urls
 from nexus_engine.vault import ApiKey, Scheme, Vault, VaultError, WrongPassphrase, locked, vault_path
 
 _SHOWN: Final = re.compile(r"^[\x21-\x7e]{8,256}$")
+_PASSWORD: Final = re.compile(r"^[^\x00-\x1f\x7f]{1,256}$")
 _MOST_BYTES: Final = 16_384
+_OTHERS: Final = {
+    Venue.COINMARKETCAP: "tells dominance and cap; has no secret",
+    Venue.POSTGRES: "the password of the journal's mirror",
+}
+
+_TABLES: Final = {Venue.COINMARKETCAP: "macro", Venue.POSTGRES: "postgres"}
+"""Where the directive names them."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -74,9 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     kinds = one.add_mutually_exclusive_group(required=True)
     for kind in (AccountKind.TESTNET, AccountKind.LIVE):
         kinds.add_argument(f"--{kind.lower()}", dest="kind", action="store_const", const=kind, help=f"for {kind}")
-    kinds.add_argument(
-        "--coinmarketcap", dest="kind", action="store_const", const=None, help="tells dominance and cap; has no secret"
-    )
+    for other, told in _OTHERS.items():
+        kinds.add_argument(f"--{other.lower()}", dest="kind", action="store_const", const=other, help=told)
     one.add_argument("--ed25519", metavar="FILE", help="sign with this private key in PEM; - reads it from stdin")
     one.set_defaults(run=_add)
     one = commands.add_parser("list", parents=[common], help="names, venues, kinds and fingerprints")
@@ -124,8 +131,8 @@ def _add(given: argparse.Namespace, path: Path) -> int:
         key, public = _asked(given)
         vault.add(key)
     todo = f"try `nexus keys check {key.name}`"
-    if key.venue is Venue.COINMARKETCAP:
-        todo = f'use it with key = "{key.name}" under [macro]'
+    if key.venue in _TABLES:
+        todo = f'use it with key = "{key.name}" under [{_TABLES[key.venue]}]'
     text = f"{key.name}: {key.venue} {key.kind} {key.scheme} {key.fingerprint} added; {todo}"
     _say(given, {"added": _row(key), "public_key": public}, f"{text}\n{public}".rstrip())
     return 0
@@ -160,19 +167,17 @@ def _asked(given: argparse.Namespace) -> tuple[ApiKey, str]:
         except UnicodeDecodeError:
             raise VaultError("stdin: is not text; its first two lines are the API key and its secret") from None
     first, _, rest = text.partition("\n")
+    if given.kind in _OTHERS and given.ed25519 is not None:
+        raise VaultError(f"--ed25519: {given.kind.capitalize()} knows no signatures")
+    if given.kind is Venue.POSTGRES:
+        password = first.removesuffix("\r") if piped else ask_terminal("password: ")
+        if not _PASSWORD.match(password):
+            raise VaultError("the password: is not one line of 1 to 256 letters; nothing was stored")
+        return _other(given, api_key=Secret(""), secret=Secret(password)), ""
     api_key = _word(first if piped else ask_terminal("API key: "), "the API key")
     public = ""
-    if given.kind is None:
-        if given.ed25519 is not None:
-            raise VaultError("--ed25519: CoinMarketCap knows no signatures")
-        # the vault's rows have a kind and a secret each: real prices, and nothing to sign with
-        return ApiKey(
-            name=given.name,
-            venue=Venue.COINMARKETCAP,
-            kind=AccountKind.PAPER,
-            api_key=api_key,
-            secret=Secret(""),
-        ), public
+    if given.kind is Venue.COINMARKETCAP:
+        return _other(given, api_key=api_key, secret=Secret("")), public
     if given.ed25519 is None:
         second = rest.partition("\n")[0] if piped else ask_terminal("secret: ")
         scheme, secret = Scheme.HMAC, _word(second, "the secret")
@@ -187,6 +192,11 @@ def _asked(given: argparse.Namespace) -> tuple[ApiKey, str]:
             raise VaultError(f"--ed25519 {given.ed25519}: cannot be read ({error.strerror})") from error
         scheme, (secret, public) = Scheme.ED25519, ed25519_pem(pem)
     return ApiKey(name=given.name, kind=given.kind, scheme=scheme, api_key=api_key, secret=secret), public
+
+
+def _other(given: argparse.Namespace, *, api_key: Secret, secret: Secret) -> ApiKey:
+    # the vault's rows have a kind each: this one is of no account
+    return ApiKey(name=given.name, venue=given.kind, kind=AccountKind.PAPER, api_key=api_key, secret=secret)
 
 
 def _word(text: str, what: str) -> Secret:

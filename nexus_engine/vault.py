@@ -60,7 +60,9 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def fingerprint(self) -> str:
-        """Tells keys apart without showing them: eight bytes of a hash of the public half."""
+        """Tells keys apart without showing them: eight bytes of a hash of the public half, empty where none is."""
+        if not self.api_key:
+            return ""
         digest = hashlib.sha256(self.api_key.reveal().encode()).hexdigest()
         return ":".join(digest[i : i + 4] for i in range(0, 16, 4))
 

@@ -45,7 +45,6 @@ def at_risk(ledger: Ledger, marks: Marks) -> Decimal:
 
 
 def open_day(turn: Turn, marks: Marks) -> None:
-    """At the first known equity of a UTC day, note it: the loss limit counts from there."""
-    day = turn.at_ns // DAY_NS
-    if day != turn.ledger.day and turn.ledger.wallet is not None:
-        turn.record(DayOpened(at_ns=turn.at_ns, day=day, equity=equity(turn.ledger, marks)))
+    """A UTC day has begun (`Calendar.turns`): note its first known equity, the loss limit counts from there."""
+    if turn.ledger.wallet is not None:
+        turn.record(DayOpened(at_ns=turn.at_ns, day=turn.at_ns // DAY_NS, equity=equity(turn.ledger, marks)))

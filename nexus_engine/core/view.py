@@ -14,7 +14,6 @@ from nexus_engine.core.market import HOURLY, SymbolMarket
 from nexus_engine.core.shock import Shocks
 from nexus_engine.core.stress import stress
 from nexus_engine.cortex.regime import odds
-from nexus_engine.cortex.shark import SQUEEZE_INTERVAL, squeeze
 from nexus_engine.model.config import percent_of
 from nexus_engine.model.ledger import exit_side
 from nexus_engine.model.orders import ZERO
@@ -105,7 +104,7 @@ def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> 
         chart_marks=() if charted is None else _marks(engine, symbol),
         odds=() if charted is None else odds(engine.cortex.regime(symbol)),
         targets=targets,
-        squeeze=_squeeze(engine),
+        squeeze=engine.hunt.squeeze(market),
         curve=engine.curve.points(ledger, marks, at_ns),
         differences=_differences(engine, marks),
         compared=engine.notebook.compared,
@@ -225,14 +224,16 @@ def _stop_qty(engine: Engine, position: Position) -> Decimal | None:
 
 
 def _stop(engine: Engine, position: Position) -> tuple[str, int | None]:
-    """What stands behind a position: `ok` needs a confirmed stop of its side, at its price and at least its size."""
+    """What stands behind a position: `ok` needs a confirmed stop of its side, at its price and at least its size, and
+    that the venue has shown it since this start; `unseen` is one that only the journal tells of yet."""
     state = "NAKED"
     for order in engine.ledger.alive(position.symbol, Leg.STOP):
         if order.side is not exit_side(position):
             continue
         stands = order.status in (OrderStatus.OPEN, OrderStatus.PARTIAL) and order.leaves >= abs(position.qty)
         if stands and order.trigger == position.plan.stop:
-            return "ok", engine.manager.asker.seen.get(order.client_id)
+            seen = engine.manager.asker.seen.get(order.client_id)
+            return "unseen" if seen is None else "ok", seen
         state = "UNKNOWN" if order.status is OrderStatus.UNKNOWN else "wait"
     return state, None
 
@@ -274,10 +275,10 @@ def _marks(engine: Engine, symbol: str) -> tuple[BookMark, ...]:
             how = "market" if proposal.market else "limit"
             marks.append(BookMark(price=proposal.limit, label=f"{how} {proposal.handle}", side=side))
             marks.append(BookMark(price=proposal.plan.stop, label=f"stop {proposal.handle}", side=side.opposite))
-            if proposal.plan.target is not None:
-                marks.append(
-                    BookMark(price=proposal.plan.target, label=f"target {proposal.handle}", side=side.opposite)
-                )
+            marks += [
+                BookMark(price=price, label=f"target {proposal.handle}", side=side.opposite)
+                for price in proposal.plan.targets
+            ]
     return tuple(marks)
 
 
@@ -334,11 +335,6 @@ def _targets(engine: Engine, quotes: Mapping[str, Quote], macro: Macro) -> tuple
     table = engine.targets.table(hours, quotes, market.now_ns)
     gate = "" if macro is Macro.SHARK else f"macro {macro.lower()}"
     return tuple(replace(row, note=busy.get(row.symbol, gate)) for row in table)
-
-
-def _squeeze(engine: Engine) -> str:
-    state = engine.market.symbols.get(engine.directive.shield.swan_symbol)
-    return "unknown" if state is None else squeeze(state.bars.get(SQUEEZE_INTERVAL), state.last)
 
 
 def _differences(engine: Engine, marks: accounting.Marks) -> tuple[Difference, ...]:

@@ -34,7 +34,9 @@ _TRENDS = {1: Regime.TREND_UP, -1: Regime.TREND_DOWN}
 UNKNOWN = RegimeView(regime=Regime.UNKNOWN)
 
 _STRAIGHT, _VOLATILE = "straightness rank", "volatility rank 30d"
-_SLOPE, _PLACE = "EMA20 over EMA50", "place in Donchian20"
+SLOPE, PLACE = "EMA20 over EMA50", "place in Donchian20"
+TREND_READING, VOLATILE_READING = "P(trend 24h)", "P(high volatility 24h)"
+"""What a model calls its probabilities."""
 _EVEN = math.log(0.5) / math.log(ENTER)
 
 
@@ -45,12 +47,19 @@ def odds(view: RegimeView) -> tuple[tuple[Regime, float], ...]:
     rank that enters its state counts as an even chance; what the trend leaves is split by the volatility; up and down
     share the trend by the averages' order and the place in the channel. The regime that holds may be another than the
     likeliest one, since it is left late and held for a minimum time.
+
+    A model's probabilities of trend and volatility are calibrated and taken as they are; up or down stays the rule's.
     """
     measured = {reading.name: reading.value for reading in view.readings}
-    if not {_STRAIGHT, _VOLATILE, _SLOPE, _PLACE} <= measured.keys():
+    if not {SLOPE, PLACE} <= measured.keys():
         return ()
-    trend, volatile = measured[_STRAIGHT] ** _EVEN, measured[_VOLATILE] ** _EVEN
-    up = (measured[_PLACE] + (measured[_SLOPE] > 0)) / 2
+    if {TREND_READING, VOLATILE_READING} <= measured.keys():
+        trend, volatile = measured[TREND_READING], measured[VOLATILE_READING]
+    elif {_STRAIGHT, _VOLATILE} <= measured.keys():
+        trend, volatile = measured[_STRAIGHT] ** _EVEN, measured[_VOLATILE] ** _EVEN
+    else:
+        return ()
+    up = (measured[PLACE] + (measured[SLOPE] > 0)) / 2
     return (
         (Regime.TREND_UP, trend * up),
         (Regime.TREND_DOWN, trend * (1 - up)),
@@ -126,8 +135,8 @@ class RegimeRule:
                 Reading(_STRAIGHT, trend, ENTER),
                 Reading("volatility 24h", self._volatility.value * 100, None, "%/h"),
                 Reading(_VOLATILE, volatile, ENTER),
-                Reading(_SLOPE, (self._fast.value / self._slow.value - 1) * 100, 0.0, "%"),
-                Reading(_PLACE, place, 0.5),
+                Reading(SLOPE, (self._fast.value / self._slow.value - 1) * 100, 0.0, "%"),
+                Reading(PLACE, place, 0.5),
             ),
         )
 

@@ -50,6 +50,10 @@ class AccountConfig(_Section):
         le=1440,
         description="with no cockpit and no command for so long nothing is entered; 0, or a --headless start: never",
     )
+    own_strategies: str = Field(
+        "",
+        description="folder of your own strategies, one Python file each; a relative one is seen from the directive's",
+    )
     crash_boots: int = Field(
         3, ge=2, le=1_000, description="so many starts after a crash within 5 minutes latch PROTECT_ONLY"
     )
@@ -133,6 +137,18 @@ class RiskConfig(_Section):
         description="how long a person's hold puts that exit off, once a position; 0: no holds",
     )
     entry_ms: int = Field(20_000, ge=1_000, le=600_000, description="an entry that has not filled by then is cancelled")
+    volatility_pct: float = Field(
+        80.0,
+        ge=0,
+        le=500,
+        description="a strategy's risk is scaled by this over the symbol's own volatility of a week, % a year, by 0.25 to 1.5; 0: not",
+    )
+    kelly_part: float = Field(
+        0.25,
+        ge=0,
+        le=0.5,
+        description="a trade risks at most this part of the Kelly fraction of its strategy's last 100 and more trades; 0: not looked at",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -166,6 +182,12 @@ class ShieldConfig(_Section):
         ((7.0, 30), (10.0, 60)),
         max_length=4,
         description="falls that trip on one source alone once they last 5 s, as [percent, minutes]",
+    )
+    swan_extreme_volume: float = Field(
+        10.0,
+        ge=0,
+        le=1_000,
+        description="one source alone must trade more than this many usual minutes in one, where the usual is known",
     )
     stale_ms: int = Field(
         3_000, ge=500, le=60_000, description="market data older than this blinds the guards: no entries"
@@ -272,6 +294,23 @@ class BinanceConfig(_Section):
         return symbols
 
 
+class RegimeConfig(_Section):
+    """Who tells the regime: a model where it fits, and the rule everywhere else."""
+
+    model: str = Field(
+        "auto",
+        min_length=1,
+        max_length=500,
+        description="auto (the trained one in use, else the one shipped), off (the rule alone), or the path of a model's manifest",
+    )
+    data: str = Field(
+        "",
+        max_length=500,
+        description="folder that 1h bars are downloaded to and a new model is trained from; empty: never",
+    )
+    retrain_days: int = Field(7, ge=1, le=40, description="days between two trainings; needs regime.data")
+
+
 class DemoConfig(_Section):
     """The offline practice market."""
 
@@ -317,7 +356,12 @@ class PostgresConfig(_Section):
     dsn: str = Field(
         "",
         max_length=1000,
-        description="where, as libpq has it and without the password, e.g. \"host=db dbname=nexus user=nexus\"; empty: none. The password is PGPASSWORD's or PGPASSFILE's",
+        description='where, as libpq has it and without the password, e.g. "host=db dbname=nexus user=nexus"; empty: none',
+    )
+    key: str = Field(
+        "",
+        pattern=r"^$|" + ACCOUNT_NAME,
+        description="name of its password in the vault (`nexus keys add NAME --postgres`); without it PGPASSWORD or PGPASSFILE",
     )
     lock: bool = Field(
         True, description="take the account's lock there: a machine that does not get it protects and does not trade"
@@ -338,6 +382,7 @@ class Directive(_Section):
     binance: BinanceConfig = BinanceConfig()
     demo: DemoConfig = DemoConfig()
     paper: PaperConfig = PaperConfig()
+    regime: RegimeConfig = RegimeConfig()
     ui: UiConfig = UiConfig()
     postgres: PostgresConfig = PostgresConfig()
     people: dict[PersonName, PersonConfig] = Field(
@@ -371,8 +416,15 @@ def load(path: Path | None) -> Directive:
         directive = Directive.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_line(error, Directive)}") from error
+    own = directive.account.own_strategies
+    if own:
+        folder = str((path.parent / Path(own).expanduser()).absolute())
+        account = directive.account.model_copy(update={"own_strategies": folder})
+        directive = directive.model_copy(update={"account": account})
     if _PASSWORD.search(directive.postgres.dsn):
-        raise ConfigError(f"{path}: postgres.dsn holds a password: take it out, use PGPASSFILE or PGPASSWORD")
+        raise ConfigError(
+            f"{path}: postgres.dsn holds a password: take it out, use `nexus keys add NAME --postgres` and postgres.key"
+        )
     swan = directive.shield.swan_symbol
     if swan not in directive.binance.symbols:
         raise ConfigError(

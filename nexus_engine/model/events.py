@@ -15,7 +15,7 @@ from nexus_engine.model.book import BookLevel
 from nexus_engine.model.commands import AnyCommand
 from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.macro import MacroRow
-from nexus_engine.model.orders import Fill, OrderReport, PositionReport
+from nexus_engine.model.orders import Fill, OrderReport, PositionReport, Transfer
 from nexus_engine.model.words import AccountKind, Mode, Outcome, Venue
 
 
@@ -139,16 +139,18 @@ class OrderUpdate(Event, frozen=True, kw_only=True):
 
 
 class AccountUpdate(Event, frozen=True, kw_only=True):
-    """Wallet balance and the positions that changed."""
+    """Wallet balance and the positions that changed. `transfer` is what was paid in, or out (negative), with it."""
 
     wallet: Decimal | None
     positions: tuple[PositionReport, ...] = ()
     venue_ns: int
+    transfer: Decimal = Decimal(0)
 
 
 class VenueSnapshot(Event, frozen=True, kw_only=True):
     """All that the venue holds of the account: both order lists, positions, wallet, recent fills. `ok` False: it could
-    not be read whole, and absence in it proves nothing."""
+    not be read whole, and absence in it proves nothing. What came after `wallet_ns` (UTC; 0: after it was read) is not
+    in the wallet; `transfers` are those of the last weeks."""
 
     venue: Venue
     ok: bool
@@ -158,6 +160,8 @@ class VenueSnapshot(Event, frozen=True, kw_only=True):
     orders: tuple[OrderReport, ...] = ()
     positions: tuple[PositionReport, ...] = ()
     fills: tuple[Fill, ...] = ()
+    wallet_ns: int = 0
+    transfers: tuple[Transfer, ...] = ()
 
 
 class SubmitResult(Event, frozen=True, kw_only=True):
@@ -272,6 +276,17 @@ class Stopping(Event, frozen=True, kw_only=True):
     be there to protect their fills. Stops and targets stay at the venue."""
 
 
+class RegimeModelChanged(Event, frozen=True, kw_only=True):
+    """Regimes are told by this model from now on; an empty name: by the rule alone.
+
+    The engine was given the model's arrays by their hash before: a recording names them, and a replay finds them.
+    """
+
+    name: str
+    sha256: str
+    reason: str = ""
+
+
 MarketEvent = BookSnapshot | BookDelta | BookInvalid | Trade | Mark | Bar
 AnyEvent = (
     BookSnapshot
@@ -298,4 +313,5 @@ AnyEvent = (
     | Stopping
     | Hindered
     | MacroSample
+    | RegimeModelChanged
 )

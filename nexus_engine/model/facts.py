@@ -197,9 +197,10 @@ class LockSet(Fact, frozen=True, kw_only=True):
 
 
 class WalletSeen(Fact, frozen=True, kw_only=True):
-    """The wallet balance as the venue told it."""
+    """The wallet balance as the venue told it. `as_of_ns`: nothing that came later is in it (UTC; 0: by `at_ns`)."""
 
     wallet: Decimal
+    as_of_ns: int = 0
 
 
 class DayOpened(Fact, frozen=True, kw_only=True):
@@ -222,6 +223,19 @@ class PeakSeen(Fact, frozen=True, kw_only=True):
     equity: Decimal
 
 
+class Transferred(Fact, frozen=True, kw_only=True):
+    """Money came into the account, or went (negative): no profit, no loss. `before` is the equity until then.
+
+    The stream tells of it with its stamp (`venue_ns`); the venue's list with an `id` and when it was (`moved_ns`, UTC).
+    """
+
+    amount: Decimal
+    before: Decimal
+    venue_ns: int = 0
+    id: str = ""
+    moved_ns: int = 0
+
+
 class MacroSeen(Fact, frozen=True, kw_only=True):
     """Samples of dominance and cap, oldest first. Another source than the last one begins a new history."""
 
@@ -237,6 +251,14 @@ class MacroChanged(Fact, frozen=True, kw_only=True):
     reason: str
     turned_ns: int = 0
     readings: tuple[Reading, ...] = ()
+
+
+class StrategySwitched(Fact, frozen=True, kw_only=True):
+    """A strategy was switched off, or on again."""
+
+    strategy: str
+    on: bool
+    by: str
 
 
 # ---- facts that explain ----------------------------------------------------------------------------------------------
@@ -313,9 +335,11 @@ AnyFact = (
     | PeakSeen
     | MacroSeen
     | MacroChanged
+    | StrategySwitched
     | SignalSeen
     | GuardTripped
     | Noted
     | Reconciled
     | Sealed
+    | Transferred
 )

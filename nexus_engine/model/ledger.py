@@ -38,7 +38,9 @@ from nexus_engine.model.facts import (
     RunEnded,
     RunStarted,
     StopTried,
+    StrategySwitched,
     StreakTripped,
+    Transferred,
     WalletSeen,
 )
 from nexus_engine.model.macro import MacroPast
@@ -55,6 +57,7 @@ KEPT_TRADES: Final = 5_000
 KEPT_CLOSED: Final = 200
 KEPT_AHEAD: Final = 20
 KEPT_LEAVING: Final = 200
+KEPT_TRANSFERS: Final = 200
 CRASHES_NS: Final = 300_000_000_000
 """A start after a crash is remembered for this long."""
 
@@ -129,6 +132,8 @@ class Ledger:
         """Losses in a row by strategy."""
         self.closed: list[ClosedTrade] = []
         self.wallet: Decimal | None = None
+        self.wallet_ns = 0
+        """UTC: what came to the account later is not in the wallet."""
         self.day = -1
         self.day_equity: Decimal = ZERO
         self.day_realised: Decimal = ZERO
@@ -143,8 +148,14 @@ class Ledger:
         """The highest equity since DRAWDOWN was last released; 0 before the first."""
         self.day_from: Decimal = ZERO
         """What the day's drawdown counts from; 0 after a release, when it counts from the new peak."""
+        self.day_ns = self.peak_ns = 0
+        """UTC: what came to the account later is not in the day's first equity, in the peak."""
+        self.transfers: tuple[Transferred, ...] = ()
+        """What was paid in and out, oldest told first."""
         self.macro = MacroPast()
         """Dominance and cap, and the state that the Shield has made of them."""
+        self.off: dict[str, StrategySwitched] = {}
+        """Strategies that a person has switched off."""
         self.day_orders = 0
         """Since the day opened. Not in the digest: seals of older journals were made without it."""
         self.next_intent = 1
@@ -189,6 +200,8 @@ class Ledger:
             PeakSeen: self._peak_seen,
             MacroSeen: self._macro_seen,
             MacroChanged: self._macro_changed,
+            Transferred: self._transferred,
+            StrategySwitched: self._strategy_switched,
         }
 
     # ---- reading -----------------------------------------------------------------------------------------------------
@@ -246,6 +259,8 @@ class Ledger:
             *((self.peak, self.day_from, self.day_r, self.week_r) if self.peak else ()),
             *((self.crashes,) if self.crashes else ()),
             *((self.ended,) if self.ended else ()),
+            *((self.transfers, self.wallet_ns, self.day_ns, self.peak_ns) if self.transfers else ()),
+            *((self.off,) if self.off else ()),
         )
         return hashlib.blake2b(_encoder.encode(state), digest_size=16).hexdigest()
 
@@ -523,14 +538,21 @@ class Ledger:
     def _mode_set(self, fact: ModeSet) -> None:
         self.mode = fact.mode
 
+    def _strategy_switched(self, fact: StrategySwitched) -> None:
+        self.off.pop(fact.strategy, None)
+        if not fact.on:
+            self.off[fact.strategy] = fact
+
     def _lock_set(self, fact: LockSet) -> None:
         self.locks[fact.name] = fact
 
     def _wallet_seen(self, fact: WalletSeen) -> None:
         self.wallet = fact.wallet
+        self.wallet_ns = fact.as_of_ns or fact.at_ns
 
     def _day_opened(self, fact: DayOpened) -> None:
         self.day, self.day_equity = fact.day, fact.equity
+        self.day_ns = self.wallet_ns
         self.day_from = fact.equity
         self.day_realised = self.day_fees = ZERO
         self.day_trades = self.day_orders = 0
@@ -540,6 +562,17 @@ class Ledger:
 
     def _peak_seen(self, fact: PeakSeen) -> None:
         self.peak = fact.equity
+        self.peak_ns = self.wallet_ns
+
+    def _transferred(self, fact: Transferred) -> None:
+        self.transfers = (*self.transfers, fact)[-KEPT_TRANSFERS:]
+        moved_ns = fact.moved_ns or fact.at_ns
+        # in money the day's result stays what it is, and in percent so does every drawdown
+        if self.day >= 0 and self.day_ns < moved_ns:
+            self.day_equity += fact.amount
+            self.day_from = _scaled(self.day_from, fact)
+        if self.peak_ns < moved_ns:
+            self.peak = _scaled(self.peak, fact)
 
     def _macro_seen(self, fact: MacroSeen) -> None:
         self.macro = self.macro.with_rows(fact.source, fact.rows, fact.at_ns)
@@ -551,3 +584,11 @@ class Ledger:
 def exit_side(position: Position) -> Side:
     """The side of an order that makes the position smaller."""
     return position.side.opposite
+
+
+def _scaled(base: Decimal, fact: Transferred) -> Decimal:
+    """What a drawdown counts from, so that it is as deep after the transfer as before; 0 begins anew."""
+    after = fact.before + fact.amount
+    if after <= 0 or not base:
+        return ZERO
+    return base * after / fact.before if fact.before > 0 else base + fact.amount

@@ -43,10 +43,13 @@ class Partial(msgspec.Struct, frozen=True):
 
 class Trail(msgspec.Struct, frozen=True, kw_only=True):
     """How a stop follows price. `break_even_r`: to the entry once the profit is so many R; `distance` behind the mark,
-    in quote currency a unit. 0: not that way."""
+    in quote currency a unit, from a profit of `from_r` R on. 0: not that way; `from_r` unset: at once. The distance is
+    the entry's for good: a market that grows wilder afterwards does not widen it, so the risk taken is the risk shown.
+    """
 
     break_even_r: float = 0.0
     distance: Decimal = ZERO
+    from_r: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class ExitPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +64,12 @@ class ExitPlan(msgspec.Struct, frozen=True, kw_only=True):
     time_stop_ns: int = 0
     partials: tuple[Partial, ...] | msgspec.UnsetType = msgspec.UNSET
     trail: Trail | msgspec.UnsetType = msgspec.UNSET
+
+    @property
+    def targets(self) -> tuple[Decimal, ...]:
+        """Every price of a take-profit, nearest first."""
+        partials = () if self.partials is msgspec.UNSET else self.partials
+        return (*(one.price for one in partials), *(() if self.target is None else (self.target,)))
 
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
@@ -141,6 +150,17 @@ class OrderReport(msgspec.Struct, frozen=True, kw_only=True):
     venue_id: str = ""
     reason: str = ""
     venue_ns: int = 0
+
+
+class Transfer(msgspec.Struct, frozen=True, kw_only=True):
+    """Money that came into the account (out of it: negative) and was neither won nor lost, as the venue lists it.
+
+    `id` is the venue's own number, `at_ns` UTC by our clock.
+    """
+
+    id: str
+    amount: Decimal
+    at_ns: int
 
 
 class PositionReport(msgspec.Struct, frozen=True, kw_only=True):

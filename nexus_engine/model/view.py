@@ -70,7 +70,8 @@ class FeedView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PositionView(msgspec.Struct, frozen=True, kw_only=True):
-    """A row of the positions pane. `stop_state` is `ok`, `wait`, `UNKNOWN` or `NAKED`; `naked_ms` runs until ok."""
+    """A row of the positions pane. `stop_state` is `ok`, `unseen` (it stands by the journal; the venue has not shown it
+    since the start), `wait`, `UNKNOWN` or `NAKED`; `naked_ms` runs until ok."""
 
     symbol: str
     intent: int

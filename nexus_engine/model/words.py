@@ -11,6 +11,8 @@ class Venue(StrEnum):
     ALPACA = "ALPACA"
     COINMARKETCAP = "COINMARKETCAP"
     """Takes no orders: it tells dominance and total cap, to whom has a key."""
+    POSTGRES = "POSTGRES"
+    """No market at all: the second memory, whose password lies in the vault beside the keys."""
 
 
 class AccountKind(StrEnum):
@@ -117,6 +119,8 @@ class TimeInForce(StrEnum):
 
     GTC = "GTC"
     IOC = "IOC"
+    GTX = "GTX"
+    """Post-only: an order that would take is not placed."""
 
 
 class Leg(StrEnum):

@@ -18,7 +18,7 @@ from nexus_engine.carrier import Carrier
 from nexus_engine.model.commands import AnyCommand, Flatten, Halt
 from nexus_engine.model.config import Directive
 from nexus_engine.model.effects import Notify
-from nexus_engine.model.events import Attended, Checked, FeedStatus, Started, Stopping, TimerFired
+from nexus_engine.model.events import Attended, Checked, FeedStatus, RegimeModelChanged, Started, Stopping, TimerFired
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.paths import latch_path, socket_path, venue_state_dir
 from nexus_engine.model.people import HERE, People
@@ -31,6 +31,7 @@ from nexus_engine.runtime.demo import DemoVenue, read_ready
 from nexus_engine.runtime.health import Pulse, memory_mb
 from nexus_engine.runtime.memory import Memory
 from nexus_engine.runtime.options import Options, StartError, os_user, with_key
+from nexus_engine.runtime.retrain import Keeper
 from nexus_engine.runtime.uplinks import Address, Connect, Need, Uplink, address, connect_binance, warm
 from nexus_engine.runtime.voices import load_voices
 from nexus_engine.servos.personality import Personality
@@ -39,6 +40,7 @@ from nexus_engine.uplink.binance.settings import AccountRefused, UplinkError
 
 if TYPE_CHECKING:
     from nexus_engine.core.engine import Engine
+    from nexus_engine.cortex.regime_model import RegimeModel
     from nexus_engine.uplink.cmc import MacroFeed
 
 log = logging.getLogger(__name__)
@@ -136,7 +138,9 @@ class Account:
     async def _start(self) -> None:
         self._tell("reading the journal")
         directive = self.options.resolve()
-        self._memory = memory = Memory(self.folder, directive, self._clock)
+        if directive.postgres.key:
+            self.options = with_key(self.options, ask=False)
+        self._memory = memory = Memory(self.folder, directive, self._clock, self.options.password)
         self._people = People(directive.people)
         self._ui_voice = directive.ui.voice
         self._voices = load_voices({self._ui_voice, *(one.voice or "plain" for one in directive.people.values())})
@@ -152,9 +156,11 @@ class Account:
         if self._after is not None:
             await asyncio.to_thread(self._after.wait, _FRAME_S)
         from nexus_engine.core.engine import Engine
+        from nexus_engine.runtime.own import load_own
         from nexus_engine.servos.reconcile import TIMER as RECONCILE_TIMER
 
-        engine = self._engine = Engine(directive, ledger)
+        own = await asyncio.to_thread(load_own, directive.account.own_strategies)
+        engine = self._engine = Engine(directive, ledger, own)
         engine.recall(facts)
         await warm()
         found = await where
@@ -193,6 +199,10 @@ class Account:
             )
         )
         self._carrier = carrier
+        # before the first bars, so that they are told to it
+        keeper = Keeper(engine.directive, self.folder.parent, self._regime)
+        await keeper.first()
+        self._hold(self._keep("regime model", keeper.keep))
         # what keeps entries away is known before anything could let them out
         memory.hindrances(carrier.post)
         self._hold(self._keep("memory", lambda: memory.watch(carrier.post)))
@@ -249,6 +259,16 @@ class Account:
         preflight = Preflight(where, self.folder, self._clock, tell)
         await preflight.first()
         self._hold(self._keep("live check", preflight.keep))
+
+    def _regime(self, model: "RegimeModel | None", problem: str) -> None:
+        """Have the engine use a model, or say why it cannot."""
+        assert self._engine is not None and self._carrier is not None
+        at_ns, mono_ns = self._now()
+        name = sha256 = ""
+        if model is not None:
+            name, sha256 = model.name, model.manifest.npz_sha256
+            self._engine.regime_models[sha256] = model
+        self._carrier.post(RegimeModelChanged(at_ns=at_ns, mono_ns=mono_ns, name=name, sha256=sha256, reason=problem))
 
     def _without(self, unlisted: Sequence[str]) -> None:
         """A symbol that the venue does not list is a mistake, unless something of ours is left on it."""
@@ -444,6 +464,7 @@ class Account:
         who = self._who(by)
         if who and (refusal := self._people.below(Role.TRADER, who, how)):
             log.warning("%s", refusal)
+            self._remark(who, refusal)
             return refusal
         if self.options.read_only and how == "flatten":
             return "this engine was started with --read-only: it closes nothing; quit leaves the stops resting"
@@ -453,6 +474,13 @@ class Account:
         if first and not self.running and self._life is not None:
             self._life.cancel()
         return ""
+
+    def _remark(self, who: str, text: str) -> None:
+        """Show and write down what the engine is not asked about."""
+        if self._engine is not None and self._carrier is not None:
+            note = Notify(level=Level.WARN, subject="account", by=who, text=text)
+            self._engine.notebook.add(note, self._clock.utc_ns())
+            self._carrier.remark(note)
 
     async def recorded(self, within_s: float) -> bool:
         return self._carrier is not None and await self._carrier.recorded(within_s)

@@ -15,6 +15,7 @@ from nexus_engine.model.facts import AnyFact
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.paths import journal_path
 from nexus_engine.model.ports import Clock
+from nexus_engine.model.secret import Secret
 from nexus_engine.model.verdicts import Reading
 from nexus_engine.store.rebuild import open_whole
 from nexus_engine.store.sqlite import SqliteJournal
@@ -33,7 +34,7 @@ _DISK: Final = "disk"
 class Memory:
     """Opened and closed off the loop, watched on it."""
 
-    def __init__(self, folder: Path, directive: Directive, clock: Clock) -> None:
+    def __init__(self, folder: Path, directive: Directive, clock: Clock, password: Secret | None = None) -> None:
         self.facts: tuple[AnyFact, ...] = ()
         self.ledger = Ledger()
         self.lost = ""
@@ -42,6 +43,8 @@ class Memory:
         self._folder = folder
         self._directive = directive
         self._clock = clock
+        self._password = password
+        """Of the server; None leaves it to libpq."""
         self._journal: SqliteJournal | None = None
         self._mirror: Mirror | None = None
         self._opening = threading.Lock()
@@ -71,7 +74,14 @@ class Memory:
             machine = f"{socket.gethostname()}:{self._folder.resolve()}"
             owner = Owner(account.name, account.kind.value, self.journal.instance, machine)
             journal = self.journal
-            self._mirror = Mirror(journal_path(self._folder), owner, config.dsn, lambda: journal.seq, lock=config.lock)
+            self._mirror = Mirror(
+                journal_path(self._folder),
+                owner,
+                config.dsn,
+                lambda: journal.seq,
+                lock=config.lock,
+                password=self._password,
+            )
             self._mirror.start()
             epoch = self._mirror.first(_FIRST_S)
         self.journal.claim(account.name, account.kind, epoch)

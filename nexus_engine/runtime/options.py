@@ -49,6 +49,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """What a testnet or live account signs with; see `with_key`."""
     macro_key: Secret | None = None
     """What CoinMarketCap knows us by, empty for nothing; None until it was looked for."""
+    password: Secret | None = None
+    """Of the journal's mirror, where the directive names one of the vault."""
 
     def resolve(self) -> "Directive":
         """The directive with the command line laid over it. Raises ConfigError."""
@@ -72,31 +74,39 @@ _KEYED: Final = frozenset({AccountKind.TESTNET, AccountKind.LIVE})
 
 def with_key(options: Options, passphrase_fd: int | None = None, *, ask: bool = True) -> Options:
     """The options with the keys that the account needs, from the vault or the environment. `ask` a person for the
-    passphrase: only before a cockpit has the terminal. A demo needs none.
+    passphrase: only before a cockpit has the terminal. A demo needs none but the one of its mirror.
 
     Raises StartError, StateError or ConfigError.
     """
     keyed = options.kind in _KEYED and options.key is None
-    if options.kind is AccountKind.DEMO or not (keyed or options.macro_key is None):
+    macro = options.kind is not AccountKind.DEMO and options.macro_key is None
+    named = options.config is not None or options.directive is not None
+    if not keyed and not named and (not macro or MACRO_ENV not in os.environ):
+        return replace(options, macro_key=Secret("")) if macro else options  # nothing to import for it
+    directive = options.resolve()
+    mirror = bool(directive.postgres.key) and options.password is None
+    if not (keyed or macro or mirror):
         return options
-    if not keyed and options.config is None and options.directive is None and MACRO_ENV not in os.environ:
-        return replace(options, macro_key=Secret(""))  # no file names a key: nothing to import for it
-    from nexus_engine.credentials import ask_terminal, find_key, macro_key, nobody, passphrase
+    from nexus_engine.credentials import ask_terminal, find_key, macro_key, nobody, passphrase, postgres_password
     from nexus_engine.vault import Vault, VaultError, vault_path
 
     # a core dump would hold the key
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        directive, root = options.resolve(), state_root(options.state)
+        root = state_root(options.state)
         prompt = ask_terminal if ask else nobody
         vault = None
-        if directive.macro.key:
+        if mirror or (macro and directive.macro.key):
             vault = Vault.open(vault_path(root), passphrase(passphrase_fd, prompt))
-        found = macro_key(vault, directive.macro.key)
+        if mirror:
+            assert vault is not None
+            options = replace(options, password=postgres_password(vault, directive.postgres.key))
+        if macro:
+            options = replace(options, macro_key=macro_key(vault, directive.macro.key))
         if keyed:
             key = find_key(root, options.kind, directive.binance.key, fd=passphrase_fd, prompt=prompt, vault=vault)
             options = replace(options, key=key)
-        return replace(options, macro_key=found)
+        return options
     except VaultError as error:
         raise StartError(str(error)) from None
 
@@ -140,14 +150,13 @@ def check(options: Options) -> None:
                 scenario_named(scenario)
             except ValueError as error:
                 raise StartError(f"{name}: {error}") from error
-    if directive is not None and directive.strategies:
-        from nexus_engine.cortex.factory import Cortex
+    if directive is not None and (directive.strategies or directive.account.modes):
+        from nexus_engine.cortex.factory import STRATEGIES, Cortex
+        from nexus_engine.runtime.own import load_own
 
-        Cortex(directive.strategies)
-    if directive is not None and directive.account.modes:
-        from nexus_engine.cortex.factory import STRATEGIES
-
-        names = [kind.name for kind in STRATEGIES]
+        own = load_own(directive.account.own_strategies)
+        Cortex(directive.strategies, own)
+        names = [kind.name for kind in (*STRATEGIES, *own.kinds)] + list(own.problems)
         for name in directive.account.modes:
             if name not in names:
                 raise StartError(f"account.modes.{name}: unknown strategy; known: {', '.join(names)}")

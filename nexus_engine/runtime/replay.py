@@ -10,7 +10,10 @@ from pydantic import ValidationError
 
 from nexus_engine.core.engine import Engine
 from nexus_engine.model.config import Directive
+from nexus_engine.model.events import RegimeModelChanged
 from nexus_engine.model.ledger import Ledger
+from nexus_engine.runtime.own import load_own
+from nexus_engine.runtime.regime import model_of
 from nexus_engine.store.recording import EffectsHash, RecordingError, read_recording
 
 
@@ -35,10 +38,15 @@ def replay(path: Path) -> Replayed:
     except ValidationError as error:
         raise RecordingError(f"{path}: its directive is not of this version ({error.error_count()} keys)") from error
     ledger = Ledger().fold(header.facts)
-    engine = Engine(directive, ledger)
+    engine = Engine(directive, ledger, load_own(directive.account.own_strategies))
     decisions = EffectsHash()
     count = 0
     for event in events:
+        if type(event) is RegimeModelChanged and event.sha256 not in engine.regime_models and event.sha256:
+            model = model_of(event.sha256)
+            if model is None:
+                raise RecordingError(f"{path}: was recorded with the regime model {event.name}, which is not kept here")
+            engine.regime_models[event.sha256] = model
         decisions.update(engine.on(event))
         count += 1
     recorded = "" if end is None else end.effects_hash

@@ -12,6 +12,7 @@ from nexus_engine.model.commands import Flatten
 from nexus_engine.model.facts import Adopted, PlanChanged
 from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.orders import ExitPlan
+from nexus_engine.model.positions import Position
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import Leg, Level, OrderKind, Side
 from nexus_engine.servos.copilot import Copilot
@@ -25,22 +26,31 @@ def move_stop(turn: Turn, manager: Manager, instrument: Instrument, mark: float,
     """Move our position's stop, towards less risk only. The old one stays at the venue until the new one stands."""
     symbol = instrument.symbol
     position = turn.ledger.positions.get(symbol)
-    if position is None:
-        return f"{symbol}: we hold nothing"
-    if manager.protection.leaving(turn, position):
-        return f"{symbol}: an exit is under way already"
-    old, side = position.plan.stop, position.side
-    objection = _misplaced(instrument, side, mark, stop)
-    if objection:
+    objection = "we hold nothing" if position is None else _immovable(turn, manager, position, instrument, mark, stop)
+    if objection or position is None:
+        turn.note(Level.INFO, symbol, f"stop not moved to {stop}: {objection}", by)
         return f"{symbol}: {objection}"
-    if stop == old:
-        return f"{symbol}: the stop is at {old} already"
-    if (stop - old) * side.sign < 0:
-        return f"{symbol}: a stop only moves towards less risk, from {old} {'up' if side is Side.BUY else 'down'}"
+    old = position.plan.stop
     turn.record(PlanChanged(at_ns=turn.at_ns, symbol=symbol, plan=replace(position.plan, stop=stop), by=by))
     turn.note(Level.INFO, symbol, f"P{position.intent} stop from {old} to {stop}", by)
     manager.protection.protect(turn, symbol)
     return f"{symbol}: moving the stop to {stop}"
+
+
+def _immovable(
+    turn: Turn, manager: Manager, position: Position, instrument: Instrument, mark: float, stop: Decimal
+) -> str:
+    """Why a stop does not go there; empty when it may."""
+    old, side = position.plan.stop, position.side
+    if manager.protection.leaving(turn, position):
+        return "an exit is under way already"
+    if objection := _misplaced(instrument, side, mark, stop):
+        return objection
+    if stop == old:
+        return f"the stop is at {old} already"
+    if (stop - old) * side.sign < 0:
+        return f"a stop only moves towards less risk, from {old} {'up' if side is Side.BUY else 'down'}"
+    return ""
 
 
 def rearm(turn: Turn, manager: Manager, symbol: str, by: str) -> str:

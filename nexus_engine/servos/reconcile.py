@@ -91,7 +91,7 @@ class Reconciler:
             return
         ledger = turn.ledger
         if event.wallet != ledger.wallet:
-            turn.record(WalletSeen(at_ns=turn.at_ns, wallet=event.wallet))
+            turn.record(WalletSeen(at_ns=turn.at_ns, wallet=event.wallet, as_of_ns=event.wallet_ns))
         self._orders(turn, event)
         # before anything else is settled, what we hold gets its stop
         for symbol in list(ledger.positions):

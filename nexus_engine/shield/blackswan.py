@@ -4,8 +4,8 @@ Prices pass a median of `swan_median` ticks. A low counts once `swan_confirmatio
 below it; a high as far as the mark stood there too, or without a fresh mark once as many ticks stood at or above it.
 The fall is measured between the two. A contract's fall that a fresh mark has not followed half the way is a wick.
 
-Three rungs: an alert (no new longs), the trip (longs leave), and an extreme over longer windows, which must last and
-believes one source alone where the mark is silent or frozen.
+Three rungs: an alert (no new longs), the trip (longs leave), and an extreme over longer windows, which must last. Where
+the mark is silent or frozen it believes the contract alone, if that trades far more than is usual.
 """
 
 from bisect import bisect_left, insort
@@ -19,6 +19,7 @@ import msgspec
 
 from nexus_engine.model.config import ShieldConfig
 from nexus_engine.model.events import BarRow
+from nexus_engine.shield.turnover import Turnover
 
 SECOND_NS: Final = 1_000_000_000
 MINUTE_NS: Final = 60 * SECOND_NS
@@ -225,6 +226,8 @@ class Fall(msgspec.Struct, frozen=True, kw_only=True):
     mark: float
     filtered: float
     held_ms: int
+    volume: float
+    """Of a minute, in usual ones; 0 where it was not asked for or is not known."""
     evidence: tuple[tuple[int, float], ...]
 
     @property
@@ -252,6 +255,8 @@ class BlackSwan:
             for source in ("trade", "mid")
         }
         self._mark = Lane(MARK_MEDIAN, MARK_CONFIRMATIONS, windows, stale_ns, 1, memory_min)
+        self._turnover = Turnover(self._longest)
+        self._volume = config.swan_extreme_volume
         self._anchor = 0.0
         self._since_ns = 0
 
@@ -261,13 +266,23 @@ class BlackSwan:
         return self._longest
 
     def tick(
-        self, source: str, price: float, venue_ns: int, mono_ns: int, *, locked: bool, alerted: bool = True
+        self,
+        source: str,
+        price: float,
+        venue_ns: int,
+        mono_ns: int,
+        *,
+        locked: bool,
+        alerted: bool = True,
+        qty: float = 0.0,
     ) -> Fall | None:
-        """Take a price of `trade`, `mid` or `mark`. A Fall exactly on a trip, or on an escalation while `locked`; also
-        on an alert, unless the market is `alerted` already."""
+        """Take a price of `trade`, `mid` or `mark`, a trade's with its quantity. A Fall exactly on a trip, or on an
+        escalation while `locked`; also on an alert, unless the market is `alerted` already."""
         if source == "mark":
             self._mark.add(price, venue_ns, mono_ns)
             return None
+        if qty:
+            self._turnover.add(qty, venue_ns)
         lane = self._lanes[source]
         mark = self._mark.last if self._mark.fresh(venue_ns, mono_ns) else 0.0
         if not lane.add(price, venue_ns, mono_ns, mark):
@@ -283,6 +298,7 @@ class BlackSwan:
 
     def seed(self, rows: Sequence[BarRow], market_ns: int) -> None:
         """Rebuild the highs from closed 1 minute bars, oldest first."""
+        self._turnover.seed([row for row in rows if row.open_ns < market_ns])
         since_ns = max(market_ns - (self._longest + 1) * MINUTE_NS, self._since_ns)
         rows = [row for row in rows if since_ns <= row.open_ns < market_ns and isfinite(row.close) and row.close > 0.0]
         if not rows:
@@ -349,25 +365,33 @@ class BlackSwan:
         return None
 
     def _confirmed(self, lane: Lane, at: int, rung: Rung, venue_ns: int, mark: float) -> bool:
-        """A second source says so, or none can and it has lasted."""
+        """A second source says so, or none can and it has lasted; an extreme fall without one needs volume as well."""
         if not mark:
-            return self._lasts(lane, at, venue_ns, ALONE_NS)
+            lasts = self._lasts(lane, at, venue_ns, ALONE_NS)
+            return lasts and (rung.name is not EXTREME or self._busy(rung, venue_ns))
         mark_from = self._mark.high(rung.window, venue_ns)
         if rung.name is EXTREME:
             follows = mark <= mark_from * (1.0 - rung.drop * EXTREME_SHARE)
             if follows or venue_ns - self._mark.moved_ns > FROZEN_NS:
-                return self._lasts(lane, at, venue_ns, ALONE_NS)
+                return self._lasts(lane, at, venue_ns, ALONE_NS) and (follows or self._busy(rung, venue_ns))
         lane.fallen_ns[at] = 0
         return rung.name is not EXTREME and mark <= mark_from * (1.0 - rung.drop * MARK_SHARE)
+
+    def _busy(self, rung: Rung, venue_ns: int) -> bool:
+        """So much is traded that many believe the price. What is usual may not be known: then that is no objection."""
+        times = self._turnover.times_usual(venue_ns, rung.minutes)
+        return times is None or times > self._volume
 
     @staticmethod
     def _lasts(lane: Lane, at: int, venue_ns: int, patience_ns: int) -> bool:
         since_ns = lane.fallen_ns[at] = lane.fallen_ns[at] or venue_ns
         return venue_ns - since_ns >= patience_ns
 
-    @staticmethod
-    def _made(rung: str, source: str, lane: Lane, at: int, minutes: int, high: float, drop: float, mark: float) -> Fall:
+    def _made(
+        self, rung: str, source: str, lane: Lane, at: int, minutes: int, high: float, drop: float, mark: float
+    ) -> Fall:
         since_ns = lane.fallen_ns[at]
+        volume = self._turnover.times_usual(lane.venue_ns, minutes) if rung is EXTREME else None
         return Fall(
             rung=rung,
             source=source,
@@ -378,5 +402,6 @@ class BlackSwan:
             mark=mark,
             filtered=lane.last,
             held_ms=(lane.venue_ns - since_ns) // 1_000_000 if since_ns else 0,
+            volume=volume or 0.0,
             evidence=tuple(lane.evidence),
         )

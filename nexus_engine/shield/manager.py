@@ -41,8 +41,8 @@ class Shield:
 
     # ---- prices ------------------------------------------------------------------------------------------------------
 
-    def price(self, turn: Turn, symbol: str, source: str, price: float, venue_ns: int) -> bool:
-        """Show it a price of `trade`, `mark` or `mid`; `venue_ns` is the market's clock.
+    def price(self, turn: Turn, symbol: str, source: str, price: float, venue_ns: int, qty: float = 0.0) -> bool:
+        """Show it a price of `trade` (with its quantity), `mark` or `mid`; `venue_ns` is the market's clock.
 
         True exactly on a trip of the black swan, or on an escalation while it is locked: the lock and the evidence are
         recorded then, and every long must go.
@@ -54,7 +54,7 @@ class Shield:
         locked = lock is not None and lock.until_ns > now_ns
         # An alert is renewed in the second half of its time.
         alerted = alert is not None and alert.until_ns > now_ns + self._shield.swan_alert_min * MINUTE_NS // 2
-        fall = self._swan.tick(source, price, venue_ns, turn.mono_ns, locked=locked, alerted=alerted)
+        fall = self._swan.tick(source, price, venue_ns, turn.mono_ns, locked=locked, alerted=alerted, qty=qty)
         if fall is not None:
             self._trip(turn, fall)
             return fall.rung != ALERT
@@ -94,6 +94,7 @@ class Shield:
             Reading("median of", self._shield.swan_median),
             Reading("confirmations", self._shield.swan_confirmations),
             Reading("held", fall.held_ms, unit="ms"),
+            *((Reading("volume", fall.volume, self._shield.swan_extreme_volume, "x"),) if fall.volume else ()),
         )
         name = SWAN_ALERT if alert else SWAN_LOCK
         verdict = refuse(name, reason, *readings, side=Side.BUY, until_ns=until_ns)

@@ -46,6 +46,9 @@ from nexus_engine.sim.triggers import Conditionals
 
 TAKER_FEE = Decimal("0.0005")
 MAKER_FEE = Decimal("0.0002")
+TRANSFER = "TRANSFER"
+TRANSFERS = ("DEPOSIT", "WITHDRAW")
+"""Money in and money out, as the stream calls them; a list of incomes has one word for both."""
 
 
 class Account:
@@ -424,15 +427,23 @@ class Account:
             )
         )
 
+    def transfer(self, amount: Decimal, now_ms: int) -> None:
+        """Money comes into the account, or leaves it (negative)."""
+        self.ledger.transfers += amount
+        self.book("", TRANSFER, amount, now_ms)
+        self._tell_wallet(TRANSFERS[amount < 0], amount, None, now_ms)
+
     def _tell(self, order: Order, execution: str, now_ms: int, fill: Fill | None = None) -> None:
         self.events.append(OrderEvent(copy.copy(order), execution, now_ms, fill))
 
     def tell_account(
         self, reason: str, symbol: str, now_ms: int, market: Liquidity, change: Decimal = ZERO, side: str = "BOTH"
     ) -> None:
+        self._tell_wallet(reason, change, self.position_state(symbol, market, side), now_ms)
+
+    def _tell_wallet(self, reason: str, change: Decimal, state: PositionState | None, now_ms: int) -> None:
         ledger = self.ledger
         cross_wallet = ledger.wallet - sum((p.isolated_wallet for p in ledger.positions.values()), ZERO)
-        state = self.position_state(symbol, market, side)
         self.events.append(AccountEvent(reason, ledger.wallet, cross_wallet, change, state, now_ms))
 
     def position_state(self, symbol: str, market: Liquidity, side: str = "BOTH") -> PositionState:

@@ -112,6 +112,8 @@ _ON_ALGOS = {
 _ON_SERVER = {
     "adl": _kind({USER, SERVER}, "the position in symbol is deleveraged (all of it, at the mark)", "symbol"),
     "liquidate": _kind({USER, SERVER}, "the position in symbol is liquidated into the book", "symbol"),
+    "transfer": _kind({SERVER}, "amount USDT are paid into the account (out of it: negative; never more than is free)",
+                      "amount"),
     "down": _kind({SERVER}, "every connection is cut and none is served, for for_s"),
     "halt": _kind({SERVER}, "symbol is SETTLING for for_s: what would open a position gets -4140", "symbol"),
     "skew": _kind({SERVER}, "the venue's clock is skew_ms ahead, for for_s", "skew_ms"),

@@ -56,7 +56,14 @@ PLACES = {
 }  # fmt: skip
 METHODS = ("GET", "POST", "PUT", "DELETE", "*")
 _WHERE_AND_WHEN = frozenset({"on", "kind", "match", "at_s", "for_s", "after", "count", "probability", "seed"})
-MOST = {"size": 64 << 20, "copies": 100_000, "delay_ms": 600_000, "skew_ms": 10 * 365 * 86_400_000, "code": 1_000_000}
+MOST = {
+    "size": 64 << 20,
+    "copies": 100_000,
+    "delay_ms": 600_000,
+    "skew_ms": 10 * 365 * 86_400_000,
+    "code": 1_000_000,
+    "amount": 10**9,
+}
 """What a venue can hold in memory, and write as a number."""
 
 Scalar = str | int | float | bool
@@ -88,6 +95,7 @@ class Fault(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=Tru
     copies: int = 1
     size: int = 1 << 21
     skew_ms: int = 0
+    amount: float = 1_000.0
     symbol: str = "BTCUSDT"
     reason: str = "Margin is insufficient."
 

@@ -81,7 +81,7 @@ class Position(msgspec.Struct):
 
 class Ledger(msgspec.Struct, kw_only=True):
     """Everything the account ever did, and what it has. The totals hold also what a trimmed ledger no longer lists:
-    wallet == start + realised - fees + funding + insurance, always."""
+    wallet == start + realised - fees + funding + insurance + transfers, always."""
 
     start: Decimal = START_WALLET
     wallet: Decimal = START_WALLET
@@ -89,6 +89,7 @@ class Ledger(msgspec.Struct, kw_only=True):
     fees: Decimal = ZERO
     funding: Decimal = ZERO
     insurance: Decimal = ZERO
+    transfers: Decimal = ZERO
     positions: dict[str, Position] = {}  # by `orders.held`
     hedge: bool = False
     leverage: dict[str, int] = {}

@@ -191,7 +191,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Income(msgspec.Struct, frozen=True, kw_only=True):
-    """One change of the wallet. `kind`: REALIZED_PNL, COMMISSION, FUNDING_FEE or INSURANCE_CLEAR."""
+    """One change of the wallet. `kind`: REALIZED_PNL, COMMISSION, FUNDING_FEE, INSURANCE_CLEAR or TRANSFER."""
 
     tran_id: int
     symbol: str
@@ -233,14 +233,14 @@ class PositionState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccountEvent(msgspec.Struct, frozen=True):
-    """`reason`: ORDER, FUNDING_FEE, INSURANCE_CLEAR, MARGIN_TRANSFER, MARGIN_TYPE_CHANGE; `change`: what is neither
-    PnL nor commission."""
+    """`reason`: ORDER, FUNDING_FEE, INSURANCE_CLEAR, MARGIN_TRANSFER, MARGIN_TYPE_CHANGE, DEPOSIT, WITHDRAW; `change`:
+    what is neither PnL nor commission. A transfer names no position."""
 
     reason: str
     wallet: Decimal
     cross_wallet: Decimal
     change: Decimal
-    position: PositionState
+    position: PositionState | None
     at_ms: int
 
 

@@ -5,6 +5,7 @@ import hmac
 import json
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -158,6 +159,10 @@ class Server:
             self._expire_key()
         elif struck.kind == "disconnect":
             self.hub.close_all(fault.close_code)
+        elif struck.kind == "transfer":
+            amount, account = Decimal(str(fault.amount)), self.venue.account
+            if amount >= -account.margins(self.venue).available:
+                account.transfer(amount, self._now_ms())
         elif struck.kind in {"adl", "liquidate"}:
             act = force.deleverage if struck.kind == "adl" else force.close
             for side in POSITION_SIDES[self.venue.account.ledger.hedge]:

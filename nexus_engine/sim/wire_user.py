@@ -11,6 +11,7 @@ from nexus_engine.sim.orders import (
     MarginCallEvent,
     Order,
     OrderEvent,
+    PositionState,
     UserEvent,
 )
 from nexus_engine.sim.wire import Json, Scale, plain
@@ -90,20 +91,22 @@ def account_update(event: AccountEvent) -> Json:
         "a": {
             "m": event.reason,
             "B": [{"a": "USDT", "wb": plain(event.wallet), "cw": plain(event.cross_wallet), "bc": plain(event.change)}],
-            "P": [
-                {
-                    "s": state.symbol,
-                    "pa": format(state.amount, "f"),
-                    "ep": plain(state.entry),
-                    "bep": plain(state.break_even),
-                    "cr": plain(state.realised),
-                    "up": plain(state.unrealised),
-                    "mt": "isolated" if state.isolated else "cross",
-                    "iw": plain(state.isolated_wallet),
-                    "ps": state.position_side,
-                }
-            ],
+            "P": [] if state is None else [_position(state)],
         },
+    }
+
+
+def _position(state: PositionState) -> Json:
+    return {
+        "s": state.symbol,
+        "pa": format(state.amount, "f"),
+        "ep": plain(state.entry),
+        "bep": plain(state.break_even),
+        "cr": plain(state.realised),
+        "up": plain(state.unrealised),
+        "mt": "isolated" if state.isolated else "cross",
+        "iw": plain(state.isolated_wallet),
+        "ps": state.position_side,
     }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from nexus_engine.model.secret import Secret
 from nexus_engine.store.rows import COLUMNS, Row, Tail
 
 if TYPE_CHECKING:  # psycopg is imported where a server is configured
@@ -54,7 +55,16 @@ class Mirror:
     """Start it when the journal is open. `owner` is whose journal it is; `dsn` as libpq has it; `last` the journal's
     last durable row, asked from any thread."""
 
-    def __init__(self, path: Path, owner: "Owner", dsn: str, last: Callable[[], int], *, lock: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        owner: "Owner",
+        dsn: str,
+        last: Callable[[], int],
+        *,
+        lock: bool = True,
+        password: Secret | None = None,
+    ) -> None:
         self._told = Standing()
         self._last = last
         self._session: Session | None = None
@@ -63,6 +73,7 @@ class Mirror:
         self._path = path
         self._owner = owner
         self._dsn = dsn
+        self._password = password
         self._wants_lock = lock
         self._seq = -1
         """How far the server has it; -1 while that is not known."""
@@ -116,7 +127,7 @@ class Mirror:
         name = f"nexus {self._owner.account} {self._owner.kind}"
         while not self._end.is_set():
             try:
-                with connect(self._dsn, name) as conn:
+                with connect(self._dsn, name, self._password) as conn:
                     self._session = Session(conn, self._owner, self._asks)
                     self._serve(self._session)
             except (Error, OSError, sqlite3.Error) as error:

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import psycopg
 
+from nexus_engine.model.secret import Secret
 from nexus_engine.store.rows import Row, Tail
 
 TABLES: Final = {
@@ -67,14 +68,40 @@ class Entry(NamedTuple):
     machine: str
 
 
+class Inspected(NamedTuple):
+    """What a server knows of an account. `held`: some session has its lock; `holder`: the machine that had it last."""
+
+    version: str
+    tables: bool
+    last: Tail | None = None
+    held: bool = False
+    holder: str = ""
+
+
 class Forked(Exception):
     """The server has other rows in the place of ours: somebody else wrote this journal. The message is one line."""
 
 
-def connect(dsn: str, name: str) -> psycopg.Connection:
-    """A session with deadlines on both ends. Raises psycopg.Error."""
+def connect(dsn: str, name: str, password: Secret | None = None) -> psycopg.Connection:
+    """A session with deadlines on both ends, and the tables made where they are not. Raises psycopg.Error."""
+    conn = open_session(dsn, name, password)
+    try:
+        for table, sql in TABLES.items():
+            # asked first: where the tables are, the right to create is not needed
+            if conn.execute("SELECT to_regclass(%s)", (table,)).fetchone() == (None,):
+                conn.execute(sql)
+    except psycopg.Error:
+        conn.close()
+        raise
+    return conn
+
+
+def open_session(dsn: str, name: str, password: Secret | None = None) -> psycopg.Connection:
+    """A session with deadlines on both ends. Without a password it is libpq's to find one. Raises psycopg.Error."""
+    given = {} if password is None else {"password": password.reveal()}
     conn = psycopg.connect(
         dsn,
+        **given,  # type: ignore[arg-type]
         autocommit=True,
         connect_timeout=CONNECT_S,
         application_name=name,
@@ -87,14 +114,27 @@ def connect(dsn: str, name: str) -> psycopg.Connection:
     try:
         for setting in _SESSION:
             conn.execute(setting)
-        for table, sql in TABLES.items():
-            # asked first: where the tables are, the right to create is not needed
-            if conn.execute("SELECT to_regclass(%s)", (table,)).fetchone() == (None,):
-                conn.execute(sql)
     except psycopg.Error:
         conn.close()
         raise
     return conn
+
+
+def inspect(dsn: str, owner: Owner, password: Secret | None = None) -> Inspected:
+    """Look, and change nothing. Raises psycopg.Error."""
+    with open_session(dsn, "nexus doctor", password) as conn:
+        version = str(conn.execute("SHOW server_version").fetchone()[0])  # type: ignore[index]
+        if any(conn.execute("SELECT to_regclass(%s)", (table,)).fetchone() == (None,) for table in TABLES):
+            return Inspected(version, False)
+        session = Session(conn, owner, lambda asks: None)
+        last, holder = session.last(), session.holder()
+        return Inspected(
+            version,
+            True,
+            None if last is None else last[1],
+            session.locked(),
+            "" if holder is None else holder.machine,
+        )
 
 
 class Session:
@@ -124,9 +164,22 @@ class Session:
 
     def lock(self) -> bool:
         """Take the account's lock, which lasts as long as the session. False: another session has it."""
-        name = f"nexus {self._owner.account} {self._owner.kind}"
-        found = self._ask("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).fetchone()
+        found = self._ask("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (self._lock_name,)).fetchone()
         return found == (True,)
+
+    def locked(self) -> bool:
+        """Somebody has the account's lock. It is not tried for, which could keep it from who wants it just now."""
+        found = self._ask(
+            "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1 AND "
+            "database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND "
+            "(classid::bigint << 32) | objid::bigint = hashtextextended(%s, 0))",
+            (self._lock_name,),
+        ).fetchone()
+        return found == (True,)
+
+    @property
+    def _lock_name(self) -> str:
+        return f"nexus {self._owner.account} {self._owner.kind}"
 
     def holder(self) -> Entry | None:
         """Who had the lock last, whether it still has it or not."""

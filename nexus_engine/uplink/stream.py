@@ -24,6 +24,9 @@ GOODBYE_S: Final = 0.3
 BACKLOG_BYTES: Final = 1 << 16
 BACKLOGS: Final = 3
 """So many runs in a row began with that much unread: whoever listens does not keep up, it was no burst."""
+SLICE_NS: Final = 2_000_000
+"""A reader gives way after so long, however much is there: an exit takes several turns of the loop to leave, and waits
+that long at each of them."""
 LOOKS: Final = 10
 """Looks at the clock in the time that counts as silence."""
 _DATA: Final = (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY)
@@ -68,8 +71,9 @@ class Stream:
     message that could be used, and `down` the end or the failure, with its reason. `stale_s` is the silence that ends
     it; None where silence is normal.
 
-    Messages that are there already are read in one run. When runs stay long, the listener is `behind`: it may then hold
-    back and join what it hears, and is told `passed` after each run to let go of it.
+    Messages that are there already are read in one run, in slices between which the loop does everything else. When
+    runs stay long, the listener is `behind`: it may then hold back and join what it hears, and is told `passed` after
+    each run to let go of it.
     """
 
     def __init__(
@@ -96,6 +100,8 @@ class Stream:
         self._socket: aiohttp.ClientWebSocketResponse[Literal[False]] | None = None
         self._run_bytes = 0
         self._backlogs = 0
+        self._cut = False
+        """The reader gave way in the middle of a run."""
         self.behind = False
         self._clock = clock
         self._stale_s = stale_s
@@ -178,8 +184,8 @@ class Stream:
         receive, frame, utc_ns, mono_ns = socket.receive, self._frame, self._clock.utc_ns, self._clock.mono_ns
         self._opened_mono = self._last_mono = mono_ns()
         self._run_bytes = self._backlogs = 0
-        self.behind = is_up = False
-        later = asyncio.get_running_loop().call_soon
+        self.behind = self._cut = is_up = False
+        later, slice_ns = asyncio.get_running_loop().call_soon, 0
         if self._stale_s is not None:
             self._watch(self._deadline, self._stale_s)
         self._tell_opened()
@@ -189,6 +195,13 @@ class Stream:
                 now = mono_ns()
                 if not self._run_bytes:
                     later(self._pass)
+                    slice_ns = now
+                elif now - slice_ns > SLICE_NS:
+                    self._cut = True
+                    await asyncio.sleep(0)
+                    slice_ns = now = mono_ns()
+                    if not self._run_bytes:
+                        later(self._pass)
                 self._run_bytes += len(message.data) + 1
                 try:
                     frame(message.data, utc_ns(), now)
@@ -206,7 +219,12 @@ class Stream:
                 raise StreamDown(f"closed by the venue ({socket.close_code})")
 
     def _pass(self) -> None:
-        """The reader has read all that was there, and the loop had its turn."""
+        """The reader has read all that was there, and the loop had its turn. A run that was only cut goes on."""
+        if self._cut:
+            self._cut = False
+            if self._run_bytes < BACKLOG_BYTES:
+                asyncio.get_running_loop().call_soon(self._pass)
+                return
         self._backlogs = self._backlogs + 1 if self._run_bytes >= BACKLOG_BYTES else 0
         self.behind = self._backlogs >= BACKLOGS
         self._run_bytes = 0

@@ -15,8 +15,10 @@ from nexus_tui.safe import plain
 from nexus_tui.screens.dialogs import Dialog, Word
 from nexus_tui.slip import estimate
 from nexus_tui.widgets.rows import Row, row
+from nexus_tui.widgets.stake import shocks
 
 _LISTED = 8
+_WIDTH = 74
 _OURS, _LONGS, _ALL = range(3)
 _SCOPES = ("flatten ours", "exit longs", "include foreign")
 
@@ -63,10 +65,17 @@ class FlattenPage(Dialog[Flatten]):
             *scopes,
             (),
             *self._orders(),
-            (),
+            self._kept(),
             row(" at market, reduce-only; cards and working entries go", "quiet"),
             ask,
         ]
+
+    def _kept(self) -> Row:
+        """What the account stakes as it stands: the other side of the choice."""
+        parts = [] if self._view is None else shocks(self._view.stress)
+        if not parts or not (self._view and (self._view.positions or self._view.foreign)):
+            return ()
+        return row(f" kept: {fmt.joined(parts, '  ', (self._text.size.width or _WIDTH) - 7)}", "quiet")
 
     def _orders(self) -> list[Row]:
         view = self._view

@@ -188,5 +188,5 @@ def signed(value: float, *, cents: bool = True) -> Span:
 
 def worst_first(positions: tuple[PositionView, ...]) -> list[PositionView]:
     """NAKED and UNKNOWN before all others; the rest keeps its order."""
-    rank = {"NAKED": 0, "UNKNOWN": 1, "wait": 2}
-    return sorted(positions, key=lambda each: rank.get(each.stop_state, 3))
+    rank = {"NAKED": 0, "UNKNOWN": 1, "wait": 2, "unseen": 3}
+    return sorted(positions, key=lambda each: rank.get(each.stop_state, 4))

@@ -8,11 +8,14 @@ from nexus_engine.model.words import Side
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
 from nexus_tui.widgets.header import signed, worst_first
-from nexus_tui.widgets.rows import Pane, Row, Span, row, spread
+from nexus_tui.widgets.rows import Pane, Row, Span, length, row, spread
+from nexus_tui.widgets.stake import shocks
 
 _WIDE: Final = 76
 _FEW: Final = 3
 """With so few rows our own positions come before a line on foreign ones."""
+_FRAME: Final = 8
+"""Of the title row: its frame, and the gap before what is added."""
 _TROUBLE: Final = ("NAKED", "UNKNOWN")
 
 
@@ -46,6 +49,8 @@ def _stop(each: PositionView, width: int) -> Span:
     price = "none" if each.stop is None else fmt.short_price(each.stop, each.price_digits, 7)
     if each.stop_state == "wait":
         return f" {price:<7} {fmt.age(each.naked_ms)}"[:width], "warn"
+    if each.stop_state == "unseen":
+        return " not seen", "warn"
     return f" {price:<7} ok", ""
 
 
@@ -54,9 +59,11 @@ def _stop_wide(each: PositionView, width: int) -> Span:
         return f" NAKED out {fmt.age(each.exit_ms)} ".ljust(width)[:width], "alarm"
     if each.held_by or each.stop_state in _TROUBLE:
         return _stop(each, width)
-    waits = each.stop_state == "wait"
+    waits = each.stop_state in ("wait", "unseen")
     seen = "" if each.stop_seen_ms is None else f" {fmt.age(each.stop_seen_ms // 1000 * 1000).replace('.0', '')}"
-    state = f" wait {fmt.age(each.naked_ms)}" if waits else f" ok{seen}"
+    state = f" ok{seen}"
+    if waits:
+        state = " unseen" if each.stop_state == "unseen" else f" wait {fmt.age(each.naked_ms)}"
     price = "none" if each.stop is None else fmt.short_price(each.stop, each.price_digits, width - 2 - len(state))
     return f"  {price}{state}", "warn" if waits else ""
 
@@ -183,9 +190,15 @@ def heading(view: View, width: int) -> Row:
     title: Row = (("Positions", "title"), (f" {count}", "strong"))
     if not count:
         return title
-    without = sum(1 for each in view.positions if each.stop_state != "ok")
-    state: Span = ("all stops at venue", "good") if not without else (f"{without} WITHOUT a stop", "alarm")
+    unseen = sum(1 for each in view.positions if each.stop_state == "unseen")
+    without = sum(1 for each in view.positions if each.stop_state != "ok") - unseen
+    state: Span = (f"{unseen} not seen yet", "warn") if unseen else ("all stops at venue", "good")
+    if without:
+        state = (f"{without} WITHOUT a stop", "alarm")
     if width < _WIDE:
         return (*title, (f"   risk {fmt.amount(account.at_risk)}   ", "quiet"), state)
     risk = f"   {fmt.amount(account.at_risk)} if every stop fills   "
-    return (*title, ("   open ", "quiet"), signed(account.open_pnl), (risk, "quiet"), state)
+    told: Row = (*title, ("   open ", "quiet"), signed(account.open_pnl), (risk, "quiet"), state)
+    # beyond the stops, as much as there is room for; the first line is the stops themselves
+    more = fmt.joined(shocks(view.stress)[1:], "   ", width - length(told) - _FRAME)
+    return (*told, (f"   {more}", "quiet")) if more else told

@@ -2,6 +2,9 @@
 
 from typing import Any, Final
 
+from msgspec import UNSET
+
+from nexus_engine.model.orders import ExitPlan
 from nexus_engine.model.view import ProposalView, Shock, View
 from nexus_engine.model.words import Mode, Side
 from nexus_tui import format as fmt
@@ -99,9 +102,10 @@ class Proposals(Pane):
         prices = [
             f"{'market' if proposal.market else 'limit'} {fmt.price(proposal.limit, digits)}",
             f"stop {fmt.price(plan.stop, digits)}",
-            f"target {fmt.price(plan.target, digits)}" if plan.target is not None else "no target",
             *((f"isolated {lever}", f"margin {fmt.amount(margin)}") if wide else ()),
         ]
+        room = width - 5 - len(gap.join((*prices[:2], "")))
+        prices.insert(2, targets(plan, digits, room))
         edge = f"   edge {card.edge_bp:.0f} bp" if wide and card.edge_bp else ""
         ends: Row = ((f"{proposal.r_multiple:.1f} R{edge if wide else f'  {lever}'} ", "pick"),)
         worst: Row = (("     worst ", "pick"), (fmt.money(-proposal.worst), "strong+pick"))
@@ -122,6 +126,27 @@ class Proposals(Pane):
         if card.shock is not None and tall > _CARD:
             rows.append(picked(((f"     {shock(card.shock, width - 6)}", "pick"),), (), width))
         return rows
+
+
+def targets(plan: ExitPlan, digits: int, room: int) -> str:
+    """Every take-profit, nearest first, with the part that it takes where there is room; all else is left out before a
+    price is."""
+    partials = () if plan.partials is UNSET else plan.partials
+    prices = plan.targets
+    if not prices:
+        return "no target"
+    each = [fmt.price(price, digits) for price in prices]
+    if len(each) == 1 and not partials:
+        return f"target {each[0]}"
+    parts = [f" ({one.part:.0%})" for one in partials] + [""]
+    texts = (
+        "targets " + " ".join(map("".join, zip(each, parts, strict=False))),
+        f"targets {' '.join(each)}",
+        f"to {' '.join(each)}",
+        f"to {' '.join(fmt.short_price(price, digits, 6) for price in prices)}",
+        f"target {each[0]} +{len(each) - 1}",
+    )
+    return next((text for text in texts if len(text) <= room), texts[-1])
 
 
 def picked(left: Row, right: Row, width: int) -> Row:

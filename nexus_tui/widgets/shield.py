@@ -7,6 +7,7 @@ from nexus_tui import format as fmt
 from nexus_tui.safe import plain
 from nexus_tui.widgets.header import heat, worst_first
 from nexus_tui.widgets.rows import Pane, Row, Span, row
+from nexus_tui.widgets.stake import packed, shocks
 
 _STATE: Final = {
     "ok": "good", "WARN": "warn", "TRIPPED": "alarm", "LOCKED": "alarm", "LATCHED": "alarm", "BLIND": "alarm",
@@ -76,7 +77,9 @@ class Funnel(Pane):
     def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
         rows: list[Row] = []
         stages = view.stages
-        if height < len(stages):
+        if not any(each.passed or each.stopped for each in stages):
+            rows.append(row(" nothing has wanted a trade since the engine started", "quiet"))
+        elif height < len(stages):
             # On two lines the counts alone; the reason is that of the stage that stopped last.
             counts = [f"{plain(each.name)} {each.stopped}" for each in stages]
             rows.append(row(fmt.joined(["stopped by", *counts], "  ", width - 1).join((" ", "")), ""))
@@ -103,6 +106,11 @@ class Audit(Pane):
     def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
         positions = worst_first(view.positions)
         told = _stressed(view, width) if positions or view.foreign or view.stress.in_flight else []
+        if len(positions) > 1 and len(positions) + len(told) > height and all(map(_sound, positions)):
+            # nothing is wrong with any of them: what they stake is more news than which they are
+            told = told[: height - 1]
+            rows = [row(fmt.words(f" {len(positions)} positions, each stop at the venue in its size: z lists", width))]
+            return self._titled([*rows, *told])
         told = told[: max(0, height - max(1, len(positions)))]
         height -= len(told)
         rows = [_audited(each, width) for each in positions[:height]]
@@ -112,28 +120,24 @@ class Audit(Pane):
             more = positions[height - 1 :]
             fine = all(each.stop_state == "ok" for each in more)
             rows[-1] = row(f" and {len(more)} more, {'all ok' if fine else 'NOT ALL OK'}", "" if fine else "alarm")
-        return (("Protection", "title"), ("   stop at venue, quantity, seen; r re-arms", "quiet")), [*rows, *told]
+        return self._titled([*rows, *told])
+
+    @staticmethod
+    def _titled(rows: list[Row]) -> tuple[Row, list[Row]]:
+        return (("Protection", "title"), ("   stop at venue, quantity, seen; r re-arms", "quiet")), rows
+
+
+def _sound(each: PositionView) -> bool:
+    return each.stop_state == "ok" and each.stop_qty in (None, each.qty)
 
 
 def _stressed(view: View, width: int) -> list[Row]:
     """What is at stake, and what is not in it."""
     stress = view.stress
-    parts = [
-        f"{each.name} {fmt.money(each.money)}" + ("" if each.pct is None else f" {each.pct:+.1f}%")
-        for each in stress.lines
-    ]
-    if stress.liquidation_pct is not None:
-        parts.append(f"liq. {stress.liquidation_pct:.0f}%")
     left = [f"{stress.in_flight} in flight: stops only"] if stress.in_flight else []
     left += [f"{stress.foreign} foreign: no stop known"] if stress.foreign else []
     left += [f"no price: {plain(', '.join(stress.unpriced))}"] if stress.unpriced else []
-    lines: list[str] = []
-    for part in parts:
-        if lines and len(lines[-1]) + len(part) + 3 < width:
-            lines[-1] += f"  {part}"
-        else:
-            lines.append(f" {part}")
-    rows = [row(fmt.words(line, width), "quiet") for line in lines]
+    rows = [row(line, "quiet") for line in packed(shocks(stress), width)]
     if left:
         rows.insert(0, row(fmt.words(f" {'; '.join(left)}", width), "warn"))
     return rows
@@ -148,6 +152,9 @@ def _audited(each: PositionView, width: int) -> Row:
         seen = "" if each.stop_seen_ms is None else f", {fmt.age(each.stop_seen_ms)}"
         text = f"  {fmt.short_price(each.stop, each.price_digits, 8)} at venue, {quantity}{seen}"
         return (held, ""), (fmt.words(text, width - len(held)), "" if equal else "warn")
+    if each.stop_state == "unseen" and each.stop is not None:
+        text = f"  {fmt.short_price(each.stop, each.price_digits, 8)} by the journal, not seen at the venue yet"
+        return (held, ""), (fmt.words(text, width - len(held)), "warn")
     told = f"  {each.stop_state} {fmt.age(each.naked_ms)}, r re-arms it"
     return (held, "strong"), (fmt.words(told, width - len(held)), "warn" if each.stop_state == "wait" else "alarm")
 
@@ -193,11 +200,12 @@ def _trip(trip: TripView, width: int, height: int) -> list[Row]:
         done = (
             "not confirmed"
             if each.confirmed_ms is None
-            else f"closed at {plain(each.price, 12)}, {each.confirmed_ms} ms"
+            else f"closed {plain(each.price, 12)} in {each.confirmed_ms} ms"
         )
-        tries = "" if each.attempts == 1 else f", {each.attempts} attempts"
-        text = f" {plain(each.symbol, 12):<10} {plain(each.qty, 12):>10}  sent +{each.sent_ms} ms  {done}{tries}"
-        rows.append(row(fmt.words(text, width), "alarm" if each.confirmed_ms is None else ""))
+        tries = [] if each.attempts == 1 else [f"{each.attempts} attempts"]
+        head = f" {plain(each.symbol, 12):<10} {plain(each.qty, 12):>10}"
+        text = fmt.joined([head, done, f"sent +{each.sent_ms} ms", *tries], "  ", width)
+        rows.append(row(text, "alarm" if each.confirmed_ms is None else ""))
     return rows
 
 

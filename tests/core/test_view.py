@@ -311,6 +311,18 @@ async def test_a_stop_that_is_not_at_its_price_yet_is_not_called_ok() -> None:
 
 
 @virtual
+async def test_after_a_start_a_stop_is_not_ok_before_the_venue_has_shown_it() -> None:
+    world = await World().start().ready()
+    await world.enter()
+    assert look(world).positions[0].stop_state == "ok"
+    await world.kill()
+    world.start()
+    row = look(world).positions[0]
+    assert (row.stop_state, row.stop_seen_ms, row.naked_ms) == ("unseen", None, None)
+    await world.until(lambda: look(world).positions[0].stop_state == "ok", 2.0)
+
+
+@virtual
 async def test_a_history_that_comes_again_makes_the_lines_anew() -> None:
     world = await World().start().ready()
     at_ns, mono_ns = world.now()

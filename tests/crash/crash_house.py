@@ -29,13 +29,14 @@ LOOSE = {
 """Keys of whatever section that would end the trading of an engine that wants something every second, or is killed."""
 
 
-def directive(ready: Path, more: str = "") -> str:
-    """A nexus.toml for such an engine on the venue of that ready line."""
+def directive(ready: Path, more: str = "", **instead: float) -> str:
+    """A nexus.toml for such an engine on the venue of that ready line; `instead` of what is loose."""
+    loose = LOOSE | instead
     lines = [
-        f"{name}.{key} = {LOOSE[key]}"
+        f"{name}.{key} = {loose[key]}"
         for name, section in Directive.model_fields.items()
         for key in getattr(section.annotation, "model_fields", {})
-        if key in LOOSE
+        if key in loose
     ]
     return "\n".join((f'demo.venue = "{ready}"', *lines, more))
 
@@ -43,9 +44,9 @@ def directive(ready: Path, more: str = "") -> str:
 class Exchange:
     """The venue's process. What it is asked comes as words, what we ask it as JSON."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, scenario: str = "range", speed: int = 40) -> None:
         self._log = (folder / "venue.log").open("wb")
-        command = [sys.executable, str(HERE / "crash_venue.py"), "--scenario", "range", "--speed", "40"]
+        command = [sys.executable, str(HERE / "crash_venue.py"), "--scenario", scenario, "--speed", str(speed)]
         self._process = subprocess.Popen(
             [*command, "--seed", str(seed)],
             env=ENV,

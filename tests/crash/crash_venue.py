@@ -2,7 +2,7 @@
 
 The same program, with two things added. On standard output it says what it is asked, a line a request, so that a test
 can kill at that moment. On standard input it is told `life` before an engine starts and `dead` after it was killed, and
-answers in JSON; `look` asks which symbols are naked, `books` for everything at the end.
+answers in JSON; `look` asks which symbols are naked, `books` for everything at the end; `fall` has Bitcoin fall.
 """
 
 import asyncio
@@ -22,10 +22,13 @@ from world import World, leg_of
 from nexus_engine.model.config import Directive
 from nexus_engine.model.words import Leg
 from nexus_engine.sim import exchange, limits, wire_market
+from nexus_engine.sim.faults import Fault
 from nexus_engine.sim.server import Server
 
 LOOK_S = 0.02
 LIMIT_S = 3.0
+FALLEN = "80000"
+"""More under its price than any black swan asks for, and less than what is no price."""
 UNLIMITED = 1_000_000
 """Of weight and orders: a start a second is more than an address may make."""
 TOLD = {
@@ -100,6 +103,12 @@ class Watched(Server):
         word = sys.stdin.readline().strip()
         if word in ("life", "dead"):
             self.books.wire.dead = word == "dead"
+        if word == "fall":
+            faults = [
+                Fault(on="stream /market", kind="edit", match={"e": kind, "s": "BTCUSDT"}, count=0, edit={"p": FALLEN})
+                for kind in ("aggTrade", "markPriceUpdate")
+            ]
+            self._faults.__init__(faults)  # type: ignore[misc]
         self.checker.look()
         answer: dict[str, Any] = {"naked": self.books.naked}
         if word == "books":

@@ -17,6 +17,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 
+from msgspec.structs import replace  # noqa: E402
 from table import MUTANTS, Mutant  # noqa: E402
 
 BATCHES = (20, 40, 80, 160, 200)
@@ -81,9 +82,10 @@ def main() -> int:
     parser.add_argument("words", nargs="*")
     parser.add_argument("--part", default="1/1", help="of several runs beside each other, e.g. 1/2")
     parser.add_argument("--sound", action="store_true", help="look first whether every killer passes without a mutant")
+    parser.add_argument("--killer", help="ask this instead of each mutant's own, e.g. one test file")
     args = parser.parse_args()
     chosen = [
-        mutant
+        mutant if args.killer is None else replace(mutant, killer=args.killer)
         for mutant in MUTANTS
         if not args.words or any(word in f"{mutant.name} {mutant.invariant}" for word in args.words)
     ]

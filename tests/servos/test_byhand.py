@@ -103,6 +103,21 @@ async def test_a_moved_stop_survives_a_restart_and_r_is_still_measured_by_the_fi
 
 
 @virtual
+async def test_a_stop_that_is_not_moved_is_written_down_with_who_wanted_it() -> None:
+    world = await World().start().ready()
+    world.command(MoveStop(symbol=SOL, stop=Decimal("140")))
+    position = await world.enter()
+    farther = position.plan.stop - Decimal("0.10")
+    told = world.command(MoveStop(symbol=SOL, stop=farther))
+    assert "only moves towards less risk" in told
+    kept = [fact.text for fact in noted(world, "stop not moved") if fact.by == "you"]
+    assert kept == [
+        "stop not moved to 140: we hold nothing",
+        f"stop not moved to {farther}: a stop only moves towards less risk, from {position.plan.stop} up",
+    ]
+
+
+@virtual
 async def test_a_moved_stop_that_is_refused_leaves_the_old_one_and_is_tried_again() -> None:
     world = await World().start().ready()
     await world.enter()

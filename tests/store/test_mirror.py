@@ -9,10 +9,12 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
 import pytest
 from journal_data import a_life, note
 from postgres_server import Server
 
+from nexus_engine.model.secret import Secret
 from nexus_engine.model.words import AccountKind
 from nexus_engine.store import mirror as mirror_module
 from nexus_engine.store.mirror import Mirror
@@ -279,6 +281,51 @@ def test_other_facts_in_our_place_are_never_written_over(tmp_path: Path, postgre
     assert one.mirror.standing.lost == one.mirror.standing.problem
     one.close()
     assert there(postgres) == whole
+
+
+PASSWORD = "hunter2 hunter2"
+
+
+def test_a_server_that_asks_for_a_password_gets_the_one_it_is_given(
+    tmp_path: Path, keyed: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = SqliteJournal.open(tmp_path / "journal.db")
+    owner = Owner("main", "DEMO", journal.instance, "one")
+    for password, problem in ((Secret("another"), "password authentication failed"), (Secret(PASSWORD), "")):
+        mirror = Mirror(tmp_path / "journal.db", owner, keyed, lambda: journal.seq, password=password)
+        mirror.start()
+        epoch = mirror.first(10.0)
+        assert problem in mirror.standing.problem and bool(epoch) is not bool(problem)
+        mirror.close()
+        assert password.reveal() not in mirror.standing.problem + caplog.text
+    journal.close()
+
+
+@pytest.fixture
+def keyed(postgres: Server) -> Iterator[str]:
+    """A user that must say a password, who may write here."""
+    rules = postgres.folder / "data" / "pg_hba.conf"
+    before = rules.read_text()
+    rules.write_text(f"local all keyed scram-sha-256\n{before}")
+    with psycopg.connect(postgres.dsn) as conn:
+        conn.execute(f"CREATE ROLE keyed LOGIN SUPERUSER PASSWORD '{PASSWORD}'")
+        conn.execute("SELECT pg_reload_conf()")
+    dsn = postgres.dsn.replace("user=nexus", "user=keyed")
+    until(lambda: not let_in(dsn))
+    yield dsn
+    rules.write_text(before)
+    with psycopg.connect(postgres.dsn) as conn:
+        conn.execute("DROP TABLE IF EXISTS nexus_journal, nexus_writers")
+        conn.execute("DROP ROLE keyed")
+        conn.execute("SELECT pg_reload_conf()")
+
+
+def let_in(dsn: str) -> bool:
+    try:
+        psycopg.connect(dsn, password="no").close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def test_what_a_server_says_is_one_line_and_holds_no_password(

@@ -1,13 +1,15 @@
 """Screen 2: every guard, the way to an order, the audit of stops, the last trip; and the drill that starts from it."""
 
+from decimal import Decimal
+
 import pytest
 from msgspec.structs import replace
 from test_screens import SIZES, compare
 from tui_driving import Driven, cockpit
-from tui_views import GUARDS, POSITIONS, TRIP, guard, shielded, view
+from tui_views import GUARDS, POSITIONS, STAGES, STRESS, TRIP, guard, shielded, view
 
 from nexus_engine.model.commands import RearmSwan
-from nexus_engine.model.view import GuardView, View
+from nexus_engine.model.view import GuardView, StressView, View
 from nexus_engine.model.words import Sentinel
 from nexus_tui import child
 from nexus_tui.screens import drill
@@ -15,6 +17,7 @@ from nexus_tui.screens.drill import DrillPage
 from nexus_tui.widgets.shield import _guard
 
 BLIND = tuple(replace(each, state="BLIND", age_ms=41_000) if each.name.startswith("BTC") else each for each in GUARDS)
+IDLE = tuple(replace(each, passed=0, stopped=0, reason="", at_ns=0) for each in STAGES)
 LOCKED = (
     *(replace(each, state="LOCKED") if "trip" in each.name else each for each in GUARDS),
     guard("swan", 43.0, 0.0, "min", "LOCKED", reason="BTCUSDT fell 4.1 % under its 15 min high", until_ns=1),
@@ -51,7 +54,8 @@ async def test_the_shield_page(size: tuple[int, int]) -> None:
     [
         ("trouble", in_trouble()),
         ("blind", shielded(guards=BLIND, sentinel=Sentinel.BLIND)),
-        ("quiet", shielded(trips=(), stages=(), positions=())),
+        ("quiet", shielded(trips=(), stages=IDLE, positions=(), stress=StressView())),
+        ("foreign", shielded(foreign=(("XRPUSDT", Decimal(50)),), stress=replace(STRESS, foreign=1, in_flight=1))),
     ],
 )
 async def test_other_pictures_of_it(name: str, picture: View) -> None:

@@ -96,6 +96,15 @@ def test_no_column_of_the_positions_is_cut(width: int) -> None:
     assert all(len(row) <= room for row in (head, *rows))
 
 
+@pytest.mark.parametrize(("size", "cell"), [((80, 24), "not seen"), ((120, 40), "95,400 unseen")])
+async def test_a_stop_that_only_the_journal_tells_of_is_called_unseen(size: tuple[int, int], cell: str) -> None:
+    unseen = replace(POSITIONS[0], stop_state="unseen", stop_seen_ms=None)
+    async with cockpit(view(positions=(*POSITIONS[1:], unseen)), size=size) as driven:
+        assert cell in driven.text
+        assert "1 not seen yet" in driven.text
+        assert "WITHOUT" not in driven.text and "all stops at venue" not in driven.text
+
+
 async def test_the_spread_row_shows_the_middle_not_a_trade_outside_it() -> None:
     far = replace(BOOKS["SOLUSDT"], last=151.0)
     async with cockpit() as driven:

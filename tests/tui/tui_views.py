@@ -355,7 +355,7 @@ STRESS = StressView(
         StressLine(name="BTC -10%", money=-112.40, pct=-0.46),
         StressLine(name="funding", money=-0.41, pct=-0.002),
     ),
-    liquidation_pct=18.2, liquidation_symbol="BTCUSDT", foreign=1, in_flight=1,
+    liquidation_pct=18.2, liquidation_symbol="BTCUSDT",
 )  # fmt: skip
 
 

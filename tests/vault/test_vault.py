@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nexus_engine import credentials, keys, vault
-from nexus_engine.credentials import MACRO_ENV, choose, macro_key
+from nexus_engine.credentials import MACRO_ENV, choose, macro_key, postgres_password
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.words import AccountKind
 from nexus_engine.vault import ApiKey, Scheme, Vault, VaultError
@@ -224,6 +224,22 @@ def test_a_key_of_coinmarketcap_is_sealed_and_taken_for_no_account(shell: Shell)
     assert not macro_key(sealed)
 
 
+def test_a_password_of_postgresql_is_sealed_without_a_word_on_it(shell: Shell) -> None:
+    code, out, err = shell("add", "mirror", "--postgres", stdin=f"p w:{SECRET}\n")
+    assert code == 0 and 'use it with key = "mirror" under [postgres]' in out and SECRET not in out + err
+    sealed = Vault.open(shell.root / "vault", PHRASE)
+    assert postgres_password(sealed, "mirror").reveal() == f"p w:{SECRET}"
+    assert choose(sealed.keys, AccountKind.PAPER) is None
+    assert sealed.get("mirror").fingerprint == ""  # a hash of a password helps who guesses it
+    with pytest.raises(VaultError, match="no such password of PostgreSQL; known: mirror"):
+        postgres_password(sealed, "main")
+    assert shell("add", "two", "--postgres", stdin="\n")[::2] == (
+        2,
+        "nexus keys: the password: is not one line of 1 to 256 letters; nothing was stored\n",
+    )
+    assert "Postgres knows no signatures" in shell("add", "two", "--postgres", "--ed25519", "-", stdin="x\n")[2]
+
+
 def test_the_environment_loses_the_key_of_coinmarketcap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(MACRO_ENV, API)
     assert macro_key(None).reveal() == API
@@ -236,7 +252,7 @@ def test_what_is_wrong_with_a_command_is_one_line_and_quotes_no_argument(shell: 
         (("add", "Main", "--live"), f"{API}\n{SECRET}\n", "a name has 1 to 31"),
         (("add", "x", "--live"), f"{API}\n", "the secret: is not one word"),
         (("add", "x", "--live", SECRET), "", "keys and secrets are asked for, never given here"),
-        (("add", "x"), "", "--testnet --live --coinmarketcap is required"),
+        (("add", "x"), "", "--testnet --live --coinmarketcap --postgres is required"),
         (("remove", "nobody"), "", "the vault has no key 'nobody'; known: main"),
         (("list", "--state"), "", "expected one argument"),
     ):

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from nexus_engine.model.effects import Cancel, Query
 from nexus_engine.model.events import CancelResult, Instruments, QueryResult, SubmitResult, VenueSnapshot
 from nexus_engine.model.instruments import Instrument
-from nexus_engine.model.orders import PREFIX, ZERO, Fill, Order, OrderReport
+from nexus_engine.model.orders import PREFIX, ZERO, Fill, Order, OrderReport, Transfer
 from nexus_engine.model.ports import Sink
 from nexus_engine.model.words import Leg, OrderKind, OrderStatus, Outcome, Venue
 from nexus_engine.uplink.binance import replies, rest
@@ -28,6 +28,7 @@ from nexus_engine.uplink.binance.rest import BinanceRest
 from nexus_engine.uplink.binance.settings import AccountRefused, UplinkError
 from nexus_engine.uplink.binance.wire import (
     ALGO_STATUS,
+    MS,
     ORDER_STATUS,
     QUOTE,
     STUCK,
@@ -41,6 +42,8 @@ AT_ONCE: Final = 4
 FILLS_OF: Final = 10
 """Symbols whose recent fills a snapshot reads at most."""
 RECENT: Final = 100
+TRANSFERS_MS: Final = 30 * 86_400_000
+"""How far back a snapshot looks for money that was paid in or out. The venue remembers three months."""
 
 
 class BinanceBroker:
@@ -279,12 +282,13 @@ class BinanceBroker:
         return replace(found, at_ns=self._clock.utc_ns(), mono_ns=self._clock.mono_ns())
 
     async def _read_account(self) -> VenueSnapshot:
-        call = self._rest.call
-        plain, algos, risks, balances = await _all(
+        call, wallet_ns = self._rest.call, self._clock.utc_ns()
+        plain, algos, risks, balances, transfers = await _all(
             call(rest.OPEN_ORDERS, urgency=Urgency.QUERY),
             call(rest.OPEN_ALGOS, urgency=Urgency.QUERY),
             call(rest.POSITIONS, urgency=Urgency.QUERY),
             call(rest.BALANCE, urgency=Urgency.QUERY),
+            self._transfers(),
         )
         if any(row.position_side != "BOTH" and exact(row.position_amt) for row in risks):
             raise AccountRefused("the account is in hedge mode")
@@ -309,6 +313,23 @@ class BinanceBroker:
             orders=orders,
             positions=positions,
             fills=tuple(fill for some in fills for fill in some),
+            wallet_ns=wallet_ns,
+            transfers=transfers,
+        )
+
+    async def _transfers(self) -> tuple[Transfer, ...]:
+        """What was paid in and out of late. None where that cannot be read: it stands in the next list too."""
+        since_ms = self._rest.venue_ns // MS - TRANSFERS_MS
+        params = {"incomeType": "TRANSFER", "startTime": since_ms, "limit": 1_000}
+        try:
+            rows = await self._rest.call(rest.INCOME, params, Urgency.QUERY)
+        except RestError:
+            return ()
+        ahead_ns = self._rest.clock_skew_ns()
+        return tuple(
+            Transfer(id=str(row.tran_id), amount=exact(row.income), at_ns=row.time * MS - ahead_ns)
+            for row in rows
+            if row.asset == QUOTE
         )
 
     async def _recent_fills(self, symbol: str) -> list[Fill]:

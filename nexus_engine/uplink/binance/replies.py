@@ -43,6 +43,15 @@ class AccountConfig(msgspec.Struct, frozen=True, rename="camel"):
     dual_side_position: bool
 
 
+class IncomeRow(msgspec.Struct, frozen=True, rename="camel"):
+    """One change of the account's money."""
+
+    income: Number
+    asset: str
+    time: Ms
+    tran_id: Id
+
+
 class ApiRestrictions(msgspec.Struct, frozen=True, rename="camel"):
     """What a key may do. What a venue leaves out counts as allowed where that is the worse."""
 

@@ -75,6 +75,7 @@ ALL_ALGOS: Final = Endpoint("get", "allAlgoOrders", list[replies.AlgoRow], weigh
 TRADES: Final = Endpoint("get", "userTrades", list[replies.TradeRow], weight=5)
 POSITIONS: Final = Endpoint("get", "positionRisk", list[replies.PositionRisk], weight=5, version=3)
 BALANCE: Final = Endpoint("get", "balance", list[replies.AssetBalance], weight=5, version=3)
+INCOME: Final = Endpoint("get", "income", list[replies.IncomeRow], weight=30)
 NEW_LISTEN_KEY: Final = Endpoint("post", "listenKey", replies.ListenKey, signed=False)
 ACCOUNT_CONFIG: Final = Endpoint("get", "accountConfig", replies.AccountConfig, weight=5)
 API_RESTRICTIONS: Final = Endpoint("get", "account/apiRestrictions", replies.ApiRestrictions, api="margin")

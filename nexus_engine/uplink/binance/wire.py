@@ -208,8 +208,19 @@ class AlgoUpdate(msgspec.Struct, frozen=True, tag_field="e", tag="ALGO_UPDATE"):
 
 
 class BalanceRow(msgspec.Struct, frozen=True):
+    """`bc`: what changed the balance `wb` and was neither a result nor a fee."""
+
     a: str
     wb: Number
+    bc: Number = ""
+
+
+TRANSFERS: Final = frozenset({
+    "DEPOSIT", "WITHDRAW", "WITHDRAW_REJECT", "ADMIN_DEPOSIT", "ADMIN_WITHDRAW", "ASSET_TRANSFER", "AUTO_EXCHANGE",
+    "COIN_SWAP_DEPOSIT", "COIN_SWAP_WITHDRAW",
+})  # fmt: skip
+"""Reasons of an account update that move money in or out. Not MARGIN_TRANSFER, which leaves it in the wallet, and not
+FUNDING_FEE or INSURANCE_CLEAR, which trading has cost."""
 
 
 class PositionRow(msgspec.Struct, frozen=True):
@@ -355,10 +366,12 @@ def algo_report(msg: AlgoUpdate) -> OrderReport:
 
 def account_event(msg: AccountChange, at_ns: int, mono_ns: int, leverage: int) -> AccountUpdate:
     """Positions of one-way mode; the wallet only when it is among what changed."""
+    quote = next((row for row in msg.a.B if row.a == QUOTE), None)
     return AccountUpdate(
         at_ns=at_ns,
         mono_ns=mono_ns,
-        wallet=next((exact(row.wb) for row in msg.a.B if row.a == QUOTE), None),
+        wallet=None if quote is None else exact(quote.wb),
+        transfer=ZERO if quote is None or msg.a.m not in TRANSFERS else exact(quote.bc),
         positions=tuple(
             PositionReport(symbol=row.s, qty=exact(row.pa), entry=exact(row.ep), leverage=leverage)
             for row in msg.a.P

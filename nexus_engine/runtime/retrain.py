@@ -1,0 +1,122 @@
+"""The regime model of an account that runs: found at the start, taken anew when another is in use, trained weekly.
+
+Training is a process of its own behind everything else: it can neither stop the engine nor be in its way. What it
+leaves in the state folder is taken over within a minute, whoever trained it.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+from asyncio.subprocess import DEVNULL, PIPE
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from nexus_engine.model.config import Directive
+
+if TYPE_CHECKING:
+    from nexus_engine.cortex.regime_model import RegimeModel
+
+log = logging.getLogger(__name__)
+
+LOOK_S: Final = 60.0
+HISTORY_DAYS: Final = 1_250
+"""Three years to learn from, and what the longest window needs before them."""
+LONGEST_S: Final = 6 * 3600.0
+NICE: Final = 10
+_HOME: Final = Path(__file__).resolve().parents[2]
+
+Offer = Callable[["RegimeModel | None", str], None]
+
+
+class Keeper:
+    """Offers the model that is to be used: (model, "") or (None, why there is none)."""
+
+    def __init__(self, directive: Directive, root: Path, offer: Offer, *, look_s: float = LOOK_S) -> None:
+        self._config = directive.regime
+        self._symbols = tuple(dict.fromkeys((directive.shield.swan_symbol, *directive.binance.symbols)))
+        self._root = root
+        self._data = str(Path(self._config.data).absolute())
+        self._offer = offer
+        self._look_s = look_s
+        self._seen = ""
+        self._tried: datetime | None = None
+
+    async def first(self) -> None:
+        """Offer what there is. A model that cannot be read is said, and is none."""
+        model, problem = await asyncio.to_thread(self._found)
+        if model is not None or problem:
+            self._offer(model, problem)
+
+    async def keep(self) -> None:
+        """For ever: look for another model, and train one when it is time."""
+        while True:
+            await asyncio.sleep(self._look_s)
+            if self._config.model == "auto" and await asyncio.to_thread(self._named) != self._seen:
+                await self.first()
+            if self._config.data and await asyncio.to_thread(self._due, datetime.now(UTC)):
+                self._tried = datetime.now(UTC)
+                await self.train()
+
+    async def train(self) -> bool:
+        """Bring the bars up to date and train; whether a model passed the gate. Its own words go to the log."""
+        start = datetime.now(UTC) - timedelta(days=HISTORY_DAYS)
+        data = self._data
+        download = ["download", "klines", "--intervals", "1h", "--symbols", ",".join(self._symbols)]
+        if await self._run([*download, "--from", f"{start:%Y-%m}-01", "--out", data]) != 0:
+            return False
+        return await self._run(["regime", "train", "--data", data, "--state", str(self._root)]) == 0
+
+    def _due(self, now: datetime) -> bool:
+        """A model that was trained, or tried, lately is not trained again."""
+        from nexus_engine.runtime.regime import models_dir
+
+        known = [path.stat().st_mtime for path in models_dir(self._root).glob("*.json")]
+        last = max([*known, self._tried.timestamp() if self._tried else 0.0])
+        return now.timestamp() - last >= self._config.retrain_days * 86_400
+
+    def _found(self) -> "tuple[RegimeModel | None, str]":
+        # it brings numpy, which the first frame does not wait for
+        from nexus_engine.cortex.regime_model import ModelError
+        from nexus_engine.runtime.regime import find_model
+
+        self._seen = self._named()
+        try:
+            return find_model(self._root, self._config.model), ""
+        except ModelError as error:
+            return None, str(error)
+
+    def _named(self) -> str:
+        from nexus_engine.runtime.regime import current_path, models_dir
+
+        path = current_path(models_dir(self._root))
+        return str(path.resolve()) if path else ""
+
+    async def _run(self, words: Sequence[str]) -> int:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "nexus_engine.cli", *words),
+            cwd=_HOME,
+            stdin=DEVNULL,
+            stdout=DEVNULL,
+            stderr=PIPE,
+            preexec_fn=_give_way,
+        )
+        try:
+            async with asyncio.timeout(LONGEST_S):
+                _, told = await process.communicate()
+        except TimeoutError:
+            log.warning("nexus %s took over %.0f h and was ended", words[0], LONGEST_S / 3600)
+            return 1
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        last = told.decode(errors="replace").strip().rpartition("\n")[2][:300]
+        log.info("nexus %s %s: %s %s", words[0], words[1], process.returncode, last)
+        return process.returncode or 0
+
+
+def _give_way() -> None:
+    os.nice(NICE)
