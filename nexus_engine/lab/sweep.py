@@ -1,8 +1,9 @@
-"""`nexus sweep`: looks for a strategy's parameters, and says what they were worth on bars that the search did not see.
+"""`nexus sweep`: looks for a strategy's parameters, and says what they were worth on bars the search did not see.
 
-The span is cut into parts. Each fold searches in all parts before one and is judged on that one (anchored walk-forward),
-so every figure that counts is out of sample. Workers share nothing but the storage: start the same command on any
-number of machines, and each takes trials until a fold has enough. A worker that dies loses only the trial it was at.
+The span is cut into parts. Each fold searches in all parts before one and is judged on that one (anchored
+walk-forward), so every figure that counts is out of sample. Workers share nothing but the storage: start the same
+command on any number of machines, and each takes trials until a fold has enough. A worker that dies loses only the
+trial it was at.
 """
 
 import argparse
@@ -15,15 +16,15 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import variance
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import msgspec
 
 from nexus_engine.cortex.factory import STRATEGIES
 from nexus_engine.cortex.strategy import Param, Strategy, Value, checked
 from nexus_engine.lab import history
-from nexus_engine.lab.backtest import BacktestOrder, run
-from nexus_engine.lab.bars import Bars, BarsError, moment
+from nexus_engine.lab.backtest import BacktestOrder, _time, run
+from nexus_engine.lab.bars import Bars, BarsError
 from nexus_engine.lab.metrics import DAYS
 from nexus_engine.model.config import ConfigError, Directive
 from nexus_engine.model.config import load as load_config
@@ -42,9 +43,12 @@ HEARTBEAT_S, GRACE_S = 5, 30
 """A worker that was not heard of for the grace is dead, and its trial is tried again by another."""
 AGAIN: Final = 2
 """Times that a trial whose worker died is tried again: it may be what kills them."""
-KEPT_BACK: Final = frozenset({"enabled", "set", "risk_pct", "leverage", "min_costs"})
-"""Not searched unless named: what scales every trade alike, what a person decides, and the cost gate, which a search on
-past costs would always open."""
+KEPT_BACK: Final = frozenset(
+    {"enabled", "set", "interval", "long", "short", "risk_pct", "leverage", "min_costs"}
+    | {"from_hour", "to_hour", "weekends"}
+)
+"""Not searched unless named: what makes it another strategy, what scales every trade alike, the cost gate, which a
+search on past costs would always open, and the hours, in which a search finds what was there by chance."""
 
 Range = tuple[Value, ...]
 """(low, high) of a number, or the words to choose from."""
@@ -59,12 +63,13 @@ class Tried(msgspec.Struct, frozen=True):
     variance: float | None = None
 
 
+ONCE: Final = Tried()
+
+
 class Score(Protocol):
     """What parameters were worth from one UTC ns to another: `trades` and the metrics."""
 
-    def __call__(
-        self, params: Mapping[str, Value], from_ns: int, to_ns: int, tried: Tried = Tried(), /
-    ) -> Figures: ...
+    def __call__(self, params: Mapping[str, Value], from_ns: int, to_ns: int, tried: Tried = ONCE, /) -> Figures: ...
 
 
 class SweepError(Exception):
@@ -102,7 +107,10 @@ def folds(from_ns: int, to_ns: int, count: int) -> tuple[Fold, ...]:
 
 
 def space(kind: type[Strategy], wanted: Sequence[str] = ()) -> dict[str, Range]:
-    """What is searched: the declared ranges, or only what is `wanted`, as `name` or `name=low:high`. Raises SweepError."""
+    """What is searched: the declared ranges, or only what is `wanted`, as `name` or `name=low:high`.
+
+    Raises SweepError.
+    """
     if not wanted:
         found = {name: _range(param) for name, param in kind.PARAMS.items() if name not in KEPT_BACK}
         return {name: ends for name, ends in found.items() if len(set(ends)) > 1}
@@ -144,7 +152,7 @@ def suggested(trial: "Trial", ranges: Mapping[str, Range]) -> dict[str, Value]:
         elif kinds <= {int, float}:
             found[name] = trial.suggest_float(name, *map(float, ends))
         else:
-            found[name] = trial.suggest_categorical(name, list(ends))
+            found[name] = cast("Value", trial.suggest_categorical(name, list(ends)))
     return found
 
 
@@ -187,6 +195,7 @@ def studies(storage: "RDBStorage", name: str, plan: Plan, seed: int | None) -> "
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     told = msgspec.json.encode(plan).decode()
     found = []
     for number in range(1, len(plan.folds) + 1):
@@ -361,7 +370,7 @@ class Backtests:
         self._data, self._symbol, self._strategy = tuple(data), symbol, strategy
         self._directive = directive
 
-    def __call__(self, params: Mapping[str, Value], from_ns: int, to_ns: int, tried: Tried = Tried(), /) -> Figures:
+    def __call__(self, params: Mapping[str, Value], from_ns: int, to_ns: int, tried: Tried = ONCE, /) -> Figures:
         before = self._directive.strategies.get(self._strategy, {})
         strategies = self._directive.strategies | {self._strategy: {**before, **params}}
         result = run(
@@ -376,7 +385,10 @@ class Backtests:
 
 def _parser() -> Parser:
     parser = Parser(
-        prog="nexus sweep", formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False, description=__doc__
+        prog="nexus sweep",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+        description=__doc__,
     )
     parser.add_argument("--data", metavar="F", type=Path, nargs="+", required=True, help="bars, parquet or CSV")
     parser.add_argument("--symbol", metavar="S", required=True, help="whose bars they are")
@@ -392,7 +404,9 @@ def _parser() -> Parser:
                         "sqlite:///FILE on one machine, postgresql://user@host/db on any number")  # fmt: skip
     parser.add_argument("--study", metavar="NAME", help="workers of one name work together (of what is searched)")
     parser.add_argument("--seed", metavar="N", type=int, help="the same points again, with one worker")
-    parser.add_argument("--config", metavar="FILE", type=Path, help="take strategies, risk and shield of this directive")
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, help="take strategies, risk and shield of this directive"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout, progress as JSON on stderr")
     return parser
 
@@ -403,8 +417,8 @@ def _plan(given: argparse.Namespace, directive: Directive, bars: Bars) -> Plan:
             raise UsageError(f"--{name} {getattr(given, name)}: must be from {least} to {most}")
     kind = next(kind for kind in STRATEGIES if kind.name == given.strategy)
     fixed = checked(kind, directive.strategies.get(given.strategy, {}))
-    begin_ns = int(bars.open_ns[0]) if given.since is None else moment("--from", given.since)
-    end_ns = int(bars.open_ns[-1]) + bars.step_ns if given.until is None else moment("--to", given.until)
+    begin_ns = int(bars.open_ns[0]) if given.since is None else _time("--from", given.since)
+    end_ns = int(bars.open_ns[-1]) + bars.step_ns if given.until is None else _time("--to", given.until)
     if begin_ns >= end_ns:
         raise UsageError("--from must lie before --to")
     return Plan(

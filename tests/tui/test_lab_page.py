@@ -21,7 +21,7 @@ FOUND: dict[str, Any] = {
     "metrics": {"net": FIGURES, "gross": FIGURES | {"return_pct": 7.2}},
     "costs": {"x2": {"return_pct": 1.0, "sharpe": None}},
     "benchmarks": {"buy_and_hold": {"return_pct": 101.3, "max_drawdown_pct": 67.0}, "random_entries": {}},
-    "regimes": {"TREND_UP": {"trades": 21, "expectancy_r": 0.12}, "RANGE": {"trades": 20, "expectancy_r": float("nan")}},
+    "regimes": {"TREND_UP": {"trades": 21, "expectancy_r": 0.12}, "RANGE": {"trades": 2, "expectancy_r": float("nan")}},
     "notes": ["12 bars are missing in 2 gaps; strategies warm up anew after each \x1b[31m"],
     "page": "backtest-flow-BTCUSDT-20261129-220000.html",
 }  # fmt: skip
