@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.storages import RDBStorage
     from optuna.trial import FrozenTrial
+    from sqlalchemy.engine import URL
 
 METRICS: Final = ("sqn", "sharpe", "calmar", "expectancy_r")
 SHOWN: Final = (*METRICS, "trades", "return_pct", "max_drawdown_pct", "profit_factor", "deflated_sharpe")
@@ -41,6 +42,7 @@ LEAST_TRADES: Final = 30
 """Below that a figure is luck: the trial is pruned."""
 HEARTBEAT_S, GRACE_S = 5, 30
 """A worker that was not heard of for the grace is dead, and its trial is tried again by another."""
+FIRST_TRIES, FIRST_WAIT_S = 5, 0.5
 AGAIN: Final = 2
 """Times that a trial whose worker died is tried again: it may be what kills them."""
 KEPT_BACK: Final = frozenset(
@@ -162,9 +164,9 @@ def suggested(trial: "Trial", ranges: Mapping[str, Range]) -> dict[str, Value]:
 def opened(url: str) -> "RDBStorage":
     """The storage that workers share: `sqlite:///FILE` or `postgresql://…`. Raises SweepError."""
     from optuna.exceptions import ExperimentalWarning, StorageInternalError
-    from optuna.storages import RDBStorage, RetryFailedTrialCallback
+    from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
     from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
 
     try:
         where = make_url(url)
@@ -176,18 +178,31 @@ def opened(url: str) -> "RDBStorage":
         raise SweepError(f"--storage {where.drivername}: must be sqlite or postgresql")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
-        warnings.simplefilter("ignore", FutureWarning)
-        again = RetryFailedTrialCallback(max_retry=AGAIN)
+        again = RetryHeartbeatStaleTrialCallback(max_retry=AGAIN)
+    for left in reversed(range(FIRST_TRIES)):
         try:
-            return RDBStorage(
-                where.render_as_string(hide_password=False),
-                heartbeat_interval=HEARTBEAT_S,
-                grace_period=GRACE_S,
-                heartbeat_stale_trial_callback=again,
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ExperimentalWarning)
+                return RDBStorage(
+                    where.render_as_string(hide_password=False),
+                    heartbeat_interval=HEARTBEAT_S,
+                    grace_period=GRACE_S,
+                    heartbeat_stale_trial_callback=again,
+                )
+        except (IntegrityError, ProgrammingError) as error:
+            # two workers that start as one both make the tables; the second finds them there when it looks again
+            if not left:
+                raise SweepError(_told(where, error)) from None
+            time.sleep(FIRST_WAIT_S)
         except (SQLAlchemyError, StorageInternalError, OSError) as error:
-            told = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-            raise SweepError(f"--storage {where.render_as_string(hide_password=True)}: {told}") from None
+            raise SweepError(_told(where, error)) from None
+    raise AssertionError("unreachable")
+
+
+def _told(where: "URL", error: Exception) -> str:
+    """One line, without the password."""
+    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+    return f"--storage {where.render_as_string(hide_password=True)}: {reason}"
 
 
 def studies(storage: "RDBStorage", name: str, plan: Plan, seed: int | None) -> "list[Study]":
