@@ -25,6 +25,10 @@ COMMANDS: Final = {
         "nexus_engine.lab.backtest:main",
         "the core that trades live on recorded bars: what the strategies make of them, costs and all (--json, --html)",
     ),
+    "sweep": (
+        "nexus_engine.lab.sweep:main",
+        "look for a strategy's parameters, and judge them on bars that the search did not see; any number of workers",
+    ),
     "regime": ("nexus_engine.lab.regime:main", "train a regime model, or measure one on bars it has not seen"),
     "drill": ("nexus_engine.lab.drill:main", "a crash through the whole stack on loopback: what the Sentinel does"),
     "journal": ("nexus_engine.store.commands:main", "verify or export the journal; why a decision was made"),

@@ -4,9 +4,10 @@ import os
 import traceback
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from time import monotonic_ns
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import events
 from textual.binding import BindingType
@@ -24,6 +25,9 @@ from nexus_tui.pace import PacedApp
 from nexus_tui.paths import styles_dir
 from nexus_tui.screens.cockpit import Cockpit
 from nexus_tui.themes import ANSI_VARIABLES, BY_NAME, NO_COLOUR, THEMES
+
+if TYPE_CHECKING:
+    from nexus_tui.screens.lab import Desk
 
 QUIT, DETACH, HANGUP, FLATTEN, TERMINATE = "quit", "detach", "hangup", "flatten", "terminate"
 
@@ -75,6 +79,13 @@ class NexusApp(PacedApp, inherit_bindings=False):
             self.register_theme(each)
         self.theme = NO_COLOUR if no_colour else BY_NAME[comfort.theme]
         self.set_keymap(keymap(comfort.keys))
+
+    @cached_property
+    def lab(self) -> "Desk":
+        """The session's backtests."""
+        from nexus_tui.screens.lab import Desk
+
+        return Desk(self._log_path.parent if self._log_path is not None else Path())
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return ANSI_VARIABLES

@@ -69,6 +69,7 @@ KEYS: Final = (
     Key("freeze", "space", "space", "freeze", "hold still, to copy", LOOK),
     Key("cockpit", "1", "1", "home", "the whole cockpit again", LOOK),
     Key("shield", "2", "2", "shield", "the Shield: guards, trips", LOOK),
+    Key("lab", "5", "5", "lab", "the Lab: backtests", LOOK),
     Key("redraw", "ctrl+l", "^l", "app.redraw", "paint everything again", EMERGENCY, priority=True),
     Key("picture", "ctrl+g", "^g", "app.picture", "save a picture (SVG)", LOOK, priority=True),
     Key("palette", "colon,ctrl+p", ": ^p", "menu", "menu of all actions", LOOK, "menu", 4),

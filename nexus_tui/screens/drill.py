@@ -1,28 +1,18 @@
 """A rehearsed crash beside the account, and what followed the real ones."""
 
-import asyncio
-import contextlib
-import json
-import os
-import sys
-from asyncio.subprocess import PIPE, Process
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 from textual.binding import Binding, BindingType
 
-import nexus_engine
 from nexus_engine.model.drills import DRILLS
+from nexus_tui import child
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
 from nexus_tui.screens.dialogs import Choice, Dialog
 from nexus_tui.widgets.rows import Row, row
 
-_PACKAGES: Final = str(Path(nexus_engine.__file__).parents[1])
 _WIDTH: Final = 70
 _BAR: Final = 40
-_LONGEST_LINE: Final = 1 << 22
-_END_S: Final = 2.0
 _HISTORY: Final = (
     "What followed, BTC, fall from the rolling high of closes",
     "window/fall   a year   next 1h / 4h / 24h    P(4h<-3%)  further low 4h*",
@@ -77,46 +67,13 @@ class DrillPage(Dialog[None]):
 
     async def _run(self) -> None:
         try:
-            child = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "nexus_engine.cli", "drill", "--scenario", self._scenario, "--json"),
-                env=os.environ | {"PYTHONPATH": os.pathsep.join((_PACKAGES, os.environ.get("PYTHONPATH", "")))},
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=PIPE,
-                stderr=PIPE,
-                limit=_LONGEST_LINE,
-                start_new_session=True,
-            )
-        except OSError as error:
-            self._fail(f"cannot be started: {error.strerror}")
-            return
-        try:
-            await asyncio.gather(self._follow(child), self._answer(child))
-        finally:
-            await _end(child)
-
-    async def _follow(self, child: Process) -> None:
-        """Its progress, line by line."""
-        assert child.stderr is not None
-        async for line in child.stderr:
-            try:
-                self._share = float(json.loads(line)["share"])
-            except (ValueError, KeyError, TypeError):
-                self._failed = plain(line.decode("utf-8", "replace").strip(), _WIDTH)
-            self._show()
-
-    async def _answer(self, child: Process) -> None:
-        assert child.stdout is not None
-        told = await child.stdout.read()
-        try:
-            self._found = json.loads(told)
-        except ValueError:
-            self._fail(self._failed or "the drill has said nothing")
-        else:
-            self._failed = ""
+            self._found = await child.run(("drill", "--scenario", self._scenario), self._heard)
+        except child.ChildFailed as error:
+            self._failed = str(error)
         self._show()
 
-    def _fail(self, text: str) -> None:
-        self._failed = text
+    def _heard(self, share: float) -> None:
+        self._share = share
         self._show()
 
     def _show(self) -> None:
@@ -134,20 +91,6 @@ class DrillPage(Dialog[None]):
             return [head, row(f" {self._failed}", "bad")]
         bar = fmt.gauge(min(1.0, self._share), _BAR)
         return [head, ((f" {bar} ", ""), (f"{self._share:.0%}", "strong"), ("   esc ends it", "quiet"))]
-
-
-async def _end(child: Process) -> None:
-    if child.returncode is not None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        child.terminate()
-    try:
-        async with asyncio.timeout(_END_S):
-            await child.wait()
-    except TimeoutError:
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
-        await child.wait()
 
 
 def _told(found: dict[str, Any]) -> list[Row]:

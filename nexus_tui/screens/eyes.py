@@ -288,6 +288,11 @@ class Eyes(Paced[None]):
         self.app.push_screen(WhyPage(asked, self.view.seq if self.view is not None else 0), done)
         self.tick()
 
+    def action_lab(self) -> None:
+        from nexus_tui.screens.lab import Lab
+
+        self.app.push_screen(Lab(self.nexus.lab))
+
     def action_menu(self) -> None:
         from nexus_tui.screens.menu import THEME, Menu, entries
 

@@ -11,6 +11,8 @@ from nexus_tui.widgets.rows import Row
 
 _WIDTH: Final = 36
 _FACE: Final = 10
+_BACK: Final = "-back"
+"""Ends the id of a key that goes the other way; it shares the row of the one that goes on."""
 
 
 class Keys(Dialog[None]):
@@ -28,7 +30,10 @@ class Keys(Dialog[None]):
 
     def _group(self, group: str) -> list[Row]:
         rows: list[Row] = [((fmt.fit(f" {group}", _WIDTH), "title"),)]
+        ways_back = {key.id.removesuffix(_BACK): key for key in self._table if key.id.endswith(_BACK)}
         for key in self._table:
-            if key.group == group:
-                rows.append(((fmt.fit(f" {key.face}", _FACE), "key"), (fmt.fit(key.help, _WIDTH - _FACE), "")))
+            if key.group == group and not key.id.endswith(_BACK):
+                both = (key, ways_back[key.id]) if key.id in ways_back else (key,)
+                face, help_ = " ".join(each.face for each in both), ", ".join(each.help for each in both)
+                rows.append(((fmt.fit(f" {face}", _FACE), "key"), (fmt.fit(help_, _WIDTH - _FACE), "")))
         return rows

@@ -12,6 +12,7 @@ from tui_views import GUARDS, POSITIONS, STAGES, STRESS, TRIP, guard, shielded, 
 from nexus_engine.model.commands import RearmSwan
 from nexus_engine.model.view import GuardView, StressView, View
 from nexus_engine.model.words import Sentinel
+from nexus_tui import child
 from nexus_tui.screens import drill
 from nexus_tui.screens.drill import DrillPage
 from nexus_tui.widgets.positions import heading
@@ -121,7 +122,7 @@ async def test_the_table_of_what_followed_stands_in_the_help() -> None:
 
 
 async def test_a_drill_that_says_nothing_is_told_and_can_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drill, "sys", type("Sys", (), {"executable": "/bin/false"}))
+    monkeypatch.setattr(child, "sys", type("Sys", (), {"executable": "/bin/false"}))
     async with cockpit() as driven:
         await driven.press("colon", *"drill", "enter")
         await painted(driven)
@@ -131,7 +132,7 @@ async def test_a_drill_that_says_nothing_is_told_and_can_be_left(monkeypatch: py
         assert isinstance(page, DrillPage)
         await driven.app.workers.wait_for_complete()
         await driven.pilot.pause()
-        assert "the drill has said nothing" in driven.text
+        assert "nexus drill has said nothing" in driven.text
         await driven.press("escape")
         assert driven.sent == []
 
