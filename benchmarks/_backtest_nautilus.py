@@ -1,0 +1,169 @@
+"""nautilus_trader: a strategy object a symbol on the BacktestEngine, its own indicators.
+
+A market order that is sent when a bar closes fills there and then. `bars`: so it stays, and the entry is the signal's
+close. `opens`: a quote at each bar's open is given beside the bars, and orders wait for it.
+"""
+
+from typing import Any, NamedTuple
+
+import pandas as pd
+from _backtest_rules import (
+    CASH,
+    DIGITS,
+    FAST,
+    FEE,
+    MINUTE_S,
+    RSI,
+    RSI_BELOW,
+    SLOW,
+    START_S,
+    WARMUP,
+    Bars,
+    Trade,
+    stop_of,
+)
+from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
+from nautilus_trader.config import LoggingConfig, StrategyConfig
+from nautilus_trader.indicators import ExponentialMovingAverage, MovingAverageType, RelativeStrengthIndex
+from nautilus_trader.model.currencies import USDT
+from nautilus_trader.model.data import Bar, BarType, QuoteTick
+from nautilus_trader.model.enums import AccountType, CurrencyType, OmsType, OrderSide, OrderType, TriggerType
+from nautilus_trader.model.identifiers import InstrumentId, Symbol, Venue
+from nautilus_trader.model.instruments import CurrencyPair
+from nautilus_trader.model.objects import Currency, Money, Price, Quantity
+from nautilus_trader.persistence.wranglers import BarDataWrangler, QuoteTickDataWrangler
+from nautilus_trader.trading.strategy import Strategy
+
+VENUE = Venue("SIM")
+SECOND_NS = 1_000_000_000
+
+
+class Fill(NamedTuple):
+    at_ns: int
+    price: float
+    fee: float
+    stopped: bool
+
+
+class Settings(StrategyConfig, frozen=True):
+    bar_type: BarType
+    opens: bool
+
+
+class Common(Strategy):
+    def __init__(self, config: Settings) -> None:
+        super().__init__(config)
+        self.fast, self.slow = ExponentialMovingAverage(FAST), ExponentialMovingAverage(SLOW)
+        self.strength = RelativeStrengthIndex(RSI, MovingAverageType.WILDER)
+        self.of = config.bar_type.instrument_id
+        self.qty = Quantity.from_int(1)
+        self.opens = config.opens
+        self.bars, self.above, self.held = 0, False, False
+        self.waiting: Any = None
+        self.stop: Any = None
+        self.fills: list[Fill] = []
+
+    def on_start(self) -> None:
+        for indicator in (self.fast, self.slow, self.strength):
+            self.register_indicator_for_bars(self.config.bar_type, indicator)
+        self.subscribe_bars(self.config.bar_type)
+        if self.opens:
+            self.subscribe_quote_ticks(self.of)
+
+    def on_bar(self, bar: Bar) -> None:
+        self.bars += 1
+        above = self.fast.value > self.slow.value
+        if above == self.above:
+            return
+        self.above = above
+        if self.held:
+            if not above:
+                self.send(OrderSide.SELL)
+        elif above and self.strength.value * 100 < RSI_BELOW and self.bars > WARMUP:
+            self.send(OrderSide.BUY)
+
+    def send(self, side: OrderSide) -> None:
+        if self.opens:
+            self.waiting = side
+        else:
+            self.market(side)
+
+    def on_quote_tick(self, tick: QuoteTick) -> None:
+        if self.waiting is not None:
+            side, self.waiting = self.waiting, None
+            if side == OrderSide.BUY or self.held:
+                self.market(side)
+
+    def market(self, side: OrderSide) -> None:
+        if side == OrderSide.SELL:
+            self.cancel_order(self.stop)
+        self.submit_order(self.order_factory.market(self.of, side, self.qty))
+
+    def on_order_filled(self, event: Any) -> None:
+        stopped = event.order_type == OrderType.STOP_MARKET
+        self.fills.append(Fill(event.ts_event, event.last_px.as_double(), event.commission.as_double(), stopped))
+        self.held = event.order_side == OrderSide.BUY
+        if self.held:
+            price = Price(stop_of(event.last_px.as_double()), DIGITS)
+            self.stop = self.order_factory.stop_market(
+                self.of, OrderSide.SELL, self.qty, price, trigger_type=TriggerType.LAST_PRICE, reduce_only=True
+            )
+            self.submit_order(self.stop)
+
+
+def instrument(symbol: str) -> CurrencyPair:
+    base = Currency(symbol, 0, 0, symbol, CurrencyType.CRYPTO)
+    return CurrencyPair(
+        instrument_id=InstrumentId(Symbol(f"{symbol}USDT"), VENUE), raw_symbol=Symbol(f"{symbol}USDT"),
+        base_currency=base, quote_currency=USDT, price_precision=DIGITS, size_precision=0,
+        price_increment=Price(0.1, DIGITS), size_increment=Quantity.from_int(1), lot_size=None, max_quantity=None,
+        min_quantity=None, max_notional=None, min_notional=None, max_price=None, min_price=None, margin_init=0,
+        margin_maint=0, maker_fee=FEE, taker_fee=FEE, ts_event=0, ts_init=0,
+    )  # fmt: skip
+
+
+class Given(NamedTuple):
+    engine: BacktestEngine
+    strategies: list[Common]
+
+
+def prepare(bars: list[Bars], variant: str) -> Given:
+    engine = BacktestEngine(BacktestEngineConfig(logging=LoggingConfig(bypass_logging=True), run_analysis=False))
+    engine.add_venue(VENUE, OmsType.NETTING, AccountType.MARGIN, [Money(CASH, USDT)], base_currency=USDT)
+    strategies = []
+    for each in bars:
+        pair = instrument(each.symbol)
+        engine.add_instrument(pair)
+        kind = BarType.from_str(f"{pair.id}-1-MINUTE-LAST-EXTERNAL")
+        closes = pd.to_datetime(each.open_s + MINUTE_S, unit="s", utc=True)
+        frame = pd.DataFrame({name: getattr(each, name) for name in Bars._fields[1:]}, index=closes)
+        engine.add_data(BarDataWrangler(kind, pair).process(frame), sort=False)
+        if variant == "opens":
+            # a nanosecond after the bar before closed
+            opens = pd.to_datetime(each.open_s * SECOND_NS + 1, unit="ns", utc=True)
+            quotes = pd.DataFrame({"bid_price": each.open, "ask_price": each.open}, index=opens)
+            engine.add_data(QuoteTickDataWrangler(pair).process(quotes), sort=False)
+        strategies.append(Common(Settings(bar_type=kind, opens=variant == "opens", order_id_tag=each.symbol)))
+    engine.sort_data()
+    engine.add_strategies(strategies)
+    return Given(engine, strategies)
+
+
+def run(given: Given) -> Any:
+    given.engine.run()
+    return given.strategies
+
+
+def trades(raw: list[Common], _given: Any) -> list[Trade]:
+    def bar_of(fill: Fill) -> int:
+        """An hour's end is the next one's begin, but a stop fills before its bar ends."""
+        number, rest = divmod(fill.at_ns - START_S * SECOND_NS, MINUTE_S * SECOND_NS)
+        return number - (fill.stopped and rest == 0)
+
+    rows = []
+    for number, strategy in enumerate(raw):
+        pairs = zip(strategy.fills[::2], strategy.fills[1::2], strict=False)
+        for entry, leave in pairs:
+            net = leave.price - entry.price - entry.fee - leave.fee
+            rows.append(Trade(number, bar_of(entry), bar_of(leave), entry.price, leave.price, net))
+    return rows
