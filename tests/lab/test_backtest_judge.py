@@ -98,10 +98,8 @@ def test_signals_are_crosses_and_the_filter_and_the_warm_up_hold_some_of_them_ba
     crossed = crossed[crossed >= WARMUP]
     strong = talib.RSI(close, RSI)[crossed] >= RSI_BELOW
     assert np.flatnonzero(enter).tolist() == crossed[~strong].tolist() and 0 < strong.sum() < len(crossed)
-    assert (
-        np.flatnonzero(leave)[3:].tolist()
-        == (np.flatnonzero(np.diff(above.astype(int)) == -1) + 1)[-leave.sum() + 3 :].tolist()
-    )
+    crossed_back = np.flatnonzero(np.diff(above.astype(int)) == -1) + 1
+    assert np.flatnonzero(leave[WARMUP:]).tolist() == (crossed_back[crossed_back >= WARMUP] - WARMUP).tolist()
 
 
 def test_generated_bars_are_the_same_for_a_seed_whole_in_ticks_and_make_every_way_out():
