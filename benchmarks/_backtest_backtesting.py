@@ -1,7 +1,7 @@
 """backtesting.py: one run a symbol, TA-Lib behind `self.I`.
 
-A stop that is to hold in the bar of the entry must be priced with the order, when the open is not known: it is placed
-under the signal's close and moved under the entry when the entry's bar is over.
+A stop and a target that are to hold in the bar of the entry must be priced with the order, when the open is not known:
+they hang on the signal's close and are moved to the entry's when its bar is over.
 """
 
 from typing import Any
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import talib
-from _backtest_rules import CASH, FAST, FEE, RSI, RSI_BELOW, SLOW, WARMUP, Bars, Trade, stop_of
+from _backtest_rules import CASH, FAST, FEE, RSI, RSI_BELOW, SLOW, WARMUP, Bars, Trade, stop_of, target_of
 from backtesting import Backtest, Strategy
 
 
@@ -25,16 +25,14 @@ class Common(Strategy):
     def next(self) -> None:
         if self.trades and self.trades[0] is not self.moved:
             self.moved = self.trades[0]
-            self.moved.sl = stop_of(self.moved.entry_price)
+            self.moved.sl, self.moved.tp = stop_of(self.moved.entry_price), target_of(self.moved.entry_price)
         above = self.fast[-1] > self.slow[-1]
         if above == self.above:
             return
         self.above = above
-        if self.position:
-            if not above:
-                self.position.close()
-        elif above and self.strength[-1] < RSI_BELOW and len(self.data) > WARMUP:
-            self.buy(size=1, sl=stop_of(self.data.Close[-1]))
+        if above and self.strength[-1] < RSI_BELOW and len(self.data) > WARMUP and not self.position:
+            close = self.data.Close[-1]
+            self.buy(size=1, sl=stop_of(close), tp=target_of(close))
 
 
 def prepare(bars: list[Bars], _variant: str) -> list[Backtest]:

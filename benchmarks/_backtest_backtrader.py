@@ -1,4 +1,4 @@
-"""backtrader: its own indicators; orders are placed at the open, with `cheat_on_open`, where the stop's price is known.
+"""backtrader: its own indicators; orders are placed at the open (`cheat_on_open`), where their prices are known.
 
 Reading a feed is part of its run.
 """
@@ -7,7 +7,7 @@ from typing import Any
 
 import backtrader as bt
 import pandas as pd
-from _backtest_rules import CASH, FAST, FEE, QTY, RSI, RSI_BELOW, SLOW, WARMUP, Bars, Trade, stop_of
+from _backtest_rules import CASH, FAST, FEE, QTY, RSI, RSI_BELOW, SLOW, WARMUP, Bars, Trade, stop_of, target_of
 
 
 class Common(bt.Strategy):
@@ -18,29 +18,23 @@ class Common(bt.Strategy):
         self.slow = [bt.ind.EMA(data.close, period=SLOW) for data in self.datas]
         self.strength = [bt.ind.RSI(data.close, period=RSI) for data in self.datas]
         self.above = [False for _ in self.datas]
-        self.wanted: list[tuple[int, bool]] = []
-        self.stops: dict[int, Any] = {}
+        self.wanted: list[Any] = []
 
     def next(self) -> None:
         for number, data in enumerate(self.datas):
             above = self.fast[number][0] > self.slow[number][0]
             if above != self.above[number]:
                 self.above[number] = above
-                if self.getposition(data).size:
-                    if not above:
-                        self.wanted.append((number, False))
-                elif above and self.strength[number][0] < RSI_BELOW and len(data) > WARMUP:
-                    self.wanted.append((number, True))
+                wanted = above and self.strength[number][0] < RSI_BELOW and len(data) > WARMUP
+                if wanted and not self.getposition(data).size:
+                    self.wanted.append(data)
 
     def next_open(self) -> None:
-        for number, enter in self.wanted:
-            data = self.datas[number]
-            if enter:
-                self.buy(data, size=QTY)
-                self.stops[number] = self.sell(data, size=QTY, exectype=bt.Order.Stop, price=stop_of(data.open[0]))
-            else:
-                self.cancel(self.stops.pop(number))
-                self.sell(data, size=QTY)
+        for data in self.wanted:
+            entry = data.open[0]
+            self.buy(data, size=QTY)
+            stop = self.sell(data, size=QTY, exectype=bt.Order.Stop, price=stop_of(entry))
+            self.sell(data, size=QTY, exectype=bt.Order.Limit, price=target_of(entry), oco=stop)
         self.wanted.clear()
 
     def notify_trade(self, trade: Any) -> None:

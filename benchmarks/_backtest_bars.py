@@ -6,9 +6,9 @@ import numpy as np
 from _backtest_rules import DIGITS, TICK, Bars
 
 STEPS = 8  # a bar's high and low come from a walk inside it
-MINUTE_VOL = 0.0004
+MINUTE_VOL = 0.0008  # 58 % a year
 VOL_MEMORY, VOL_OF_VOL = 0.999, 0.03
-JUMPS, JUMP_VOL = 1 / 1_000, 0.006  # a bar now and then opens beyond where a stop would stand
+JUMPS, JUMP_VOL = 1 / 1_000, 0.01  # a bar now and then opens beyond where a stop would stand
 FIRST_PRICE = 40_000.0
 
 

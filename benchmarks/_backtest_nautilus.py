@@ -1,7 +1,8 @@
 """nautilus_trader: a strategy object a symbol on the BacktestEngine, its own indicators.
 
 A market order that is sent when a bar closes fills there and then. `bars`: so it stays, and the entry is the signal's
-close. `opens`: a quote at each bar's open is given beside the bars, and orders wait for it.
+close. `opens`: a quote at each bar's open is given beside the bars, and an entry waits for it. Inside a bar its high
+comes before its low.
 """
 
 from typing import Any, NamedTuple
@@ -21,13 +22,14 @@ from _backtest_rules import (
     Bars,
     Trade,
     stop_of,
+    target_of,
 )
 from nautilus_trader.backtest.engine import BacktestEngine, BacktestEngineConfig
 from nautilus_trader.config import LoggingConfig, StrategyConfig
 from nautilus_trader.indicators import ExponentialMovingAverage, MovingAverageType, RelativeStrengthIndex
 from nautilus_trader.model.currencies import USDT
 from nautilus_trader.model.data import Bar, BarType, QuoteTick
-from nautilus_trader.model.enums import AccountType, CurrencyType, OmsType, OrderSide, OrderType, TriggerType
+from nautilus_trader.model.enums import AccountType, CurrencyType, OmsType, OrderSide
 from nautilus_trader.model.identifiers import InstrumentId, Symbol, Venue
 from nautilus_trader.model.instruments import CurrencyPair
 from nautilus_trader.model.objects import Currency, Money, Price, Quantity
@@ -42,7 +44,6 @@ class Fill(NamedTuple):
     at_ns: int
     price: float
     fee: float
-    stopped: bool
 
 
 class Settings(StrategyConfig, frozen=True):
@@ -59,8 +60,8 @@ class Common(Strategy):
         self.qty = Quantity.from_int(1)
         self.opens = config.opens
         self.bars, self.above, self.held = 0, False, False
-        self.waiting: Any = None
-        self.stop: Any = None
+        self.waiting = False
+        self.exits: tuple[Any, ...] = ()
         self.fills: list[Fill] = []
 
     def on_start(self) -> None:
@@ -76,39 +77,38 @@ class Common(Strategy):
         if above == self.above:
             return
         self.above = above
-        if self.held:
-            if not above:
-                self.send(OrderSide.SELL)
-        elif above and self.strength.value * 100 < RSI_BELOW and self.bars > WARMUP:
-            self.send(OrderSide.BUY)
-
-    def send(self, side: OrderSide) -> None:
-        if self.opens:
-            self.waiting = side
-        else:
-            self.market(side)
+        if above and self.strength.value * 100 < RSI_BELOW and self.bars > WARMUP and not self.held:
+            if self.opens:
+                self.waiting = True
+            else:
+                self.enter()
 
     def on_quote_tick(self, tick: QuoteTick) -> None:
-        if self.waiting is not None:
-            side, self.waiting = self.waiting, None
-            if side == OrderSide.BUY or self.held:
-                self.market(side)
+        if self.waiting:
+            self.waiting = False
+            self.enter()
 
-    def market(self, side: OrderSide) -> None:
-        if side == OrderSide.SELL:
-            self.cancel_order(self.stop)
-        self.submit_order(self.order_factory.market(self.of, side, self.qty))
+    def enter(self) -> None:
+        self.submit_order(self.order_factory.market(self.of, OrderSide.BUY, self.qty))
 
     def on_order_filled(self, event: Any) -> None:
-        stopped = event.order_type == OrderType.STOP_MARKET
-        self.fills.append(Fill(event.ts_event, event.last_px.as_double(), event.commission.as_double(), stopped))
+        price = event.last_px.as_double()
+        self.fills.append(Fill(event.ts_event, price, event.commission.as_double()))
         self.held = event.order_side == OrderSide.BUY
         if self.held:
-            price = Price(stop_of(event.last_px.as_double()), DIGITS)
-            self.stop = self.order_factory.stop_market(
-                self.of, OrderSide.SELL, self.qty, price, trigger_type=TriggerType.LAST_PRICE, reduce_only=True
+            stop = self.order_factory.stop_market(
+                self.of, OrderSide.SELL, self.qty, Price(stop_of(price), DIGITS), reduce_only=True
             )
-            self.submit_order(self.stop)
+            target = self.order_factory.limit(
+                self.of, OrderSide.SELL, self.qty, Price(target_of(price), DIGITS), reduce_only=True
+            )
+            self.exits = (stop, target)
+            self.submit_order(stop)
+            self.submit_order(target)
+        else:
+            for order in self.exits:
+                if order.client_order_id != event.client_order_id and not order.is_closed:
+                    self.cancel_order(order)
 
 
 def instrument(symbol: str) -> CurrencyPair:
@@ -155,15 +155,15 @@ def run(given: Given) -> Any:
 
 
 def trades(raw: list[Common], _given: Any) -> list[Trade]:
-    def bar_of(fill: Fill) -> int:
-        """An hour's end is the next one's begin, but a stop fills before its bar ends."""
+    def bar_of(fill: Fill, leaves: bool) -> int:
+        """A bar's end is the next one's begin; what leaves inside a bar is stamped with its end."""
         number, rest = divmod(fill.at_ns - START_S * SECOND_NS, MINUTE_S * SECOND_NS)
-        return number - (fill.stopped and rest == 0)
+        return number - (leaves and rest == 0)
 
     rows = []
     for number, strategy in enumerate(raw):
         pairs = zip(strategy.fills[::2], strategy.fills[1::2], strict=False)
         for entry, leave in pairs:
             net = leave.price - entry.price - entry.fee - leave.fee
-            rows.append(Trade(number, bar_of(entry), bar_of(leave), entry.price, leave.price, net))
+            rows.append(Trade(number, bar_of(entry, False), bar_of(leave, True), entry.price, leave.price, net))
     return rows

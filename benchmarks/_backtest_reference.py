@@ -1,11 +1,9 @@
-"""The judge: the strategy of `_backtest_rules.py` as a plain loop, which says what the trades are."""
+"""The judge: the strategy of `_backtest_rules.py` as a plain loop: it says what the trades are."""
 
 from typing import Any
 
 import numpy as np
-from _backtest_rules import FAST, RSI, RSI_BELOW, SLOW, WARMUP, Bars, Trade, net_of, stop_of
-
-WHO = "the judge, a plain loop"
+from _backtest_rules import FAST, RSI, RSI_BELOW, SLOW, WARMUP, Bars, Trade, net_of, stop_of, target_of
 
 
 def ema(closes: list[float], period: int) -> list[float]:
@@ -29,33 +27,35 @@ def rsi(closes: list[float], period: int) -> list[float]:
     return out
 
 
-def signals(close: np.ndarray) -> tuple[list[bool], list[bool]]:
-    """By closed bar: whether to enter, and whether to leave, at the next open."""
+def signals(close: np.ndarray) -> list[bool]:
+    """By closed bar: whether to enter at the next open."""
     closes = close.tolist()
     fast, slow, strength = ema(closes, FAST), ema(closes, SLOW), rsi(closes, RSI)
-    enter, leave = [False], [False]
+    enter = [False]
     for at in range(1, len(closes)):
         above, was_above = fast[at] > slow[at], fast[at - 1] > slow[at - 1]
         enter.append(above and not was_above and strength[at] < RSI_BELOW and at >= WARMUP)
-        leave.append(was_above and not above)
-    return enter, leave
+    return enter
 
 
-def simulate(bars: Bars, enter: list[bool], leave: list[bool], symbol: int = 0) -> list[Trade]:
+def simulate(bars: Bars, enter: list[bool], symbol: int = 0) -> list[Trade]:
     trades: list[Trade] = []
-    opens, lows = bars.open.tolist(), bars.low.tolist()
-    held, entry_bar, entry, stop = False, 0, 0.0, 0.0
+    opens, highs, lows = bars.open.tolist(), bars.high.tolist(), bars.low.tolist()
+    held, entry_bar, entry, stop, target = False, 0, 0.0, 0.0, 0.0
     for at in range(1, len(opens)):
-        exit_price = None
-        if held and leave[at - 1]:
-            exit_price = opens[at]
-        elif not held and enter[at - 1]:
-            held, entry_bar, entry, stop = True, at, opens[at], stop_of(opens[at])
-        if held and exit_price is None and lows[at] <= stop:
-            exit_price = min(opens[at], stop)
-        if exit_price is not None:
-            trades.append(Trade(symbol, entry_bar, at, entry, exit_price, net_of(entry, exit_price)))
-            held = False
+        if not held:
+            if not enter[at - 1]:
+                continue
+            held, entry_bar, entry = True, at, opens[at]
+            stop, target = stop_of(entry), target_of(entry)
+        if lows[at] <= stop and opens[at] < target:
+            price = min(opens[at], stop)
+        elif highs[at] >= target:
+            price = max(opens[at], target)
+        else:
+            continue
+        trades.append(Trade(symbol, entry_bar, at, entry, price, net_of(entry, price)))
+        held = False
     return trades
 
 
@@ -68,7 +68,7 @@ def prepare(bars: list[Bars], _variant: str) -> list[Bars]:
 
 def run(given: list[Bars]) -> list[Trade]:
     return [
-        trade for number, bars in enumerate(given) for trade in simulate(bars, *signals(bars.close), number)
+        trade for number, bars in enumerate(given) for trade in simulate(bars, signals(bars.close), number)
     ]  # fmt: skip
 
 

@@ -2,9 +2,10 @@
 
 Long only, one unit, no compounding, on closed one-minute bars:
 - enter when EMA(20) of the closes crosses above EMA(50) while RSI(14, Wilder) is below RSI_BELOW, at the next open
-- a stop STOP below the price of the entry, rounded up to the tick; looked at in every bar from that of the entry on: a
-  bar that opens at or below it fills at the open, one whose low touches it fills at the stop
-- leave when the averages cross back, at the next open: before the stop of that bar
+- leave at a stop STOP below the price of the entry or at a target TARGET above it, rounded to the tick towards the
+  entry; both are looked at in every bar from that of the entry on: a bar that opens beyond one fills at its open, one
+  that touches one fills at its price, and one that touches both after opening between them met the stop
+- a cross while something is held is nothing; one at the close of the bar in which it ended counts
 - FEE of the traded value on either side; no slippage. A position that is open after the last bar does not count
 
 Nothing is entered before WARMUP bars are closed: what an average was seeded with, which differs, is gone by then.
@@ -17,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FAST, SLOW, RSI, RSI_BELOW = 20, 50, 14, 65.0
-STOP_PARTS = 200  # the stop is one 200th, 0.5 %, below the entry
-STOP = 1 / STOP_PARTS
+STOP_PARTS, TARGET_PARTS = 200, 100  # of the entry: 0.5 % below it, 1 % above
+STOP, TARGET = 1 / STOP_PARTS, 1 / TARGET_PARTS
 FEE, QTY, TICK, DIGITS, WARMUP = 0.0005, 1.0, 0.1, 1, 1_000
 START_S, MINUTE_S = 1_672_531_200, 60  # 2023-01-01
 CASH = 1e9
@@ -45,7 +46,7 @@ class Bars(NamedTuple):
 
 
 class Trade(NamedTuple):
-    """A closed trade. Bars by number: the one whose open was the entry, the one in or at whose open it ended."""
+    """A closed trade. Bars by number: the one whose open was the entry, and the one in which it ended."""
 
     symbol: int
     entry_bar: int
@@ -59,6 +60,11 @@ def stop_of(entry: float) -> float:
     """The stop's price; in whole ticks, so that no rounding is left to chance."""
     ticks = round(entry / TICK)
     return round((ticks - ticks // STOP_PARTS) * TICK, DIGITS)
+
+
+def target_of(entry: float) -> float:
+    ticks = round(entry / TICK)
+    return round((ticks + ticks // TARGET_PARTS) * TICK, DIGITS)
 
 
 def net_of(entry: float, leave: float) -> float:

@@ -11,6 +11,7 @@ import pandas as pd
 import vectorbt as vbt
 from _backtest_rules import (
     CASH,
+    DIGITS,
     FAST,
     FEE,
     QTY,
@@ -18,11 +19,11 @@ from _backtest_rules import (
     RSI_BELOW,
     SLOW,
     STOP_PARTS,
+    TARGET_PARTS,
     TICK,
     WARMUP,
     Bars,
     Trade,
-    stop_of,
 )
 
 EMA_RUN, RSI_RUN = vbt.talib("EMA").run, vbt.talib("RSI").run
@@ -51,23 +52,22 @@ def run(given: Given) -> Any:
     before = np.vstack([above[:1], above[:-1]])
     enter = above & ~before & (strength < RSI_BELOW)
     enter[:WARMUP] = False
-    leave = before & ~above
     price = np.vstack([given.open.to_numpy()[1:], close.to_numpy()[-1:]])
     ticks = np.rint(price / TICK)
-    stop = np.round((ticks - ticks // STOP_PARTS) * TICK, 1)
-    part = 1 - stop / price
-    part = np.where(price * (1 - part) < stop, np.nextafter(part, 0), part)  # a low at the stop touches it
+    stop = np.round((ticks - ticks // STOP_PARTS) * TICK, DIGITS)
+    target = np.round((ticks + ticks // TARGET_PARTS) * TICK, DIGITS)
+    down, up = 1 - stop / price, target / price - 1
+    # a price at the stop or the target touches it
+    down = np.where(price * (1 - down) < stop, np.nextafter(down, 0), down)
+    up = np.where(price * (1 + up) > target, np.nextafter(up, 0), up)
     return vbt.Portfolio.from_signals(
-        close, enter, leave, size=QTY, price=price, fees=FEE, sl_stop=part, stop_entry_price="fillprice",
-        stop_exit_price="stoplimit", open=given.open, high=given.high, low=given.low, init_cash=CASH, freq="1min",
+        close, enter, False, size=QTY, price=price, fees=FEE, sl_stop=down, tp_stop=up, open=given.open,
+        high=given.high, low=given.low, stop_entry_price="fillprice", stop_exit_price="stoplimit", init_cash=CASH,
+        freq="1min",
     ).trades.closed  # fmt: skip
 
 
-def trades(raw: Any, given: Given) -> list[Trade]:
-    rows, lows = [], given.low.to_numpy()
-    for row in raw.values:
-        symbol, entry, leave = int(row["col"]), float(row["entry_price"]), float(row["exit_price"])
-        stopped = lows[row["exit_idx"], symbol] <= stop_of(entry) and row["exit_idx"] > row["entry_idx"]
-        exit_bar = int(row["exit_idx"]) + (not stopped)
-        rows.append(Trade(symbol, int(row["entry_idx"]) + 1, exit_bar, entry, leave, float(row["pnl"])))
-    return rows
+def trades(raw: Any, _given: Given) -> list[Trade]:
+    names = ("col", "entry_idx", "exit_idx", "entry_price", "exit_price", "pnl")
+    columns = [raw.values[name].tolist() for name in names]
+    return [Trade(symbol, signal + 1, *rest) for symbol, signal, *rest in zip(*columns, strict=True)]

@@ -61,19 +61,27 @@ class Case(NamedTuple):
 JUDGE = Case("the judge: a plain loop", "reference")
 CASES = (
     JUDGE,
-    Case("vectorbt", "vectorbt", library=VECTORBT),
+    Case(
+        "vectorbt", "vectorbt", library=VECTORBT,
+        differs="one order a bar: a signal at the close of a bar in which a position ended is lost",
+    ),
     Case(
         "nautilus_trader, bars", "nautilus", "bars", NAUTILUS_TRADER,
-        "a market order fills when the bar closes, not at the next open: entry, exit and stop move with it",
+        "an entry fills when the bar closes, not at the next open, and stop and target hang on it; inside a bar the "
+        "high comes before the low",
     ),
-    Case("nautilus_trader, bars and opens", "nautilus", "opens", NAUTILUS_TRADER),
+    Case(
+        "nautilus_trader, bars and opens", "nautilus", "opens", NAUTILUS_TRADER,
+        "inside a bar the high comes before the low",
+    ),
     Case(
         "backtesting.py", "backtesting", library=BACKTESTING,
-        differs="in the bar of the entry the stop hangs on the signal's close: no open is known with the order",
+        differs="in the bar of the entry stop and target hang on the signal's close: no open is known with the order",
     ),
     Case(
         "freqtrade", "freqtrade", library=FREQTRADE,
-        differs="a stop that a bar opens beyond fills at its own price, unless the whole bar is beyond it",
+        differs="a stop or target that a bar opens beyond fills at its own price, unless the whole bar is beyond it; "
+        "a target is not rounded to the tick",
     ),
     Case("backtrader", "backtrader", library=BACKTRADER),
 )  # fmt: skip
@@ -87,6 +95,7 @@ class Row(NamedTuple):
     peak_mb: float
     wall_s: float
     trades: int
+    same_bars: int
     same: int
     net: float
     net_off: float
@@ -108,22 +117,23 @@ def child(python: str, case: Case, folder: Path, symbols: int) -> tuple[dict[str
         return found, np.load(out)
 
 
-def same(trades: np.ndarray, judged: np.ndarray) -> int:
-    """How many of the judge's trades are there, bar by bar and price by price."""
+def same(trades: np.ndarray, judged: np.ndarray) -> tuple[int, int]:
+    """How many of the judge's trades are there by their bars, and how many of those by their prices and net too."""
     theirs = {tuple(row[:3]): row for row in trades}
-    return sum(
-        (row := theirs.get(tuple(own[:3]))) is not None
-        and bool(np.all(np.abs(row[3:5] - own[3:5]) < TICK / 1_000))
-        and abs(row[5] - own[5]) < NET_TOLERANCE
-        for own in judged
-    )
+    found = [(own, theirs[key]) for own in judged if (key := tuple(own[:3])) in theirs]
+    exact = (
+        np.all(np.abs(row[3:5] - own[3:5]) < TICK / 1_000) and abs(row[5] - own[5]) < NET_TOLERANCE
+        for own, row in found
+    )  # fmt: skip
+    return len(found), sum(map(bool, exact))
 
 
 def measured(found: dict[str, float], bars: int, trades: np.ndarray, judged: np.ndarray) -> Row:
+    same_bars, exact = same(trades, judged)
     return Row(
         bars_s=bars / found["run_s"], cold_bars_s=bars / (found["run_s"] + found["first_s"]),
         first_s=found["first_s"], prepare_s=found["prepare_s"], peak_mb=found["peak_mb"], wall_s=found["wall_s"],
-        trades=len(trades), same=same(trades, judged), net=float(trades[:, 5].sum()),
+        trades=len(trades), same_bars=same_bars, same=exact, net=float(trades[:, 5].sum()),
         net_off=float(trades[:, 5].sum() - judged[:, 5].sum()),
     )  # fmt: skip
 
@@ -136,14 +146,14 @@ def versions(python: str, library: Library) -> str:
 
 HEAD = (
     f"{'':34}{'bars/s':>12}{'cold':>12}{'first s':>9}{'prepare s':>11}{'memory MB':>11}{'trades':>8}"
-    f"{'the same':>10}{'net off':>12}"
+    f"{'same bars':>11}{'exact':>8}{'net off':>12}"
 )
 
 
 def show(name: str, row: Row) -> str:
     return (
         f"{name:34}{row.bars_s:12,.0f}{row.cold_bars_s:12,.0f}{row.first_s:9.2f}{row.prepare_s:11.2f}"
-        f"{row.peak_mb:11,.0f}{row.trades:8,}{row.same:10,}{row.net_off:12,.2f}"
+        f"{row.peak_mb:11,.0f}{row.trades:8,}{row.same_bars:11,}{row.same:8,}{row.net_off:12,.2f}"
     )
 
 

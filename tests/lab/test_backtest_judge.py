@@ -10,10 +10,10 @@ import talib
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
 from _backtest_bars import generate
 from _backtest_reference import ema, rsi, signals, simulate
-from _backtest_rules import FAST, FEE, RSI, RSI_BELOW, SLOW, TICK, WARMUP, Bars, Trade, stop_of
+from _backtest_rules import FAST, FEE, RSI, RSI_BELOW, SLOW, TICK, WARMUP, Bars, Trade, stop_of, target_of
 
 ENTRY = 40_000.0
-STOP = 39_800.0
+STOP, TARGET = 39_800.0, 40_400.0
 
 
 def bars(*rows: tuple[float, float, float, float]) -> Bars:
@@ -25,16 +25,15 @@ def calm(price: float) -> tuple[float, float, float, float]:
     return price, price + 10, price - 10, price
 
 
-def played(*rows: tuple[float, float, float, float], enter: int = 0, leave: int | None = None) -> list[Trade]:
-    """What becomes of a signal at the close of bar `enter`, and of a cross back at that of `leave`."""
-    given = bars(*rows)
-    return simulate(given, [at == enter for at in range(len(rows))], [at == leave for at in range(len(rows))])
+def played(*rows: tuple[float, float, float, float], enter: tuple[int, ...] = (0,)) -> list[Trade]:
+    """What becomes of signals at the closes of those bars."""
+    return simulate(bars(*rows), [at in enter for at in range(len(rows))])
 
 
-def test_a_signal_is_filled_at_the_next_open_and_a_cross_back_ends_it_at_the_next_open_with_a_fee_on_either_side():
-    (trade,) = played(calm(39_990), calm(ENTRY), calm(40_100), calm(40_200), leave=2)
-    assert trade[:5] == (0, 1, 3, ENTRY, 40_200.0)
-    assert trade.net == pytest.approx(200 - FEE * (ENTRY + 40_200), abs=1e-9)
+def test_a_signal_is_filled_at_the_next_open_and_a_touched_target_at_its_price_with_a_fee_on_either_side():
+    (trade,) = played(calm(39_990), calm(ENTRY), calm(40_100), (40_200, TARGET, 40_190, 40_300))
+    assert trade[:5] == (0, 1, 3, ENTRY, TARGET)
+    assert trade.net == pytest.approx(400 - FEE * (ENTRY + TARGET), abs=1e-9)
 
 
 def test_a_low_that_touches_the_stop_fills_at_the_stop():
@@ -42,8 +41,8 @@ def test_a_low_that_touches_the_stop_fills_at_the_stop():
     assert trade[:5] == (0, 1, 2, ENTRY, STOP)
 
 
-def test_a_low_one_tick_above_the_stop_does_not():
-    assert played(calm(39_990), calm(ENTRY), (39_900, 39_950, STOP + TICK, 39_900), calm(39_900)) == []
+def test_a_tick_before_the_stop_and_the_target_nothing_happens():
+    assert played(calm(39_990), calm(ENTRY), (39_900, TARGET - TICK, STOP + TICK, 39_900), calm(39_900)) == []
 
 
 def test_a_bar_that_opens_beyond_the_stop_fills_at_its_open():
@@ -51,33 +50,43 @@ def test_a_bar_that_opens_beyond_the_stop_fills_at_its_open():
     assert trade[:5] == (0, 1, 2, ENTRY, 39_500.0)
 
 
-def test_the_stop_holds_in_the_bar_of_the_entry():
-    (trade,) = played(calm(39_990), (ENTRY, 40_010, 39_700, 39_750), calm(39_750))
-    assert trade[:5] == (0, 1, 1, ENTRY, STOP)
+def test_a_bar_that_opens_beyond_the_target_fills_at_its_open_whatever_it_touches_later():
+    (trade,) = played(calm(39_990), calm(ENTRY), (40_500, 40_600, 39_000, 39_100), calm(39_100))
+    assert trade[:5] == (0, 1, 2, ENTRY, 40_500.0)
 
 
-def test_the_stop_hangs_on_the_entry_and_not_on_the_signals_close():
+def test_a_bar_that_touches_both_met_the_stop():
+    (trade,) = played(calm(39_990), calm(ENTRY), (ENTRY, 40_500, 39_700, 40_100))
+    assert trade[:5] == (0, 1, 2, ENTRY, STOP)
+
+
+def test_stop_and_target_hold_in_the_bar_of_the_entry():
+    for row, price in (((ENTRY, 40_010, 39_700, 39_750), STOP), ((ENTRY, 40_500, 39_990, 40_400), TARGET)):
+        (trade,) = played(calm(39_990), row, calm(40_000))
+        assert trade[:5] == (0, 1, 1, ENTRY, price)
+
+
+def test_they_hang_on_the_entry_and_not_on_the_signals_close():
     (trade,) = played(calm(41_000), calm(ENTRY), (39_900, 39_950, 39_790, 39_900))
     assert trade.exit == STOP
 
 
-def test_a_cross_back_is_filled_at_the_open_before_the_stop_of_that_bar():
-    (trade,) = played(calm(39_990), calm(ENTRY), calm(39_900), (39_850, 39_860, 39_000, 39_100), leave=2)
-    assert trade[:5] == (0, 1, 3, ENTRY, 39_850.0)
-
-
-def test_a_cross_back_after_the_stop_ends_nothing_twice():
-    assert len(played(calm(39_990), calm(ENTRY), (39_900, 39_950, 39_000, 39_100), calm(39_100), leave=2)) == 1
+def test_a_signal_while_something_is_held_is_nothing_and_one_of_the_bar_in_which_it_ended_counts():
+    rows = (calm(39_990), calm(ENTRY), (39_900, 39_950, 39_700, 39_900), calm(ENTRY), (39_900, 39_950, 39_700, 39_900))
+    assert [trade[1:3] for trade in played(*rows, enter=(0, 1))] == [(1, 2)]
+    assert [trade[1:3] for trade in played(*rows, enter=(0, 2))] == [(1, 2), (3, 4)]
 
 
 def test_what_is_open_after_the_last_bar_does_not_count():
     assert played(calm(39_990), calm(ENTRY), calm(40_100)) == []
 
 
-def test_the_stop_is_rounded_up_to_the_tick():
+def test_stop_and_target_are_rounded_to_the_tick_towards_the_entry():
     assert stop_of(40_000.0) == 39_800.0
     assert stop_of(40_000.1) == 39_800.1  # 39800.0995
     assert stop_of(40_019.9) == 39_819.9  # 39819.8005
+    assert target_of(40_000.0) == 40_400.0
+    assert target_of(40_009.9) == 40_409.9  # 40409.999
 
 
 def test_averages_agree_with_talib_once_their_seeds_are_gone():
@@ -92,14 +101,12 @@ def test_averages_agree_with_talib_once_their_seeds_are_gone():
 
 def test_signals_are_crosses_and_the_filter_and_the_warm_up_hold_some_of_them_back():
     close = generate(20_000, 3).close
-    enter, leave = map(np.array, signals(close))
+    enter = np.array(signals(close))
     above = talib.EMA(close, FAST) > talib.EMA(close, SLOW)
     crossed = np.flatnonzero(np.diff(above.astype(int)) == 1) + 1
     crossed = crossed[crossed >= WARMUP]
     strong = talib.RSI(close, RSI)[crossed] >= RSI_BELOW
     assert np.flatnonzero(enter).tolist() == crossed[~strong].tolist() and 0 < strong.sum() < len(crossed)
-    crossed_back = np.flatnonzero(np.diff(above.astype(int)) == -1) + 1
-    assert np.flatnonzero(leave[WARMUP:]).tolist() == (crossed_back[crossed_back >= WARMUP] - WARMUP).tolist()
 
 
 def test_generated_bars_are_the_same_for_a_seed_whole_in_ticks_and_make_every_way_out():
@@ -110,9 +117,9 @@ def test_generated_bars_are_the_same_for_a_seed_whole_in_ticks_and_make_every_wa
     assert np.all(made.high >= np.maximum(made.open, made.close)) and np.all(
         made.low <= np.minimum(made.open, made.close)
     )
-    trades = simulate(made, *signals(made.close))
-    gapped = [
-        trade for trade in trades if trade.exit < stop_of(trade.entry) and made.open[trade.exit_bar] == trade.exit
-    ]
-    inside = [trade for trade in trades if trade.exit == stop_of(trade.entry)]
-    assert gapped and inside and len(gapped) + len(inside) < len(trades)
+    ways = set()
+    for trade in simulate(made, signals(made.close)):
+        low, high = stop_of(trade.entry), target_of(trade.entry)
+        ways.add("stop" if trade.exit == low else "target" if trade.exit == high else "open")
+        assert low < trade.exit < high or trade.exit in (low, high) or made.open[trade.exit_bar] == trade.exit
+    assert ways == {"stop", "target", "open"}
