@@ -21,6 +21,10 @@ COMMANDS: Final = {
         "nexus_engine.lab.download:main",
         "candles, trades and funding of the past as parquet; goes on where it stopped",
     ),
+    "backtest": (
+        "nexus_engine.lab.backtest:main",
+        "the core that trades live on recorded bars: what the strategies make of them, costs and all (--json, --html)",
+    ),
     "drill": ("nexus_engine.lab.drill:main", "a crash through the whole stack on loopback: what the Sentinel does"),
     "journal": ("nexus_engine.store.commands:main", "verify or export the journal; why a decision was made"),
     "replay": ("nexus_engine.runtime.replay:main", "run a recording through the core again: the same decisions?"),

@@ -17,12 +17,15 @@ class Wishes:
     intervals = ("1m",)
     warmup_bars = 1
     leverage: int | None = None
+    names: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.counters: Counter[str] = Counter()
         self.queue: list[tuple[str, Side, dict[str, Any]]] = []
 
-    def bar(self, bar: Bar, quote: Quote) -> tuple[Signal, ...]:
+    def bar(self, bar: Bar, quote: Quote, context: object = None) -> tuple[Signal, ...]:
         mine = [wish for wish in self.queue if wish[0] == bar.symbol]
         self.queue = [wish for wish in self.queue if wish[0] != bar.symbol]
         return tuple(_signal(symbol, side, quote, bar.venue_ns, **more) for symbol, side, more in mine)

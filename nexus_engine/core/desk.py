@@ -19,6 +19,7 @@ from nexus_engine.model.verdicts import Verdict
 from nexus_engine.model.words import Level, Mode, ProposalStatus, Ruling, Side
 from nexus_engine.servos.byhand import FARTHEST
 from nexus_engine.servos.copilot import Copilot
+from nexus_engine.servos.edge import record_of
 from nexus_engine.servos.manager import Manager
 from nexus_engine.servos.sizing import Sized, entry_price, runs_away, size
 from nexus_engine.shield.manager import Shield
@@ -41,6 +42,8 @@ class Desk:
         manager.protection.ladder.priced = market.priced
         self.blocked: Callable[[Turn], str] = lambda turn: "not started"
         """Why no entry at all may leave now; the engine knows."""
+        self.objection: Callable[[Turn, Signal], str] = lambda turn, signal: ""
+        """Why none of this signal's may."""
         self.seen = self.refused = self.proposed = 0
         self.funnel = Funnel()
 
@@ -115,7 +118,7 @@ class Desk:
         if quote is None or not quote.valid:
             return f"{handle}: there is no market now to size it on"
         stop, market = proposal.plan.stop, proposal.market if command.market is None else command.market
-        touch = entry_price(side, quote.bid, quote.ask)
+        touch = entry_price(side, quote.bid, quote.ask, maker=_makes(proposal) and not market)
         if command.stop is not None:
             if not command.stop.is_finite() or (touch - float(command.stop)) * side.sign <= 0 or command.stop <= 0:
                 return f"{handle}: stop {command.stop} is not behind the price"
@@ -149,7 +152,7 @@ class Desk:
         quote = self._market.quote(proposal.symbol, turn.mono_ns)
         if quote is None or not quote.valid:
             return False
-        touch = entry_price(proposal.side, quote.bid, quote.ask)
+        touch = entry_price(proposal.side, quote.bid, quote.ask, maker=_makes(proposal))
         limit = float(proposal.limit)
         drift = self._directive.copilot.drift_pct / 100
         beyond = (touch - limit) * proposal.side.sign > 0
@@ -170,7 +173,9 @@ class Desk:
         objection = _objection(ruled)
         if objection or isinstance(sized, str):
             self._copilot.expire(turn, proposal, objection or str(sized))
-        elif sized.r_multiple < WORST_R:
+        elif sized.plan.target is None and runs_away(proposal.signal, float(sized.limit)) > WORST_R:
+            self._copilot.expire(turn, proposal, "price ran away by half of its risk")
+        elif sized.plan.target is not None and sized.r_multiple < WORST_R:
             self._copilot.expire(turn, proposal, f"price ran away: {sized.r_multiple:.1f} R left")
         elif (sized.limit, sized.qty) != (proposal.limit, proposal.qty):
             self._copilot.reprice(turn, proposal, sized)
@@ -181,6 +186,8 @@ class Desk:
     def _reach(self, proposal: Proposal, touch: float, qty: Decimal, *, market: bool) -> float | None:
         """The worst price that an entry now is reckoned with: some way beyond the touch, and at market also what the
         book shows for its size. None where the book does not hold it."""
+        if _makes(proposal) and not market:
+            return touch
         side, drift = proposal.side, self._directive.copilot.drift_pct / 100
         reach = touch + drift / 2 * proposal.signal.stop_distance * side.sign
         if not market:
@@ -198,7 +205,7 @@ class Desk:
         if quote is None:
             return "the venue does not list it"
         swan = self._market.quote(self._directive.shield.swan_symbol, turn.mono_ns)
-        blocked = self.blocked(turn)
+        blocked = self.blocked(turn) or self.objection(turn, signal)
         if blocked:
             return blocked
         if not self._market.symbols[signal.symbol].instrument.trading:
@@ -254,7 +261,17 @@ class Desk:
         if equity <= Decimal(0):
             return "equity is not known yet"
         risk = self._directive.risk
-        return size(signal, limit=limit, equity=equity, instrument=instrument, risk=risk, stop=stop, most=most)
+        kelly = record_of(signal.strategy, turn.ledger.closed).kelly_pct(risk.kelly_part)
+        return size(
+            signal,
+            limit=limit,
+            equity=equity,
+            instrument=instrument,
+            risk=risk,
+            stop=stop,
+            most=most,
+            kelly_pct=kelly,
+        )
 
     def _refuse(self, turn: Turn, signal: Signal, verdicts: tuple[Verdict, ...], reason: str, stage: str = "") -> None:
         self.refused += 1
@@ -274,6 +291,11 @@ class Desk:
                 equity=accounting.equity(turn.ledger, self._market.marks()),
             )
         )
+
+
+def _makes(proposal: Proposal) -> bool:
+    """It enters as a maker: a person has not asked for market instead."""
+    return proposal.signal.post_only is True and not proposal.market
 
 
 def _objection(verdicts: tuple[Verdict, ...]) -> str:

@@ -11,27 +11,33 @@ from nexus_engine.core.chart import Lines
 from nexus_engine.core.curve import Curve
 from nexus_engine.core.desk import Desk
 from nexus_engine.core.hindrances import Hindrances
+from nexus_engine.core.hunt import Hunt, withdraw
 from nexus_engine.core.market import HOURLY, Market
 from nexus_engine.core.notebook import Notebook
 from nexus_engine.core.presence import Presence, count_crash
 from nexus_engine.core.trips import Trips
 from nexus_engine.core.view import build
 from nexus_engine.core.why import Reasons
-from nexus_engine.cortex.factory import Cortex
-from nexus_engine.cortex.shark import Targets
+from nexus_engine.cortex.factory import NO_OWN, Cortex, Own
+from nexus_engine.cortex.scalping import Scalping
+from nexus_engine.cortex.shark import Shark
+from nexus_engine.cortex.strategy import NO_CONTEXT, Context
+from nexus_engine.cortex.targets import SQUEEZE_INTERVAL, Targets
 from nexus_engine.model import commands as c
 from nexus_engine.model import events as e
 from nexus_engine.model.config import Directive
 from nexus_engine.model.effects import AnyEffect, Resync
-from nexus_engine.model.facts import SENTINEL, AnyFact, LatchSet, ModeSet, RunEnded, RunStarted
+from nexus_engine.model.facts import SENTINEL, AnyFact, LatchSet, ModeSet, RunEnded, RunStarted, StrategySwitched
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.people import People
+from nexus_engine.model.signals import Signal
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.model.words import Latch, Level, Mode
 from nexus_engine.servos import byhand
 from nexus_engine.servos.copilot import TIMER as PROPOSAL_TIMER
 from nexus_engine.servos.copilot import Copilot
+from nexus_engine.servos.edge import record_of
 from nexus_engine.servos.manager import Manager
 from nexus_engine.servos.reconcile import TIMER as RECONCILE_TIMER
 from nexus_engine.servos.reconcile import Reconciler
@@ -49,8 +55,8 @@ NOTHING: Final[list[AnyEffect]] = []
 class Engine:
     """Holds the market and the zones, and walks each event through them: market, shield, cortex, shield, servos."""
 
-    def __init__(self, directive: Directive, ledger: Ledger) -> None:
-        self.cortex = Cortex(directive.strategies)
+    def __init__(self, directive: Directive, ledger: Ledger, own: Own = NO_OWN) -> None:
+        self.cortex = Cortex(directive.strategies, own, directive.shield.swan_symbol)
         self.directive = directive = _levered(directive, self.cortex.leverage)
         self.people = People(directive.people)
         self.ledger = ledger
@@ -62,7 +68,10 @@ class Engine:
         self.hindrances = Hindrances()
         self.desk = Desk(directive, self.market, self.shield, self.copilot, self.manager)
         self.desk.blocked = self.blocked
-        self.intervals = tuple(dict.fromkeys((*self.cortex.intervals, HOURLY)))
+        self.hunt = Hunt(directive.shield)
+        self.desk.objection = self._objection
+        squeeze = (SQUEEZE_INTERVAL,) if Shark.name in self.cortex.names else ()
+        self.intervals = tuple(dict.fromkeys((*self.cortex.intervals, HOURLY, *squeeze)))
         """Bars that the feed must stream and tell the past of."""
         self.warmup_bars = self.cortex.warmup_bars
         self.notebook = Notebook()
@@ -121,6 +130,7 @@ class Engine:
             c.Unlock: self._unlock,
             c.Adopt: self._adopt,
             c.RearmSwan: self._rearm_swan,
+            c.Switch: self._switch,
             c.CloseForeign: lambda turn, command, by: byhand.close_foreign(
                 turn, self.manager, command.symbol, command.word, by
             ),
@@ -131,8 +141,12 @@ class Engine:
         return self.ledger.mode or self._started_mode
 
     def mode_of(self, strategy: str) -> Mode:
-        """Who decides a strategy's entries: the stricter of the account's mode and what the directive gives it."""
-        most = self.directive.account.modes.get(strategy, self.mode)
+        """Who decides a strategy's entries: the stricter of the account's mode and what the directive gives it. Where
+        nothing is given the Shark's are a person's; Scalping's always are until the account's own trades have shown
+        that it earns its costs."""
+        most = self.directive.account.modes.get(strategy, Mode.COPILOT if strategy == Shark.name else self.mode)
+        if strategy == Scalping.name and not record_of(strategy, self.ledger.closed).proven:
+            most = min(most, Mode.COPILOT, key=lambda mode: mode.rank)
         return min(most, self.mode, key=lambda mode: mode.rank)
 
     def on(self, event: e.AnyEvent) -> list[AnyEffect]:
@@ -163,6 +177,15 @@ class Engine:
             self.reasons.listen(effects)
             self.trips.listen(effects)
         return effects
+
+    def leap(self, at_ns: int, mono_ns: int) -> None:
+        """The time up to here was left out because nothing happened in it, as a backtest may: nobody stood still, and
+        what rests at the venue has just been seen there. Only the clocks move."""
+        self._pulsed = (at_ns, mono_ns)
+        self.market.now_ns = max(self.market.now_ns, at_ns)
+        for order in self.ledger.alive():
+            if order.status.resting:
+                self.manager.asker.found(order.client_id, mono_ns)
 
     def recall(self, facts: Iterable[AnyFact]) -> None:
         """Before the first event: put back what earlier runs said, for people to read."""
@@ -220,8 +243,25 @@ class Engine:
         turn.market_ns = self.market.now_ns
         quote = self.market.quote(event.symbol, turn.mono_ns)
         if quote is not None:
-            for signal in self.cortex.bar(event, quote):
+            for signal in self.cortex.bar(event, quote, self._context(turn) if event.closed else NO_CONTEXT):
                 self.desk.consider(turn, signal, self.mode_of(signal.strategy))
+        if self.cortex.problems:
+            self._complain(turn)
+
+    def _context(self, turn: Turn) -> Context:
+        macro = self.shield.macro.state(self.ledger.macro, turn.at_ns, turn.mono_ns)
+        return self.hunt.context(turn, self.market, macro)
+
+    def _objection(self, turn: Turn, signal: Signal) -> str:
+        if signal.strategy in turn.ledger.off:
+            return f"{signal.strategy} is switched off"
+        return self.hunt.objection(signal.strategy, self.market)
+
+    def _complain(self, turn: Turn) -> None:
+        """Tell of the user's own strategies that do not run."""
+        for text in self.cortex.problems:
+            turn.note(Level.WARN, "account", text, "bot")
+        self.cortex.problems.clear()
 
     def _history(self, turn: Turn, event: e.History) -> None:
         self.market.history(event)
@@ -295,6 +335,9 @@ class Engine:
         )
         if self.ledger.mode is None:
             turn.record(ModeSet(at_ns=turn.at_ns, mode=event.mode, by="bot"))
+        for text in self.cortex.warnings:
+            turn.note(Level.WARN, "account", text, "bot")
+        self._complain(turn)
         self.copilot.resume(turn)
         self.reconciler.resume(turn, earlier_ns)
         turn.timer(PULSE, PULSE_MS)
@@ -312,6 +355,7 @@ class Engine:
             marks = self.market.marks()
             accounting.open_day(turn, marks)
             self.shield.macro.look(turn)
+            self.hunt.look(turn, self.market, self.copilot)
             self.shield.drawdown.look(turn, accounting.equity(self.ledger, marks))
             self.curve.sample(self.ledger, marks, turn.at_ns)
         elif key == RECONCILE_TIMER:
@@ -421,9 +465,22 @@ class Engine:
         if command.mode is Mode.WATCHER:
             self.copilot.expire_all(turn, "mode WATCHER")
             self.manager.cancel_entries(turn)
-        capped = [name for name in self.directive.account.modes if self.mode_of(name) is not self.mode]
+        names = dict.fromkeys((*self.directive.account.modes, *self.cortex.names))
+        capped = [name for name in names if self.mode_of(name) is not self.mode]
         kept = ", ".join(f"{name} stays {self.mode_of(name)}" for name in capped)
         return f"mode {command.mode}" + (f"; {kept}" if kept else "")
+
+    def _switch(self, turn: Turn, command: c.Switch, by: str) -> str:
+        name = command.strategy
+        if name not in self.cortex.names:
+            return f"{name[:31]} does not run here; running: {', '.join(self.cortex.names)}"
+        word = "on" if command.on else "off"
+        if command.on is (name not in self.ledger.off):
+            return f"{name} is {word} already"
+        turn.record(StrategySwitched(at_ns=turn.at_ns, strategy=name, on=command.on, by=by))
+        turn.note(Level.WARN, "account", f"strategy {name} switched {word}", by)
+        count = 0 if command.on else withdraw(turn, self.copilot, name, "switched off")
+        return f"{name} is {word}" + (f"; {count} cards and entries withdrawn" if count else "")
 
     def _close(self, turn: Turn, command: c.ClosePosition, by: str) -> str:
         state = self.market.symbols.get(command.symbol)

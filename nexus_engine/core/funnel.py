@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Final
 
+from nexus_engine.cortex.factory import REFUSED
 from nexus_engine.model.verdicts import Verdict
 from nexus_engine.model.view import StageView
 from nexus_engine.shield.guards import SIGNAL_GUARDS
 
 REGIME, SIGNAL, SHIELD, SIZING, EXPOSURE, MODE = "regime", "signal", "shield", "sizing", "exposure", "mode"
-_PATTERN_FAULTS: Final = ("no quote", "costs", "reward")
 
 
 class Funnel:
@@ -27,7 +26,7 @@ class Funnel:
 
     def shown(self, counters: Mapping[str, int]) -> tuple[StageView, ...]:
         """Every stage in order. `counters` are the cortex's own: what ended there was never said to the desk."""
-        gated, patterns = counters.get("regime", 0), sum(counters.get(name, 0) for name in _PATTERN_FAULTS)
+        gated, patterns = counters.get("regime", 0), sum(counters.get(name, 0) for name in REFUSED)
         stopped = {REGIME: gated, SIGNAL: patterns} | {
             stage: self.stopped[stage] for stage in (SHIELD, SIZING, EXPOSURE, MODE)
         }

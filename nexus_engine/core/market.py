@@ -69,6 +69,7 @@ class SymbolMarket:
             age_ms=(mono_ns - oldest) // 1_000_000 if oldest else None,
             valid=self.book.valid and bid is not None and ask is not None and self.mark > 0,
             taker_fee=self.instrument.taker_fee,
+            maker_fee=self.instrument.maker_fee,
             next_funding_ns=self.next_funding_ns,
             funding_h=self.funding_h,
         )

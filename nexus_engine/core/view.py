@@ -14,7 +14,6 @@ from nexus_engine.core.market import HOURLY, SymbolMarket
 from nexus_engine.core.shock import Shocks
 from nexus_engine.core.stress import stress
 from nexus_engine.cortex.regime import odds
-from nexus_engine.cortex.shark import SQUEEZE_INTERVAL, squeeze
 from nexus_engine.model.config import percent_of
 from nexus_engine.model.ledger import exit_side
 from nexus_engine.model.orders import ZERO
@@ -105,7 +104,7 @@ def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> 
         chart_marks=() if charted is None else _marks(engine, symbol),
         odds=() if charted is None else odds(engine.cortex.regime(symbol)),
         targets=targets,
-        squeeze=_squeeze(engine),
+        squeeze=engine.hunt.squeeze(market),
         curve=engine.curve.points(ledger, marks, at_ns),
         differences=_differences(engine, marks),
         compared=engine.notebook.compared,
@@ -334,11 +333,6 @@ def _targets(engine: Engine, quotes: Mapping[str, Quote], macro: Macro) -> tuple
     table = engine.targets.table(hours, quotes, market.now_ns)
     gate = "" if macro is Macro.SHARK else f"macro {macro.lower()}"
     return tuple(replace(row, note=busy.get(row.symbol, gate)) for row in table)
-
-
-def _squeeze(engine: Engine) -> str:
-    state = engine.market.symbols.get(engine.directive.shield.swan_symbol)
-    return "unknown" if state is None else squeeze(state.bars.get(SQUEEZE_INTERVAL), state.last)
 
 
 def _differences(engine: Engine, marks: accounting.Marks) -> tuple[Difference, ...]:

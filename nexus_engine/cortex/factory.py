@@ -1,49 +1,100 @@
 """The factory: which strategies run, on which bars, in which regimes. One closed bar in, signals out."""
 
+import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import msgspec
+from msgspec import UNSET
 
+from nexus_engine.cortex.columns import Columns
+from nexus_engine.cortex.features import RealisedVolatility
+from nexus_engine.cortex.flow import Flow
 from nexus_engine.cortex.harpoon import Harpoon
+from nexus_engine.cortex.regime import ENTER, UNKNOWN, RegimeRule
 from nexus_engine.cortex.regime import INTERVAL as REGIME_INTERVAL
-from nexus_engine.cortex.regime import UNKNOWN, RegimeRule
-from nexus_engine.cortex.strategy import Strategy, checked, interval_ns
+from nexus_engine.cortex.scalping import Scalping
+from nexus_engine.cortex.shark import LeaderTrend, Shark
+from nexus_engine.cortex.strategy import NO_CONTEXT, Context, Gate, Skipping, Strategy, checked, interval_ns
 from nexus_engine.model.config import ConfigError
 from nexus_engine.model.events import Bar, BarRow
 from nexus_engine.model.signals import Quote, RegimeView, Signal
+from nexus_engine.model.verdicts import Reading
 from nexus_engine.model.words import Regime
 
-STRATEGIES: Final[Mapping[type[Strategy], frozenset[Regime]]] = {
-    Harpoon: frozenset({Regime.RANGE, Regime.VOLATILE, Regime.UNKNOWN}),
+T = TypeVar("T")
+
+STRATEGIES: Final[Mapping[type[Skipping], Gate]] = {
+    Harpoon: Gate(trending=False, blind=True),
+    Scalping: Gate(trending=False, trend_below=0.33, volatile_below=0.5),
+    Flow: Gate(trending=True),
+    Shark: Gate(blind=True),
 }
-"""Every strategy and the regimes that it may trade in. Without a regime it trades at half its risk."""
+"""Every strategy and when it may trade. Mean reversion lost least in the lowest third of P(trend), following a trend
+won in the highest only; the Shark goes by the macro state."""
+OWN_GATE: Final = Gate(blind=True)
+"""That of a user's own strategy that names none as its `GATE`."""
 
 _UNKNOWN_SCALE = 0.5
 _INFINITY = float("inf")
+_VOLATILITY_BARS = 168
+_YEAR_BARS = 365 * 24
+
+
+class Own(msgspec.Struct, frozen=True):
+    """A user's own strategies, and what is wrong with those that could not be loaded, by the name of their file."""
+
+    kinds: tuple[type[Strategy], ...] = ()
+    problems: Mapping[str, str] = {}
+
+
+NO_OWN: Final = Own()
 
 
 class Cortex:
     """The strategies of an account over all its symbols.
 
-    `strategies` is the directive's section: parameters by strategy. Raises ConfigError for an unknown strategy or
-    parameter, a wrong type and a value out of range, naming the key, the value and what is allowed.
+    `strategies` is the directive's section: parameters by strategy; `leader` is the symbol that the Shark follows.
+    Raises ConfigError for an unknown strategy or parameter, a wrong type and a value out of range, naming the key, the
+    value and what is allowed.
     """
 
-    warmup_bars: int = 1000
-    """Closed bars to ask for of each interval."""
+    warmup_bars: int = 1100
+    """Closed bars to ask for of each interval: the longest average, EMA(200), needs 1000."""
 
-    def __init__(self, strategies: Mapping[str, Mapping[str, Any]]) -> None:
-        kinds = {kind.name: kind for kind in STRATEGIES}
+    def __init__(self, strategies: Mapping[str, Mapping[str, Any]], own: Own = NO_OWN, leader: str = "BTCUSDT") -> None:
+        gates: dict[type[Strategy], Gate] = {**STRATEGIES} | {
+            kind: getattr(kind, "GATE", OWN_GATE) for kind in own.kinds
+        }
+        kinds = {kind.name: kind for kind in gates}
         for name in strategies:
-            if name not in kinds:
+            if name not in kinds and name not in own.problems:
                 raise ConfigError(f"unknown strategy strategies.{name}; known: {', '.join(kinds)}")
         params = {name: checked(kind, strategies.get(name, {})) for name, kind in kinds.items()}
-        self._strategies = tuple(
-            (kind(params[name]), STRATEGIES[kind]) for name, kind in kinds.items() if params[name]["enabled"]
-        )
-        caps = [params[strategy.name]["leverage"] for strategy, _ in self._strategies]
+        self._own = frozenset(kind.name for kind in own.kinds)
+        self.problems: list[str] = [f"{name}.py: {text}" for name, text in own.problems.items()]
+        """One line for each own strategy that does not run; whoever tells them takes them away."""
+        self.warnings: list[str] = []
+        """What a person must be told of the sets that were chosen."""
+        found: list[tuple[Strategy, Gate]] = []
+        for name, kind in kinds.items():
+            if not params[name].get("enabled", True):
+                continue
+            try:
+                found.append((kind(params[name]), gates[kind]))
+            except Exception as error:
+                # a user's own code may do anything; the rest lives on
+                if name not in self._own:
+                    raise
+                self._complain(name, error)
+                continue
+            chosen = getattr(kind, "SETS", {}).get(params[name].get("set", ""))
+            if chosen is not None:
+                self.warnings.append(f"{name} set {params[name]['set']}: {chosen.warning}")
+        self._strategies = tuple(found)
+        caps = [params[strategy.name].get("leverage", 1) for strategy, _ in self._strategies]
         self.leverage: int | None = int(min(caps)) if caps else None
         """The highest that every strategy allows; None when none is on."""
         wanted = {REGIME_INTERVAL} | {interval for strategy, _ in self._strategies for interval in strategy.intervals}
@@ -51,9 +102,17 @@ class Cortex:
         """The intervals that must be streamed and warmed."""
         self._steps = {interval: interval_ns(interval) for interval in self.intervals}
         self._rules: dict[str, RegimeRule] = {}
+        self._volatility: dict[str, RealisedVolatility] = {}
+        self._leader, self._trend = leader, LeaderTrend()
         self._closed: dict[tuple[str, str], int] = {}
         self._gaps: dict[tuple[str, str], None] = {}
+        self._broken: set[str] = set()
         self._gated: Counter[str] = Counter()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The strategies that run."""
+        return tuple(strategy.name for strategy, _ in self._strategies if strategy.name not in self._broken)
 
     def history(self, symbol: str, interval: str, rows: Sequence[BarRow]) -> None:
         """Closed candles, oldest first. They replace what was known; only those after their last gap are used."""
@@ -66,15 +125,36 @@ class Cortex:
             return
         self._closed[symbol, interval] = rows[-1].open_ns
         self._gaps.pop((symbol, interval), None)
-        for strategy, _ in self._strategies:
-            if interval in strategy.intervals:
-                strategy.warm(symbol, interval, rows)
+        for strategy, _ in self._on(interval):
+            self._safely(strategy, partial(strategy.warm, symbol, interval, rows))
         if interval == REGIME_INTERVAL:
             rule = self._rules[symbol] = RegimeRule()
             rule.warm(rows)
+            volatility = self._volatility[symbol] = RealisedVolatility(_VOLATILITY_BARS)
+            volatility.warm(rows[-volatility.span :])
+            if symbol == self._leader:
+                self._trend = LeaderTrend()
+                for row in rows:
+                    self._trend.update(row)
 
-    def bar(self, bar: Bar, quote: Quote) -> tuple[Signal, ...]:
-        """Take any bar. Only a closed one may give signals; one that is not newer than the last is ignored.
+    def shipped(self, interval: str) -> tuple[Skipping, ...]:
+        """Those that run on an interval and can be skipped through."""
+        return tuple(strategy for strategy, _ in self._on(interval) if isinstance(strategy, tuple(STRATEGIES)))
+
+    def skip(self, symbol: str, interval: str, columns: Columns, upto: int) -> None:
+        """Put the strategies of an interval where the first `upto` bars of whole columns leave them; the bars that
+        follow must be theirs. For those that can be skipped through, and not for the regime's own interval: its bars
+        are few, and come one by one."""
+        if upto:
+            self._closed[symbol, interval] = int(columns.open_ns[upto - 1])
+            self._gaps.pop((symbol, interval), None)
+        for strategy, _ in self._on(interval):
+            if isinstance(strategy, Skipping):
+                strategy.warm_columns(symbol, columns, upto)
+
+    def bar(self, bar: Bar, quote: Quote, context: Context = NO_CONTEXT) -> tuple[Signal, ...]:
+        """Take any bar. Only a closed one may give signals; one that is not newer than the last is ignored. The
+        context's leader is filled in here.
 
         A missing bar, seen from a later one (forming or closed), makes its symbol and interval unready until history
         comes again.
@@ -94,13 +174,39 @@ class Cortex:
         self._closed[key] = bar.open_ns
         if interval == REGIME_INTERVAL:
             self._rules[symbol].update(bar)
+            self._volatility[symbol].update(bar)
+            if symbol == self._leader:
+                self._trend.update(bar)
         regime = self.regime(symbol)
-        found = (
-            (strategy.on_bar(bar, quote, regime), regimes)
-            for strategy, regimes in self._strategies
-            if interval in strategy.intervals
-        )
-        return tuple(self._weighed(signal) for signal, regimes in found if signal and self._may(signal, regimes))
+        context = msgspec.structs.replace(context, leader=self._trend.view)
+        found: list[Signal] = []
+        for strategy, gate in self._on(interval):
+            signal = self._safely(strategy, partial(_asked, strategy, bar, quote, regime, context))
+            if signal is not None and self._may(signal, gate):
+                found.append(self._weighed(signal))
+        return tuple(found)
+
+    def _on(self, interval: str) -> list[tuple[Strategy, Gate]]:
+        return [
+            (strategy, gate)
+            for strategy, gate in self._strategies
+            if interval in strategy.intervals and strategy.name not in self._broken
+        ]
+
+    def _safely(self, strategy: Strategy, work: Callable[[], T]) -> T | None:
+        """What a strategy answers. A user's own that fails is left out from then on, and the rest lives."""
+        if strategy.name not in self._own:
+            return work()
+        try:
+            return work()
+        except Exception as error:  # noqa: BLE001  # a user's own code may do anything
+            self._broken.add(strategy.name)
+            self._complain(strategy.name, error)
+            return None
+
+    def _complain(self, name: str, error: Exception) -> None:
+        text = " ".join(str(error).split())
+        self.problems.append(f"strategy {name} is off until a restart: {type(error).__name__}: {text}"[:300])
 
     def regime(self, symbol: str) -> RegimeView:
         """UNKNOWN without enough gapless history."""
@@ -113,33 +219,66 @@ class Cortex:
 
     @property
     def counters(self) -> dict[str, int]:
-        """How far the patterns got since the start, in the order of the funnel; `costs`, `reward`, `no quote` and
-        `regime` count those refused.
+        """How far the patterns got since the start, in the order of the funnel; all but `bars`, `patterns`, `turned`
+        and `signals` count those refused.
         """
         total = sum((strategy.counters for strategy, _ in self._strategies), self._gated)
         return {name: total[name] for name in _FUNNEL}
 
-    def _may(self, signal: Signal, regimes: frozenset[Regime]) -> bool:
-        may = signal.regime.regime in regimes
+    def _may(self, signal: Signal, gate: Gate) -> bool:
+        may = not gate.refusal(signal.regime)
         self._gated["signals" if may else "regime"] += 1
         return may
 
-    @staticmethod
-    def _weighed(signal: Signal) -> Signal:
+    def _weighed(self, signal: Signal) -> Signal:
         view = signal.regime
         if view.regime is Regime.UNKNOWN:
             risk_pct, reason = signal.risk_pct * _UNKNOWN_SCALE, "regime UNKNOWN: half size"
         else:
             risk_pct, reason = signal.risk_pct, f"regime {view.regime} {view.confidence:.0%}"
-        return msgspec.structs.replace(signal, risk_pct=risk_pct, reasons=(*signal.reasons, reason))
+        volatility = self._volatility.get(signal.symbol)
+        yearly = UNSET if volatility is None or not volatility.ready else volatility.value * math.sqrt(_YEAR_BARS)
+        ranks = tuple(
+            Reading(name, rank, limit)
+            for name, rank, limit in (
+                ("trend rank", view.trend_rank, ENTER), ("volatility rank", view.volatile_rank, None)
+            )
+            if rank is not None
+        )  # fmt: skip
+        return msgspec.structs.replace(
+            signal,
+            risk_pct=risk_pct,
+            volatility=yearly,
+            reasons=(*signal.reasons, reason),
+            readings=(*signal.readings, *ranks),
+        )
 
     def _lose(self, symbol: str, interval: str) -> None:
         self._gaps[symbol, interval] = None
         if interval == REGIME_INTERVAL:
             self._rules.pop(symbol, None)
+            self._volatility.pop(symbol, None)
+            if symbol == self._leader:
+                self._trend = LeaderTrend()
 
 
-_FUNNEL = ("bars", "patterns", "turned", "no quote", "costs", "reward", "regime", "signals")
+REFUSED: Final = ("macro", "leader", "squeeze", "targets", "session", "no quote", "costs", "reward")
+"""Why a pattern was no wish."""
+_FUNNEL = ("bars", "patterns", "turned", *REFUSED, "regime", "signals")
+
+
+def _asked(strategy: Strategy, bar: Bar, quote: Quote, regime: RegimeView, context: Context) -> Signal | None:
+    """A signal that an order may be made of. Raises ValueError for another."""
+    signal = strategy.on_bar(bar, quote, regime, context)
+    if signal is None:
+        return None
+    for name in ("price", "limit", "stop_distance", "risk_pct"):
+        number = getattr(signal, name)
+        if not 0 < number < _INFINITY:
+            raise ValueError(f"its {name} is {number!r}: must be above 0")
+    if (signal.strategy, signal.symbol) != (strategy.name, bar.symbol):
+        raise ValueError(f"it signs {signal.strategy!r} for {signal.symbol!r} at a bar of {bar.symbol}")
+    return signal
 
 
 def _gapless(rows: Sequence[BarRow], step: int) -> Sequence[BarRow]:

@@ -1,21 +1,31 @@
 """What TA-Lib lacks, one closed bar at a time: same interface as the indicators, exact over their window.
 
-The short windows are summed anew for each bar: at these lengths that costs under a microsecond, and a running sum
-drifts.
+The short windows are summed anew for each bar: at these lengths that costs about a microsecond, a running sum drifts,
+and the exactly rounded sum is the same on every Python.
 """
 
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from nexus_engine.cortex.indicators import Candle
+import numpy as np
+from numpy.typing import NDArray
+
+from nexus_engine.cortex._talib import batch
+from nexus_engine.cortex.columns import Columns, Floats, Mask
+from nexus_engine.cortex.indicators import ATR, Candle
+
+DAY_NS = 86_400_000_000_000
+_HOUR_NS = 3_600_000_000_000
 
 
 class _Windowed:
-    """Base: warming is updating."""
+    """Base: warming is updating, and what `span` bars left is all that it remembers."""
 
-    __slots__ = ()
+    __slots__ = ("span",)
+    span: int
 
     def warm(self, bars: Sequence[Candle]) -> None:
         for bar in bars:
@@ -24,6 +34,13 @@ class _Windowed:
     def update(self, bar: Candle) -> None:
         raise NotImplementedError
 
+    def clear(self) -> None:
+        raise NotImplementedError
+
+    def seek(self, columns: Columns, upto: int) -> None:
+        self.clear()
+        self.warm(columns.rows(max(0, upto - self.span), upto))
+
 
 class Donchian(_Windowed):
     """(highest high, lowest low) of the last `period` bars, this one included; two monotonic deques, O(1) a bar."""
@@ -31,10 +48,22 @@ class Donchian(_Windowed):
     __slots__ = ("_highs", "_lows", "_period", "_seen")
 
     def __init__(self, period: int = 20) -> None:
-        self._period = period
+        self.span = self._period = period
+        self.clear()
+
+    def clear(self) -> None:
         self._seen = 0
         self._highs: deque[tuple[int, float]] = deque()
         self._lows: deque[tuple[int, float]] = deque()
+
+    def over(self, columns: Columns) -> tuple[Floats, Floats]:
+        """(highest highs, lowest lows) after each bar of whole columns; NaN before `period` bars."""
+        period = self._period
+        if period == 1:
+            return columns.high, columns.low
+        return columns.kept(
+            ("donchian", period), lambda: (batch.MAX(columns.high, period), batch.MIN(columns.low, period))
+        )
 
     @property
     def value(self) -> tuple[float, float]:
@@ -68,8 +97,14 @@ class EfficiencyRatio(_Windowed):
     __slots__ = ("_closes", "_steps", "value")
 
     def __init__(self, period: int = 24) -> None:
+        self.span = period + 1
         self._closes: deque[float] = deque(maxlen=period + 1)
         self._steps: deque[float] = deque(maxlen=period)
+        self.clear()
+
+    def clear(self) -> None:
+        self._closes.clear()
+        self._steps.clear()
         self.value = math.nan
 
     @property
@@ -81,7 +116,7 @@ class EfficiencyRatio(_Windowed):
         if closes:
             steps.append(abs(bar.close - closes[-1]))
         closes.append(bar.close)
-        way = sum(steps)
+        way = math.fsum(steps)
         # The net change may come out an ulp longer than the way.
         self.value = min(1.0, abs(closes[-1] - closes[0]) / way) if way else 0.0
 
@@ -92,8 +127,13 @@ class RealisedVolatility(_Windowed):
     __slots__ = ("_close", "_squares", "value")
 
     def __init__(self, period: int = 24) -> None:
-        self._close = 0.0
+        self.span = period + 1
         self._squares: deque[float] = deque(maxlen=period)
+        self.clear()
+
+    def clear(self) -> None:
+        self._close = 0.0
+        self._squares.clear()
         self.value = math.nan
 
     @property
@@ -105,7 +145,7 @@ class RealisedVolatility(_Windowed):
         if self._close:
             change = math.log(bar.close / self._close)
             squares.append(change * change)
-            self.value = math.sqrt(sum(squares) / len(squares))
+            self.value = math.sqrt(math.fsum(squares) / len(squares))
         self._close = bar.close
 
 
@@ -115,8 +155,24 @@ class MeanVolume(_Windowed):
     __slots__ = ("_volumes", "value")
 
     def __init__(self, period: int = 20) -> None:
+        self.span = period
         self._volumes: deque[float] = deque(maxlen=period)
+        self.clear()
+
+    def clear(self) -> None:
+        self._volumes.clear()
         self.value = math.nan
+
+    def over(self, columns: Columns) -> Floats:
+        """After each bar of whole columns; NaN before `period` bars. It may differ from `value` in its last bits."""
+
+        def compute() -> Floats:
+            found = np.full(len(columns), np.nan)
+            if len(columns) >= self.span:
+                found[self.span - 1 :] = np.lib.stride_tricks.sliding_window_view(columns.volume, self.span).mean(1)
+            return found
+
+        return columns.kept(("mean volume", self.span), compute)
 
     @property
     def ready(self) -> bool:
@@ -124,7 +180,122 @@ class MeanVolume(_Windowed):
 
     def update(self, bar: Candle) -> None:
         self._volumes.append(bar.volume)
-        self.value = sum(self._volumes) / len(self._volumes)
+        self.value = math.fsum(self._volumes) / len(self._volumes)
+
+
+class Chandelier:
+    """(stop of a long, stop of a short) in quote currency: `width` average true ranges from the extremes of the last
+    `period` bars (Le Beau)."""
+
+    __slots__ = ("_atr", "_channel", "_width")
+
+    def __init__(self, period: int = 22, width: float = 3.0) -> None:
+        self._channel = Donchian(period)
+        self._atr = ATR(period)
+        self._width = width
+
+    @property
+    def value(self) -> tuple[float, float]:
+        high, low = self._channel.value
+        away = self._width * self._atr.value
+        return high - away, low + away
+
+    @property
+    def ready(self) -> bool:
+        return self._channel.ready and self._atr.ready
+
+    def warm(self, bars: Sequence[Candle]) -> None:
+        self._channel.warm(bars)
+        self._atr.warm(bars)
+
+    def update(self, bar: Candle) -> None:
+        self._channel.update(bar)
+        self._atr.update(bar)
+
+    def seek(self, columns: Columns, upto: int) -> None:
+        self._channel.seek(columns, upto)
+        self._atr.seek(columns, upto)
+
+
+class SessionVWAP(_Windowed):
+    """Volume-weighted mean of the typical price (high + low + close) / 3 since 00:00 UTC, in quote currency.
+
+    The plain mean where nothing was traded. Ready after the first whole hour of a session that it saw begin: earlier it
+    is little more than the last price.
+    """
+
+    __slots__ = ("_day", "_first_ns", "_plain", "_traded", "_volume", "ready", "value")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self._day = -1
+        self._first_ns = 0
+        self._traded = self._volume = 0.0
+        self._plain: list[float] = [0.0, 0.0]
+        self.value = math.nan
+        self.ready = False
+
+    def update(self, bar: Candle) -> None:
+        day = bar.open_ns // DAY_NS
+        if day != self._day:
+            self.clear()
+            self._day, self._first_ns = day, bar.open_ns
+        typical = (bar.high + bar.low + bar.close) / 3.0
+        self._traded += typical * bar.volume
+        self._volume += bar.volume
+        self._plain[0] += typical
+        self._plain[1] += 1.0
+        self.value = self._traded / self._volume if self._volume else self._plain[0] / self._plain[1]
+        self.ready = self._first_ns % DAY_NS == 0 and bar.open_ns - self._first_ns >= _HOUR_NS
+
+    def over(self, columns: Columns) -> tuple[Floats, Mask]:
+        """(value, whether it is ready) after each bar of whole columns."""
+        sums = self._sums(columns)
+        return sums.value, sums.ready
+
+    def seek(self, columns: Columns, upto: int) -> None:
+        self.clear()
+        if upto:
+            sums, at = self._sums(columns), upto - 1
+            self._day, self._first_ns = int(columns.open_ns[at]) // DAY_NS, int(sums.first_ns[at])
+            self._traded, self._volume = sums.traded.item(at), sums.volume.item(at)
+            self._plain = [sums.typical.item(at), sums.bars.item(at)]
+            self.value, self.ready = sums.value.item(at), sums.ready.item(at)
+
+    @staticmethod
+    def _sums(columns: Columns) -> "_Sums":
+        return columns.kept("session vwap", lambda: _Sums.of(columns))
+
+
+class _Sums(NamedTuple):
+    """What a session VWAP has summed up after each bar."""
+
+    first_ns: NDArray[np.int64]
+    traded: Floats
+    volume: Floats
+    typical: Floats
+    bars: Floats
+    value: Floats
+    ready: Mask
+
+    @classmethod
+    def of(cls, columns: Columns) -> "_Sums":
+        day = columns.open_ns // DAY_NS
+        begins = np.flatnonzero(np.diff(day, prepend=-1))
+        typical = (columns.high + columns.low + columns.close) / 3.0
+        first_ns = np.repeat(columns.open_ns[begins], np.diff(begins, append=len(day)))
+
+        def summed(of: Floats) -> Floats:
+            parts = np.split(of, begins[1:])
+            return np.concatenate([np.cumsum(part) for part in parts])
+
+        traded, volume = summed(typical * columns.volume), summed(columns.volume)
+        plain, bars = summed(typical), summed(np.ones(len(day)))
+        value = np.where(volume > 0, traded / np.where(volume > 0, volume, 1.0), plain / bars)
+        ready = (first_ns % DAY_NS == 0) & (columns.open_ns - first_ns >= _HOUR_NS)
+        return cls(first_ns, traded, volume, plain, bars, value, ready)
 
 
 class RollingRank:

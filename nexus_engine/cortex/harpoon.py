@@ -10,24 +10,27 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
 import msgspec
+import numpy as np
 
+from nexus_engine.cortex.columns import Columns, Mask
+from nexus_engine.cortex.entry import SPEC, Track, Wish, before, enter, ready, shared
 from nexus_engine.cortex.features import MeanVolume
-from nexus_engine.cortex.indicators import ATR, EMA, Bollinger, Candle
-from nexus_engine.cortex.strategy import Param, Params, interval_ns
+from nexus_engine.cortex.indicators import ATR, EMA, RSI, Bollinger, Candle
+from nexus_engine.cortex.strategy import Context, Param, Params, ParamSet, interval_ns, which_set
 from nexus_engine.model.events import Bar, BarRow
 from nexus_engine.model.signals import Quote, RegimeView, Signal
 from nexus_engine.model.verdicts import Reading
 from nexus_engine.model.words import Side
 
-_BAR_NS = interval_ns("5m")
 _REPLAYED = 24
 """Last bars of a history that are gone through for a pattern in progress; far more than a pattern lasts."""
-_SPREADS = 10
-"""A stop must be this many spreads away, or the spread alone is a tenth of the risk."""
+_SLACK = 1e-9
+"""What a mean over whole columns may differ from the exact one, and more."""
 
 _CLUC = "ClucMay72018"
 _BINHV = "BinHV45"
-_SPEC = "own spec: quant study 2017-2026"
+_BANDRSI = "BbandRsi"
+_OVERSOLD = 30.0
 
 
 class _Pattern(msgspec.Struct, frozen=True):
@@ -41,26 +44,32 @@ class _Pattern(msgspec.Struct, frozen=True):
     readings: tuple[Reading, ...]
 
 
-class _Track:
+class _Track(Track):
     """What Harpoon knows of a symbol."""
 
-    __slots__ = ("atr", "bands", "bars", "close", "ema", "pattern", "volume", "wide")
+    __slots__ = ("atr", "bands", "bars", "close", "ema", "pattern", "rsi", "volume", "wide")
 
     def __init__(self) -> None:
         self.ema = EMA(50)
         self.bands = Bollinger(20)
         self.wide = Bollinger(40)
+        self.rsi = RSI(14)
         self.atr = ATR(14)
         self.volume = MeanVolume(20)
+        self.parts = (self.ema, self.bands, self.wide, self.rsi, self.atr, self.volume)
         self.bars = 0
         self.close = 0.0
         self.pattern: _Pattern | None = None
 
     def warm(self, rows: Sequence[BarRow]) -> None:
-        for feature in (self.ema, self.bands, self.wide, self.atr, self.volume):
-            feature.warm(rows)
+        super().warm(rows)
         if rows:
             self.close = rows[-1].close
+
+    def seek(self, columns: Columns, upto: int) -> None:
+        super().seek(columns, upto)
+        if upto:
+            self.close = columns.close.item(upto - 1)
 
     @property
     def ready(self) -> bool:
@@ -72,10 +81,24 @@ class Harpoon:
     """Dislocation reversal on 5m bars. Long; the mirrored short exists and is off by default."""
 
     name: ClassVar[str] = "harpoon"
-    intervals: ClassVar[tuple[str, ...]] = ("5m",)
+    SETS: ClassVar[Mapping[str, ParamSet]] = {
+        "classic": ParamSet(
+            {"classic": True, "interval": "1h", "stop_atr": 2.0, "min_reward": 0.5},
+            "WARNING: BB(20, 2) with RSI under 30 lost 0.12 R a trade on 1h bars, in both halves of 2018-2026",
+        )
+    }
     PARAMS: ClassVar[Mapping[str, Param]] = {
-        "enabled": Param(default=True, low=False, high=True, doc="trade it at all", source=_SPEC),
-        "short": Param(default=False, low=False, high=True, doc="also sell rises above the band", source=_SPEC),
+        **shared(risk_pct=0.25, leverage=2, most=2),
+        "set": which_set(SETS),
+        "interval": Param(default="5m", choices=("5m", "15m", "1h"), doc="which bars", source=SPEC),
+        "short": Param(default=False, low=False, high=True, doc="also sell rises above the band", source=SPEC),
+        "classic": Param(
+            default=False,
+            low=False,
+            high=True,
+            doc="a close beyond the band (20, 2) with RSI(14) under 30, or over 70",
+            source=_BANDRSI,
+        ),
         "under_band_pct": Param(
             default=1.5, low=0.5, high=10.0, doc="close at least this far under the lower band (20, 2)", source=_CLUC
         ),
@@ -91,26 +114,20 @@ class Harpoon:
         "tail_pct": Param(
             default=25.0, low=0.0, high=100.0, doc="close to low at most, % of middle to lower band", source=_BINHV
         ),
-        "turn_bars": Param(default=2, low=1, high=6, doc="bars within which it must close back up", source=_SPEC),
-        "stop_atr": Param(default=4.0, low=2.0, high=8.0, doc="stop distance at least, in ATR(14)", source=_SPEC),
+        "turn_bars": Param(default=2, low=1, high=6, doc="bars within which it must close back up", source=SPEC),
+        "stop_atr": Param(default=4.0, low=2.0, high=8.0, doc="stop distance at least, in ATR(14)", source=SPEC),
         "stop_max_pct": Param(
             default=5.0, low=1.0, high=10.0, doc="stop distance at most, % of the price", source=_CLUC
         ),
-        "min_reward": Param(default=1.0, low=0.5, high=5.0, doc="target by stop distance at least", source=_SPEC),
-        "min_costs": Param(
-            default=4.0, low=4.0, high=50.0, doc="target by round-trip costs at least", source=_SPEC
-        ),
-        "limit_pct": Param(
-            default=10.0, low=0.0, high=30.0, doc="how far the limit may follow, % of the stop distance", source=_SPEC
-        ),
-        "time_stop_bars": Param(default=72, low=6, high=288, doc="close after so many bars", source=_SPEC),
-        "risk_pct": Param(default=0.25, low=0.05, high=1.0, doc="risk a trade, % of equity", source=_SPEC),
-        "leverage": Param(default=2, low=1, high=2, doc="leverage at most", source=_SPEC),
-    }  # fmt: skip
+        "min_reward": Param(default=1.0, low=0.5, high=5.0, doc="target by stop distance at least", source=SPEC),
+        "time_stop_bars": Param(default=72, low=6, high=288, doc="close after so many bars", source=SPEC),
+    }
 
     def __init__(self, params: Params) -> None:
         self.counters: Counter[str] = Counter()
-        self._p: Final = params
+        self.p: Final = params
+        self.intervals: tuple[str, ...] = (str(params["interval"]),)
+        self._step = interval_ns(self.intervals[0])
         self._sides = (Side.BUY, Side.SELL) if params["short"] else (Side.BUY,)
         self._tracks: dict[str, _Track] = {}
 
@@ -123,7 +140,18 @@ class Harpoon:
         for row in rows[-_REPLAYED:]:
             self._follow(track, row)
 
-    def on_bar(self, bar: Bar, quote: Quote, regime: RegimeView) -> Signal | None:
+    def warm_columns(self, symbol: str, columns: Columns, upto: int) -> None:
+        track = self._tracks[symbol] = _Track()
+        falls = columns.kept(("harpoon falls", *self.p.items()), lambda: self._falls(columns))
+        start, quiet = upto, 0
+        while start and quiet < self.p["turn_bars"]:
+            start -= 1
+            quiet = 0 if falls[start] else quiet + 1
+        track.seek(columns, start)
+        for row in columns.rows(start, upto):
+            self._follow(track, row)
+
+    def on_bar(self, bar: Bar, quote: Quote, regime: RegimeView, context: Context) -> Signal | None:
         track = self._tracks[bar.symbol]
         self.counters["bars"] += 1
         turned = self._follow(track, bar)
@@ -137,8 +165,7 @@ class Harpoon:
     def _follow(self, track: _Track, bar: Candle) -> _Pattern | None:
         """Take a closed bar; returns the pattern that this close completes."""
         close_before, wide_before, volume_before = track.close, track.wide.value, track.volume.value
-        for feature in (track.ema, track.bands, track.wide, track.atr, track.volume):
-            feature.update(bar)
+        track.update(bar)
         track.close = bar.close
         track.bars += 1
 
@@ -150,7 +177,7 @@ class Harpoon:
             if sign * (bar.close - waiting.close) > 0:
                 track.pattern = None
                 return waiting
-            track.pattern = waiting if track.bars < waiting.began + self._p["turn_bars"] else None
+            track.pattern = waiting if track.bars < waiting.began + self.p["turn_bars"] else None
         if track.ready:
             for side in self._sides:
                 found = self._dislocation(track, bar, side, close_before, wide_before, volume_before)
@@ -164,7 +191,7 @@ class Harpoon:
         """The pattern that begins with this bar. The mean volume is that of the 20 bars before it: including its own
         it could never exceed 20 times the mean.
         """
-        p, sign, close = self._p, side.sign, bar.close
+        p, sign, close = self.p, side.sign, bar.close
         upper, _, lower = track.bands.value
         band, word = (lower, "under the lower") if sign > 0 else (upper, "over the upper")
         under_pct = sign * (band - close) / band * 100
@@ -177,7 +204,12 @@ class Harpoon:
         tail_pct = abs(close - (bar.low if sign > 0 else bar.high)) / close * 100
         through = sign * ((wide_before[2] if sign > 0 else wide_before[0]) - close) > 0
 
-        if under_pct > p["under_band_pct"] and beyond_ema and volume < p["volume_factor"]:
+        rsi = track.rsi.value if sign > 0 else 100 - track.rsi.value
+        if p["classic"]:
+            if under_pct <= 0 or rsi >= _OVERSOLD:
+                return None
+            reason = f"close {word} band with RSI14 at {track.rsi.value:.0f}"
+        elif under_pct > p["under_band_pct"] and beyond_ema and volume < p["volume_factor"]:
             reason = f"close {under_pct:.1f}% {word} band"
         elif (
             through
@@ -201,54 +233,57 @@ class Harpoon:
 
     def _signal(self, bar: Bar, track: _Track, turned: _Pattern, quote: Quote, regime: RegimeView) -> Signal | None:
         """The entry at the touch, if what it may win is worth what it costs and risks."""
-        if not quote.valid:
-            self.counters["no quote"] += 1
-            return None
-        p, side, sign = self._p, turned.side, turned.side.sign
-        price = quote.ask if sign > 0 else quote.bid
-        spread = quote.ask - quote.bid
+        p, side, sign = self.p, turned.side, turned.side.sign
         atr = track.atr.value
-        target = track.bands.value[1]
-        target_distance = sign * (target - price)
-        stop_distance = min(
-            max(p["stop_atr"] * atr, sign * (price - turned.extreme), _SPREADS * spread),
-            p["stop_max_pct"] / 100 * price,
-        )
-        costs = target_distance / (2 * quote.taker_fee * price + spread)
-        reward = target_distance / stop_distance
-        if costs < p["min_costs"]:
-            self.counters["costs"] += 1
-            return None
-        if reward < p["min_reward"]:
-            self.counters["reward"] += 1
-            return None
-        return Signal(
-            symbol=bar.symbol,
-            strategy=self.name,
+        touch = quote.ask if sign > 0 else quote.bid
+        wish = Wish(
             side=side,
-            price=price,
-            limit=price + sign * p["limit_pct"] / 100 * stop_distance,
-            stop_distance=stop_distance,
-            target=target,
-            time_stop_ns=int(p["time_stop_bars"]) * _BAR_NS,
-            reasons=(
-                turned.reason,
-                f"first close back {'up' if sign > 0 else 'down'}",
-                f"target {costs:.1f}x the costs",
-                f"target {reward:.1f}x the stop",
-            ),
+            stop_distance=max(p["stop_atr"] * atr, sign * (touch - turned.extreme)),
+            target=track.bands.value[1],
+            time_stop_bars=int(p["time_stop_bars"]),
+            reasons=(turned.reason, f"first close back {'up' if sign > 0 else 'down'}"),
             readings=(
                 *turned.readings,
                 Reading("close back", sign * (bar.close / turned.close - 1) * 100, 0.0, "%"),
-                Reading("ATR14", atr / price * 100, None, "%"),
-                Reading("stop distance", stop_distance / price * 100, p["stop_max_pct"], "%"),
-                Reading("target distance", target_distance / price * 100, None, "%"),
-                Reading("target by costs", costs, p["min_costs"], "x"),
-                Reading("target by stop", reward, p["min_reward"], "x"),
-                Reading("spread", quote.spread_bp, None, "bp"),
+                Reading("ATR14", atr / bar.close * 100, None, "%"),
             ),
-            regime=regime,
-            risk_pct=p["risk_pct"],
-            leverage=int(p["leverage"]),
-            market_ns=bar.open_ns + _BAR_NS,
         )
+        return enter(
+            self, bar, self._step, wish, quote, regime, min_reward=p["min_reward"], stop_max=p["stop_max_pct"] / 100
+        )
+
+    def candidates(self, columns: Columns) -> Mask:
+        """The closes back within `turn_bars` of a fall."""
+        falls = columns.kept(("harpoon falls", *self.p.items()), lambda: self._falls(columns))
+        found = np.zeros(len(columns), np.bool_)
+        for later in range(1, int(self.p["turn_bars"]) + 1):
+            found[later:] |= falls[:-later]
+        return found
+
+    def _falls(self, columns: Columns) -> Mask:
+        """Where a pattern begins; the same conditions as one bar at a time, a hair wider."""
+        p, track, close = self.p, _Track(), columns.close
+        (upper, _, lower), (wide_upper, middle, wide_lower) = track.bands.over(columns), track.wide.over(columns)
+        (ema,), (rsi,) = track.ema.over(columns), track.rsi.over(columns)
+        mean = before(track.volume.over(columns))
+        flood = columns.volume >= p["volume_factor"] * mean * (1 + _SLACK)
+        found = np.zeros(len(columns), np.bool_)
+        for side in self._sides:
+            sign = side.sign
+            band = lower if sign > 0 else upper
+            under_pct = sign * (band - close) / band * 100
+            if p["classic"]:
+                found |= (under_pct > 0) & ((rsi if sign > 0 else 100 - rsi) < _OVERSOLD)
+                continue
+            found |= (under_pct > p["under_band_pct"]) & (sign * (ema - close) > 0) & (~flood | ~(mean > 0))
+            wide = wide_lower if sign > 0 else wide_upper
+            band_pct = (middle - wide_lower if sign > 0 else wide_upper - middle) / close * 100
+            fall_pct = sign * (before(close) - close) / close * 100
+            tail_pct = np.abs(close - (columns.low if sign > 0 else columns.high)) / close * 100
+            found |= (
+                (sign * (before(wide) - close) > 0)
+                & (band_pct > p["band_pct"])
+                & (fall_pct > p["fall_pct"])
+                & (tail_pct < p["tail_pct"] / 100 * band_pct)
+            )
+        return found & ready(columns, track)

@@ -1,185 +1,165 @@
-"""SHARK's targets: which alt would be hunted first if the whole market fell, and which must not be.
+"""SHARK: sells alts while the whole market bleeds into Bitcoin, and Bitcoin falls itself.
 
-The score says who falls hardest with Bitcoin and can be left again; it is no edge. Measured on 32 alts, 2018-2026, the
-hours after such a fall are volatile and not negative on average, and shorting the weakest was the worst choice: so the
-weight of plain weakness is small, and one that has fallen hard already is vetoed.
+It has no edge that could be shown. Measured on 32 alts in 2018-2026, the hours after such a state began were wild and
+not negative on average, and selling the weakest was the worst choice. Of all variants only one was positive in both
+halves: the slow state, a breakdown of 24 hours, a stop of 2 ATR and a trail of 3 (+0.079 and +0.073 R, t 0.9 and 0.7).
+That one is the default, and a person decides its entries.
 """
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Mapping
+from typing import ClassVar, Final
 
-import msgspec
-import numpy as np
-from numpy.typing import NDArray
+from nexus_engine.cortex.columns import Columns, Mask
+from nexus_engine.cortex.entry import SPEC, Patterned, Track, Wish, before, ready, shared
+from nexus_engine.cortex.features import Donchian
+from nexus_engine.cortex.indicators import ATR, EMA, Candle
+from nexus_engine.cortex.strategy import Context, Leader, Param, Params, ParamSet, interval_ns, which_set
+from nexus_engine.model.events import Bar
+from nexus_engine.model.signals import RegimeView
+from nexus_engine.model.verdicts import Reading
+from nexus_engine.model.words import Macro, Side
 
-from nexus_engine.model.events import BarRow
-from nexus_engine.model.signals import Quote
-from nexus_engine.model.view import Target
-
-INTERVAL: Final = "1h"
-WEIGHTS: Final = {"beta": 0.40, "liquidity": 0.25, "trend": 0.15, "funding": 0.10, "residual": 0.10}
-MIN_FUNDING: Final = -0.0002
-"""Fraction in 8 hours; below it the shorts are crowded."""
-MIN_VOLUME: Final = 50e6
-"""Quote currency in 24 hours."""
-WORST: Final = 0.10
-"""A fall over four hours that ranks below this among the symbol's own is stretched."""
-SQUEEZE_INTERVAL: Final = "5m"
-SQUEEZE_BARS: Final = 6
-SQUEEZE_PCT: Final = 2.0
-
-_LOOK = 168
-_NEED = 200
-_AT_ONCE = 4
-_MINUTE_NS = 60_000_000_000
-
-Floats = NDArray[np.float64]
-_NONE: Final[Floats] = np.empty(0)
+QUIET: Final = "quiet"
+"""What the squeeze rule says when shorts are not in danger."""
+_LEADER_NS = interval_ns("1h")
 
 
-class _Measured(msgspec.Struct, frozen=True):
-    """A symbol as its closed hours have it. `fell` is the return of four hours, `rank` its place among its own."""
+class _Track(Track):
+    __slots__ = ("atr", "channel", "ema")
 
-    last_ns: int
-    beta: float
-    residual: float
-    trend: float
-    volume: float
-    fell: float
-    against: float
-    rank: float
+    def __init__(self, p: Params) -> None:
+        self.channel = Donchian(int(p["breakdown_bars"]))
+        self.ema = EMA(20)
+        self.atr = ATR(14)
+        self.parts = (self.channel, self.ema, self.atr)
 
 
-class Targets:
-    """The table of all alts. Looking at it costs under a millisecond: what an hour closed is worked out a few symbols
-    at a time, the ranks once a minute of market time."""
+class Shark(Patterned[_Track]):
+    """Breakdown or failed bounce of a ranked target, while the macro state is SHARK. Short only, never added to."""
 
-    def __init__(self, leader: str, max_spread_bp: float) -> None:
-        self._leader = leader
-        self._max_spread_bp = max_spread_bp
-        self._measured: dict[str, _Measured] = {}
-        self._ranked_min = -1
-        self._table: tuple[Target, ...] = ()
+    name: ClassVar[str] = "shark"
+    SETS: ClassVar[Mapping[str, ParamSet]] = {
+        "aggressive": ParamSet(
+            {"stop_atr": 1.0, "target_atr": 2.0, "trail_atr": 0.0, "leverage": 8},
+            "WARNING: high leverage and a tight stop lost in nearly every variant measured (-0.01 to -0.18 R a trade)",
+        )
+    }
+    PARAMS: ClassVar[Mapping[str, Param]] = {
+        **shared(risk_pct=0.35, leverage=3, most=8),
+        "set": which_set(SETS),
+        "interval": Param(default="1h", choices=("15m", "30m", "1h"), doc="which bars", source=SPEC),
+        "breakdown": Param(default=True, low=False, high=True, doc="sell a close under the channel", source=SPEC),
+        "breakdown_bars": Param(default=24, low=12, high=96, doc="bars of that channel", source=SPEC),
+        "bounce": Param(
+            default=True, low=False, high=True, doc="sell a bounce to EMA(20) that closes back under it", source=SPEC
+        ),
+        "stretch_atr": Param(
+            default=2.5, low=1.0, high=5.0, doc="not further under EMA(20) than so many ATR(14)", source=SPEC
+        ),
+        "max_names": Param(
+            default=3, low=1, high=5, doc="only the best targets, and held together at most", source=SPEC
+        ),
+        "stop_atr": Param(default=2.0, low=1.0, high=2.5, doc="stop distance, in ATR(14)", source=SPEC),
+        "target_atr": Param(default=0.0, low=0.0, high=6.0, doc="target, in ATR(14); 0: none", source=SPEC),
+        "trail_atr": Param(
+            default=3.0, low=0.0, high=4.0, doc="the stop trails by so many ATR(14); 0: not", source=SPEC
+        ),
+        "trail_from_r": Param(
+            default=1.0, low=0.0, high=3.0, doc="it trails once the profit is so many R", source=SPEC
+        ),
+        "time_stop_bars": Param(default=72, low=6, high=288, doc="close after so many bars", source=SPEC),
+    }
 
-    def beta(self, symbol: str) -> float:
-        """How much of Bitcoin's move it makes, over its last 168 hours; 1 while that is not known."""
-        known = self._measured.get(symbol)
-        return 1.0 if known is None else known.beta
+    def _track(self) -> _Track:
+        return _Track(self.p)
 
-    def table(
-        self, hours: Mapping[str, Sequence[BarRow]], quotes: Mapping[str, Quote], market_ns: int
-    ) -> tuple[Target, ...]:
-        """Best first, the vetoed ones last. `hours` are closed 1h bars, oldest first, of the leader too."""
-        leader = hours.get(self._leader)
-        if not leader:
-            return ()
-        last_ns = leader[-1].open_ns
-        stale = [symbol for symbol, rows in hours.items() if rows and self._last_ns(symbol) != last_ns]
-        fresh = [symbol for symbol in stale if symbol != self._leader and hours[symbol][-1].open_ns == last_ns]
-        led = _closes(leader) if fresh else _NONE
-        for symbol in fresh[:_AT_ONCE]:
-            self._measured[symbol] = _measure(hours[symbol], leader, led)
-        if fresh or market_ns // _MINUTE_NS != self._ranked_min:
-            self._ranked_min = market_ns // _MINUTE_NS
-            self._table = self._rank([symbol for symbol in quotes if symbol != self._leader], quotes)
-        return self._table
+    def _look(self, track: _Track, bar: Bar, regime: RegimeView, context: Context) -> Wish | None:
+        p, low, ema_before = self.p, track.channel.value[1], track.ema.value
+        track.update(bar)
+        if not track.ready:
+            return None
+        close, ema, atr = bar.close, track.ema.value, track.atr.value
+        if p["breakdown"] and close < low:
+            reason = f"closes under the low of {p['breakdown_bars']} bars"
+        elif p["bounce"] and bar.open < ema_before and bar.high >= ema > close and close < bar.open:
+            reason = "bounce to EMA20 fails"
+        else:
+            return None
+        stretch = (ema - close) / atr
+        if stretch > p["stretch_atr"]:
+            return None
+        if refused := self._kept_out(bar, context):
+            self.counters.update(("patterns", "turned", refused))
+            return None
+        leader, names = context.leader, [target.symbol for target in context.targets]
+        assert leader is not None
+        target = context.targets[names.index(bar.symbol)]
+        return Wish(
+            side=Side.SELL,
+            stop_distance=p["stop_atr"] * atr,
+            target=close - p["target_atr"] * atr if p["target_atr"] else None,
+            reach=p["stop_atr"] * atr,
+            trail_distance=p["trail_atr"] * atr,
+            trail_from_r=p["trail_from_r"] if p["trail_atr"] else 0.0,
+            time_stop_bars=int(p["time_stop_bars"]),
+            reasons=(
+                f"SANGRIA; target {names.index(bar.symbol) + 1} of {len(names)}, score {target.score:.2f}",
+                reason,
+                "BTC under its EMA200 and falling; no squeeze",
+            ),
+            readings=(
+                Reading("target score", target.score),
+                Reading("4h against BTC", target.drop_pct, None, "%"),
+                Reading("BTC over EMA200", (leader.close / leader.ema200 - 1) * 100, 0.0, "%"),
+                Reading("BTC EMA20 over EMA50", (leader.ema20 / leader.ema50 - 1) * 100, 0.0, "%"),
+                Reading("under the channel", (low / close - 1) * 100, 0.0, "%"),
+                Reading("under EMA20", stretch, p["stretch_atr"], "ATR"),
+                Reading("ATR14", atr / close * 100, None, "%"),
+            ),
+        )
 
-    def _last_ns(self, symbol: str) -> int:
-        known = self._measured.get(symbol)
-        return 0 if known is None else known.last_ns
+    def _kept_out(self, bar: Bar, context: Context) -> str:
+        """The name under which a pattern is counted that may not be hunted now; empty when it may."""
+        leader, most = context.leader, self.p["max_names"]
+        if context.macro is not Macro.SHARK:
+            return "macro"
+        # Bitcoin's hour may close a moment after the alt's own
+        if leader is None or not leader.down or bar.open_ns - leader.open_ns > _LEADER_NS:
+            return "leader"
+        if context.squeeze != QUIET:
+            return "squeeze"
+        best = [target.symbol for target in context.targets if not target.veto][:most]
+        if bar.symbol not in best or len(context.hunted) >= most:
+            return "targets"
+        return ""
 
-    def _rank(self, symbols: Sequence[str], quotes: Mapping[str, Quote]) -> tuple[Target, ...]:
-        known = [symbol for symbol in symbols if self._known(symbol)]
-        of = [self._measured[symbol] for symbol in known]
-        volume = _ranks([one.volume for one in of])
-        spread = _ranks([-quotes[symbol].spread_bp for symbol in known])
-        parts = {
-            "beta": _ranks([one.beta for one in of]),
-            "liquidity": [(a + b) / 2 for a, b in zip(volume, spread, strict=True)],
-            "trend": _ranks([one.trend for one in of]),
-            "funding": _ranks([quotes[symbol].funding_rate for symbol in known]),
-            "residual": _ranks([-one.residual for one in of]),
-        }
-        rows = [
-            Target(
-                symbol=symbol,
-                score=sum(weight * parts[name][at] for name, weight in WEIGHTS.items()),
-                drop_pct=of[at].against * 100,
-                veto=self._veto(of[at], quotes[symbol]),
-            )
-            for at, symbol in enumerate(known)
-        ]
-        unknown = [
-            Target(symbol=symbol, score=0.0, drop_pct=0.0, veto="too little history")
-            for symbol in symbols
-            if not self._known(symbol)
-        ]
-        return tuple(sorted(rows + unknown, key=lambda row: (bool(row.veto), -row.score, row.symbol)))
-
-    def _known(self, symbol: str) -> bool:
-        return symbol in self._measured and self._measured[symbol].volume > 0
-
-    def _veto(self, measured: _Measured, quote: Quote) -> str:
-        """Why it must not be hunted, in two words and a number. A new listing shows as too little history."""
-        if not quote.valid:
-            return "no market"
-        if quote.spread_bp > self._max_spread_bp:
-            return f"spread {quote.spread_bp:.0f} bp"
-        if quote.funding_rate < MIN_FUNDING:
-            return f"funding {quote.funding_rate:.2%}"
-        if measured.volume < MIN_VOLUME:
-            return f"volume {measured.volume / 1e6:.0f}M"
-        return f"fell {-measured.fell:.1%} in 4 h" if measured.rank < WORST and measured.fell < 0 else ""
-
-
-def squeeze(rows: Sequence[BarRow] | None, last: float) -> str:
-    """Shorts are dangerous once the leader has risen 2 % within half an hour. `rows` are its closed 5m bars."""
-    if not rows or len(rows) < SQUEEZE_BARS or not last:
-        return "unknown"
-    low = min(rows[at].low for at in range(-SQUEEZE_BARS, 0))
-    rise_pct = (last / low - 1) * 100
-    return f"BTC +{rise_pct:.1f}% in 30 min" if rise_pct >= SQUEEZE_PCT else "quiet"
-
-
-def _measure(rows: Sequence[BarRow], leader: Sequence[BarRow], led: Floats) -> _Measured:
-    """A symbol's closed hours beside the leader's, whose closes are `led`; both end with the same hour. Without enough
-    of them its volume is 0: it is not known."""
-    last_ns = rows[-1].open_ns
-    if min(len(rows), len(leader)) < _NEED or rows[-_NEED].open_ns != leader[-_NEED].open_ns:
-        return _Measured(last_ns, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5)
-    closes = _closes(rows)
-    own, its = np.diff(np.log(closes[-_LOOK - 1 :])), np.diff(np.log(led[-_LOOK - 1 :]))
-    varies = float(its @ its)
-    beta = float(own @ its) / varies if varies else 1.0
-    newest = list(rows)[-24:]
-    falls = closes[4:] / closes[:-4] - 1
-    fell = float(falls[-1])
-    highs = [max(row.high for row in newest[:12]), max(row.high for row in newest[12:])]
-    down = (closes[-1] < _ema(closes, 50), closes[-1] < _ema(closes, 200), highs[1] < highs[0])
-    return _Measured(
-        last_ns=last_ns,
-        beta=beta,
-        residual=float(own.sum() - beta * its.sum()),
-        trend=sum(map(bool, down)) / len(down),
-        volume=sum(row.volume * row.close for row in newest),
-        fell=fell,
-        against=fell - float(led[-1] / led[-5] - 1),
-        rank=float((falls < fell).mean()),
-    )
+    def candidates(self, columns: Columns) -> Mask:
+        p, track = self.p, _Track(self.p)
+        close, opened = columns.close, columns.open
+        (ema,), (atr,), low = track.ema.over(columns), track.atr.over(columns), before(track.channel.over(columns)[1])
+        found = ready(columns, track)
+        broke = (close < low) if p["breakdown"] else found & False
+        failed = (opened < before(ema)) & (columns.high >= ema) & (ema > close) & (close < opened)
+        found &= broke | failed if p["bounce"] else broke
+        found &= (ema - close) / atr <= p["stretch_atr"]
+        return found
 
 
-def _closes(rows: Sequence[BarRow]) -> Floats:
-    return np.fromiter((row.close for row in rows), np.float64, len(rows))
+class LeaderTrend:
+    """Bitcoin's averages from its closed hours; `view` is None while one of them is not ready."""
 
+    def __init__(self) -> None:
+        self._averages = EMA(20), EMA(50), EMA(200)
+        self._last: tuple[int, float] = (0, 0.0)
 
-def _ema(closes: Floats, period: int) -> float:
-    """The exponential average over all that is there, its weights made to sum to 1."""
-    weights = (1 - 2 / (period + 1)) ** np.arange(len(closes))[::-1]
-    return float(closes @ weights / weights.sum())
+    def update(self, bar: Candle) -> None:
+        for average in self._averages:
+            average.update(bar)
+        self._last = bar.open_ns, bar.close
 
-
-def _ranks(numbers: Sequence[float]) -> list[float]:
-    """Each one's place among all, 0..1; equals share theirs."""
-    ordered = sorted(numbers)
-    return [(bisect_left(ordered, one) + bisect_right(ordered, one)) / 2 / len(ordered) for one in numbers]
+    @property
+    def view(self) -> Leader | None:
+        if not all(average.ready for average in self._averages):
+            return None
+        fast, slow, long = (average.value for average in self._averages)
+        return Leader(open_ns=self._last[0], close=self._last[1], ema20=fast, ema50=slow, ema200=long)

@@ -71,6 +71,12 @@ def _weights(count: int) -> Floats:
 
 def load(path: Path) -> Bars:
     """Read parquet or CSV. Raises BarsError."""
+    frame = table(path)
+    return _checked(path, times(path, frame["open_time"]), frame)
+
+
+def table(path: Path) -> pl.DataFrame:
+    """The file as it is, with all the columns that are needed and at least one row. Raises BarsError."""
     if not path.is_file():
         raise BarsError(f"{path}: {'is not a file' if path.exists() else 'there is no such file'}")
     try:
@@ -89,10 +95,11 @@ def load(path: Path) -> Bars:
         raise BarsError(f"{path}: has no column {', '.join(missing)}; needed are {', '.join(COLUMNS)}")
     if not len(frame):
         raise BarsError(f"{path}: holds no bars")
-    return _checked(path, _times(path, frame["open_time"]), frame)
+    return frame
 
 
-def _times(path: Path, column: pl.Series) -> Ints:
+def times(path: Path, column: pl.Series) -> Ints:
+    """A column of times, as dates or as seconds, milli-, micro- or nanoseconds since 1970, in ns. Raises BarsError."""
     try:
         if column.dtype == pl.String:
             column = column.str.strip_suffix("Z").str.to_datetime(strict=True)

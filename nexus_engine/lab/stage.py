@@ -64,6 +64,9 @@ class Wishes:
     intervals = ("1m",)
     warmup_bars = 61
     leverage: int | None = None
+    names: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def __init__(self, sides: Mapping[str, Side], ledger: Ledger) -> None:
         self.counters: Counter[str] = Counter()
@@ -71,7 +74,7 @@ class Wishes:
         self._asked: dict[str, int] = {}
         self.awake = True
 
-    def bar(self, bar: Bar, quote: Quote) -> Iterable[Signal]:
+    def bar(self, bar: Bar, quote: Quote, context: object = None) -> Iterable[Signal]:
         side = self._sides.get(bar.symbol)
         due = bar.venue_ns - self._asked.get(bar.symbol, 0) >= WISH_NS
         if not (self.awake and side and due and quote.valid) or bar.symbol in self._ledger.positions:

@@ -124,6 +124,14 @@ class RearmSwan(Command, frozen=True, kw_only=True):
     word: str
 
 
+class Switch(Command, frozen=True, kw_only=True):
+    """Switch a strategy that runs off, or on again. Off: its cards end and its working entries are cancelled; what it
+    holds keeps its stop."""
+
+    strategy: str
+    on: bool
+
+
 def live_phrase(account: str) -> str:
     """What a person types to unlock real money."""
     return f"live {account}"
@@ -146,4 +154,5 @@ AnyCommand = (
     | CloseForeign
     | Unlock
     | RearmSwan
+    | Switch
 )

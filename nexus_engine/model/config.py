@@ -50,6 +50,10 @@ class AccountConfig(_Section):
         le=1440,
         description="with no cockpit and no command for so long nothing is entered; 0, or a --headless start: never",
     )
+    own_strategies: str = Field(
+        "",
+        description="folder of your own strategies, one Python file each; a relative one is seen from the directive's",
+    )
     crash_boots: int = Field(
         3, ge=2, le=1_000, description="so many starts after a crash within 5 minutes latch PROTECT_ONLY"
     )
@@ -133,6 +137,18 @@ class RiskConfig(_Section):
         description="how long a person's hold puts that exit off, once a position; 0: no holds",
     )
     entry_ms: int = Field(20_000, ge=1_000, le=600_000, description="an entry that has not filled by then is cancelled")
+    volatility_pct: float = Field(
+        80.0,
+        ge=0,
+        le=500,
+        description="a strategy's risk is scaled by this over the symbol's own volatility of a week, % a year, by 0.25 to 1.5; 0: not",
+    )
+    kelly_part: float = Field(
+        0.25,
+        ge=0,
+        le=0.5,
+        description="a trade risks at most this part of the Kelly fraction of its strategy's last 100 and more trades; 0: not looked at",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -371,6 +387,11 @@ def load(path: Path | None) -> Directive:
         directive = Directive.model_validate(raw)
     except ValidationError as error:
         raise ConfigError(f"{path}: {_first_line(error, Directive)}") from error
+    own = directive.account.own_strategies
+    if own:
+        folder = str((path.parent / Path(own).expanduser()).absolute())
+        account = directive.account.model_copy(update={"own_strategies": folder})
+        directive = directive.model_copy(update={"account": account})
     if _PASSWORD.search(directive.postgres.dsn):
         raise ConfigError(f"{path}: postgres.dsn holds a password: take it out, use PGPASSFILE or PGPASSWORD")
     swan = directive.shield.swan_symbol

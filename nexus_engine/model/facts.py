@@ -239,6 +239,14 @@ class MacroChanged(Fact, frozen=True, kw_only=True):
     readings: tuple[Reading, ...] = ()
 
 
+class StrategySwitched(Fact, frozen=True, kw_only=True):
+    """A strategy was switched off, or on again."""
+
+    strategy: str
+    on: bool
+    by: str
+
+
 # ---- facts that explain ----------------------------------------------------------------------------------------------
 
 
@@ -313,6 +321,7 @@ AnyFact = (
     | PeakSeen
     | MacroSeen
     | MacroChanged
+    | StrategySwitched
     | SignalSeen
     | GuardTripped
     | Noted

@@ -38,6 +38,7 @@ from nexus_engine.model.facts import (
     RunEnded,
     RunStarted,
     StopTried,
+    StrategySwitched,
     StreakTripped,
     WalletSeen,
 )
@@ -145,6 +146,8 @@ class Ledger:
         """What the day's drawdown counts from; 0 after a release, when it counts from the new peak."""
         self.macro = MacroPast()
         """Dominance and cap, and the state that the Shield has made of them."""
+        self.off: dict[str, StrategySwitched] = {}
+        """Strategies that a person has switched off."""
         self.day_orders = 0
         """Since the day opened. Not in the digest: seals of older journals were made without it."""
         self.next_intent = 1
@@ -189,6 +192,7 @@ class Ledger:
             PeakSeen: self._peak_seen,
             MacroSeen: self._macro_seen,
             MacroChanged: self._macro_changed,
+            StrategySwitched: self._strategy_switched,
         }
 
     # ---- reading -----------------------------------------------------------------------------------------------------
@@ -246,6 +250,7 @@ class Ledger:
             *((self.peak, self.day_from, self.day_r, self.week_r) if self.peak else ()),
             *((self.crashes,) if self.crashes else ()),
             *((self.ended,) if self.ended else ()),
+            *((self.off,) if self.off else ()),
         )
         return hashlib.blake2b(_encoder.encode(state), digest_size=16).hexdigest()
 
@@ -522,6 +527,11 @@ class Ledger:
 
     def _mode_set(self, fact: ModeSet) -> None:
         self.mode = fact.mode
+
+    def _strategy_switched(self, fact: StrategySwitched) -> None:
+        self.off.pop(fact.strategy, None)
+        if not fact.on:
+            self.off[fact.strategy] = fact
 
     def _lock_set(self, fact: LockSet) -> None:
         self.locks[fact.name] = fact

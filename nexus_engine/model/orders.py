@@ -43,10 +43,11 @@ class Partial(msgspec.Struct, frozen=True):
 
 class Trail(msgspec.Struct, frozen=True, kw_only=True):
     """How a stop follows price. `break_even_r`: to the entry once the profit is so many R; `distance` behind the mark,
-    in quote currency a unit. 0: not that way."""
+    in quote currency a unit, from a profit of `from_r` R on. 0: not that way; `from_r` unset: at once."""
 
     break_even_r: float = 0.0
     distance: Decimal = ZERO
+    from_r: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class ExitPlan(msgspec.Struct, frozen=True, kw_only=True):

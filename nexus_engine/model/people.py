@@ -68,6 +68,7 @@ _NEEDS: Final[Mapping[type[c.Command], tuple[Role, str]]] = {
     c.Unlock: (Role.OWNER, "unlock"),
     c.Adopt: (Role.OWNER, "adopt"),
     c.CloseForeign: (Role.OWNER, "closing what is foreign"),
+    c.Switch: (Role.TRADER, "switching a strategy off"),
 }
 
 
@@ -78,6 +79,8 @@ def needs(command: c.Command, mode: Mode) -> tuple[Role, str]:
         return Role.OWNER, "mode up"
     if isinstance(command, c.Flatten) and command.foreign:
         return Role.OWNER, "flatten with what is foreign"
+    if isinstance(command, c.Switch) and command.on:
+        return Role.OWNER, "switching a strategy on"
     return _NEEDS.get(type(command), (Role.OWNER, type(command).__name__))
 
 

@@ -117,6 +117,8 @@ class TimeInForce(StrEnum):
 
     GTC = "GTC"
     IOC = "IOC"
+    GTX = "GTX"
+    """Post-only: an order that would take is not placed."""
 
 
 class Leg(StrEnum):

@@ -152,9 +152,11 @@ class Account:
         if self._after is not None:
             await asyncio.to_thread(self._after.wait, _FRAME_S)
         from nexus_engine.core.engine import Engine
+        from nexus_engine.runtime.own import load_own
         from nexus_engine.servos.reconcile import TIMER as RECONCILE_TIMER
 
-        engine = self._engine = Engine(directive, ledger)
+        own = await asyncio.to_thread(load_own, directive.account.own_strategies)
+        engine = self._engine = Engine(directive, ledger, own)
         engine.recall(facts)
         await warm()
         found = await where

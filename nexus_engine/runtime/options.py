@@ -140,14 +140,13 @@ def check(options: Options) -> None:
                 scenario_named(scenario)
             except ValueError as error:
                 raise StartError(f"{name}: {error}") from error
-    if directive is not None and directive.strategies:
-        from nexus_engine.cortex.factory import Cortex
+    if directive is not None and (directive.strategies or directive.account.modes):
+        from nexus_engine.cortex.factory import STRATEGIES, Cortex
+        from nexus_engine.runtime.own import load_own
 
-        Cortex(directive.strategies)
-    if directive is not None and directive.account.modes:
-        from nexus_engine.cortex.factory import STRATEGIES
-
-        names = [kind.name for kind in STRATEGIES]
+        own = load_own(directive.account.own_strategies)
+        Cortex(directive.strategies, own)
+        names = [kind.name for kind in (*STRATEGIES, *own.kinds)] + list(own.problems)
         for name in directive.account.modes:
             if name not in names:
                 raise StartError(f"account.modes.{name}: unknown strategy; known: {', '.join(names)}")

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from nexus_engine.core.engine import Engine
 from nexus_engine.model.config import Directive
 from nexus_engine.model.ledger import Ledger
+from nexus_engine.runtime.own import load_own
 from nexus_engine.store.recording import EffectsHash, RecordingError, read_recording
 
 
@@ -35,7 +36,7 @@ def replay(path: Path) -> Replayed:
     except ValidationError as error:
         raise RecordingError(f"{path}: its directive is not of this version ({error.error_count()} keys)") from error
     ledger = Ledger().fold(header.facts)
-    engine = Engine(directive, ledger)
+    engine = Engine(directive, ledger, load_own(directive.account.own_strategies))
     decisions = EffectsHash()
     count = 0
     for event in events:

@@ -13,7 +13,18 @@ from nexus_engine.model.orders import Fill, Order, OrderReport, is_foreign_nexus
 from nexus_engine.model.positions import Position
 from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.turn import Turn
-from nexus_engine.model.words import Latch, Leg, Level, OrderKind, OrderStatus, Outcome, ProposalStatus, Side, Venue
+from nexus_engine.model.words import (
+    Latch,
+    Leg,
+    Level,
+    OrderKind,
+    OrderStatus,
+    Outcome,
+    ProposalStatus,
+    Side,
+    TimeInForce,
+    Venue,
+)
 from nexus_engine.servos.asking import TIMER as ASK_TIMER
 from nexus_engine.servos.asking import Asker
 from nexus_engine.servos.ladder import TIMER as DEADLINE_TIMER
@@ -72,6 +83,7 @@ class Manager:
             kind=OrderKind.MARKET if proposal.market else OrderKind.LIMIT,
             qty=proposal.qty,
             price=None if proposal.market else proposal.limit,
+            tif=TimeInForce.GTX if proposal.signal.post_only is True and not proposal.market else TimeInForce.GTC,
             intent=proposal.id,
             strategy=proposal.strategy,
             by=by,

@@ -11,6 +11,8 @@ from nexus_engine.model.orders import ExitPlan, Partial, Trail
 from nexus_engine.model.signals import Signal
 from nexus_engine.model.words import Side
 
+_LEAST_SCALE: Final = 0.25
+_MOST_SCALE: Final = 1.5
 STOP_SLIPPAGE: Final = 0.0005
 """What a triggered stop is expected to lose beyond its trigger, as a fraction of price."""
 
@@ -36,12 +38,13 @@ def size(
     risk: RiskConfig,
     stop: Decimal | None = None,
     most: Decimal | None = None,
+    kelly_pct: float | None = None,
 ) -> Sized | str:
     """Size a signal so that its worst case is the risk it may take; a string says why it cannot be sized.
 
     qty = risk money / (|limit - stop| + fees + slippage), rounded down to the step (Van Tharp's fixed-fractional
-    sizing). `limit` is the worst entry price, `most` what others have left of the quantity, and `stop` that of a card
-    that has one already.
+    sizing). `limit` is the worst entry price, `most` what others have left of the quantity, `stop` that of a card
+    that has one already, and `kelly_pct` what the strategy's own record allows, None where it cannot say.
     """
     side = signal.side
     limit_price = instrument.limit(limit, side)
@@ -54,7 +57,10 @@ def size(
     target = None if signal.target is None else instrument.limit(signal.target, side.opposite)
     fee = Decimal(repr(instrument.taker_fee))
     per_unit = distance + (limit_price + stop_price) * fee + stop_price * Decimal(repr(STOP_SLIPPAGE))
-    budget = percent_of(min(signal.risk_pct, risk.trade_risk_pct), equity)
+    if kelly_pct == 0:
+        return f"{signal.strategy} has lost over its last trades: by Kelly it may risk nothing"
+    wanted = min(signal.risk_pct * volatility_scale(signal, risk), risk.trade_risk_pct)
+    budget = percent_of(wanted if kelly_pct is None else min(wanted, kelly_pct), equity)
     fits = min(budget / per_unit, instrument.market_max_qty)
     qty = instrument.quantity(fits if most is None else min(fits, most))
     if qty < instrument.min_qty or qty * limit_price < instrument.min_notional:
@@ -95,7 +101,15 @@ def _trail(signal: Signal) -> Trail | msgspec.UnsetType:
     break_even_r = 0.0 if signal.break_even_r is msgspec.UNSET else signal.break_even_r
     if not distance and not break_even_r:
         return msgspec.UNSET
-    return Trail(break_even_r=break_even_r, distance=Decimal(repr(distance)))
+    return Trail(break_even_r=break_even_r, distance=Decimal(repr(distance)), from_r=signal.trail_from_r)
+
+
+def volatility_scale(signal: Signal, risk: RiskConfig) -> float:
+    """What the risk is multiplied by so that a wild symbol weighs as much as a calm one: the volatility that is aimed
+    at by the realised one, from a quarter to one and a half (Moskowitz, Ooi and Pedersen 2012 scale so)."""
+    if signal.volatility is msgspec.UNSET or not signal.volatility or not risk.volatility_pct:
+        return 1.0
+    return min(max(risk.volatility_pct / 100 / signal.volatility, _LEAST_SCALE), _MOST_SCALE)
 
 
 def runs_away(signal: Signal, price: float) -> float:
@@ -104,6 +118,6 @@ def runs_away(signal: Signal, price: float) -> float:
     return (price - signal.price) * signal.side.sign / signal.stop_distance
 
 
-def entry_price(side: Side, bid: float, ask: float) -> float:
-    """The touch that an entry would take."""
-    return ask if side is Side.BUY else bid
+def entry_price(side: Side, bid: float, ask: float, *, maker: bool = False) -> float:
+    """The touch that an entry would take; that of its own side where it may only make."""
+    return ask if (side is Side.BUY) is not maker else bid

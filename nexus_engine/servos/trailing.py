@@ -55,9 +55,11 @@ def _best(position: Position, instrument: Instrument, mark: float) -> Decimal | 
     now = instrument.nearest(mark)
     found: list[Decimal] = []
     risk = position.first_risk_per_unit
-    if plan.break_even_r and risk and (now - position.entry) * sign >= risk * Decimal(repr(plan.break_even_r)):
+    gain = (now - position.entry) * sign
+    if plan.break_even_r and risk and gain >= risk * Decimal(repr(plan.break_even_r)):
         found.append(instrument.stop(float(position.entry), exit_side(position)))
-    if plan.distance:
+    from_r = 0.0 if plan.from_r is UNSET else plan.from_r
+    if plan.distance and (not from_r or gain >= risk * Decimal(repr(from_r))):
         found.append(instrument.stop(mark - float(plan.distance) * sign, exit_side(position)))
     behind = [stop for stop in found if (now - stop) * sign > instrument.tick and stop > 0]
     return max(behind, key=lambda stop: stop * sign, default=None)

@@ -1,8 +1,11 @@
 """A practice account as a Broker: orders in, reports and user events out, each of them a little later."""
 
 import asyncio
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Final, Protocol
+
+from msgspec.structs import replace
 
 from nexus_engine.model.effects import Cancel, Query
 from nexus_engine.model.events import (
@@ -48,57 +51,19 @@ class Practice(own.Liquidity, Protocol):
     def take_events(self) -> list[own.UserEvent]: ...
 
 
-class PracticeBroker:
-    """Implements Broker on an account of ours. Requests take `latency_ms` on the way there and again on the way back.
-
-    Everything happens on the clock and the loop that are passed in.
-    """
+class Answers:
+    """What the account answers, at once: it happens when it is asked, and is stamped with the clock's time then."""
 
     venue: Final = Venue.BINANCE
 
-    def __init__(self, practice: Practice, clock: Clock, latency_ms: int) -> None:
+    def __init__(self, practice: Practice, clock: Clock) -> None:
         self.practice = practice
         self._clock = clock
-        self._latency_s = latency_ms / 1_000
-        self._late: list[asyncio.Task[None]] = []
 
-    # ---- the account's own events ------------------------------------------------------------------------------------
-
-    def _tell_user(self, sink: Sink) -> None:
-        events = self.practice.take_events()
-        if not events:
-            return
-        self._late = [task for task in self._late if not task.done()]
-        self._late.append(asyncio.get_running_loop().create_task(self._later(sink, events)))
-
-    async def _later(self, sink: Sink, events: list[own.UserEvent]) -> None:
-        await asyncio.sleep(self._latency_s)
-        at, mono = self._clock.utc_ns(), self._clock.mono_ns()
-        for event in events:
-            if isinstance(event, own.OrderEvent):
-                fill = None if event.fill is None else self._fill(event.fill, event.order)
-                sink(OrderUpdate(at_ns=at, mono_ns=mono, report=self._report(event.order), fill=fill))
-            elif isinstance(event, own.AlgoEvent):
-                sink(OrderUpdate(at_ns=at, mono_ns=mono, report=self._algo_report(event.algo)))
-            elif isinstance(event, own.AccountEvent):
-                report = PositionReport(
-                    symbol=event.position.symbol, qty=event.position.amount, entry=event.position.entry
-                )
-                sink(
-                    AccountUpdate(
-                        at_ns=at,
-                        mono_ns=mono,
-                        wallet=event.wallet,
-                        positions=(report,),
-                        venue_ns=event.at_ms * NS_PER_MS,
-                    )
-                )
-
-    # ---- broker ------------------------------------------------------------------------------------------------------
-
-    async def submit(self, order: Order) -> SubmitResult:
-        await asyncio.sleep(self._latency_s)
+    def submitted(self, order: Order) -> SubmitResult:
+        """Place it."""
         account, now_ms = self.practice.account, self._now_ms()
+        at, mono = self._clock.utc_ns(), self._clock.mono_ns()
         try:
             if order.conditional:
                 algo = account.conditionals.place(
@@ -135,24 +100,17 @@ class PracticeBroker:
                 report = self._report(placed)
         except VenueError as error:
             return SubmitResult(
-                at_ns=self._clock.utc_ns(),
-                mono_ns=self._clock.mono_ns(),
+                at_ns=at,
+                mono_ns=mono,
                 client_id=order.client_id,
                 outcome=Outcome.REFUSED,
                 code=error.code,
                 text=str(error),
             )
-        await asyncio.sleep(self._latency_s)
-        return SubmitResult(
-            at_ns=self._clock.utc_ns(),
-            mono_ns=self._clock.mono_ns(),
-            client_id=order.client_id,
-            outcome=Outcome.DONE,
-            report=report,
-        )
+        return SubmitResult(at_ns=at, mono_ns=mono, client_id=order.client_id, outcome=Outcome.DONE, report=report)
 
-    async def cancel(self, cancel: Cancel) -> CancelResult:
-        await asyncio.sleep(self._latency_s)
+    def cancelled(self, cancel: Cancel) -> CancelResult:
+        """Take it back."""
         account, outcome, code, text = self.practice.account, Outcome.DONE, 0, ""
         try:
             if cancel.conditional:
@@ -178,8 +136,8 @@ class PracticeBroker:
         else:
             account.conditionals.cancel(algo.algo_id, None, self._now_ms())
 
-    async def query(self, query: Query) -> QueryResult:
-        await asyncio.sleep(self._latency_s)
+    def found(self, query: Query) -> QueryResult:
+        """What became of an order."""
         account = self.practice.account
         outcome, report = Outcome.DONE, None
         fills: tuple[Fill, ...] = ()
@@ -202,8 +160,8 @@ class PracticeBroker:
             fills=fills,
         )
 
-    async def snapshot(self) -> VenueSnapshot:
-        await asyncio.sleep(self._latency_s)
+    def listed(self) -> VenueSnapshot:
+        """The whole account."""
         account = self.practice.account
         ledger = account.ledger
         margins = account.margins(self.practice)
@@ -230,6 +188,27 @@ class PracticeBroker:
                 if fill.order_id in ledger.orders  # a kept account forgets old orders
             ),
         )
+
+    def told(self, events: Iterable[own.UserEvent]) -> Iterator[OrderUpdate | AccountUpdate]:
+        """The account's events as the engine hears of them."""
+        at, mono = self._clock.utc_ns(), self._clock.mono_ns()
+        for event in events:
+            if isinstance(event, own.OrderEvent):
+                fill = None if event.fill is None else self._fill(event.fill, event.order)
+                yield OrderUpdate(at_ns=at, mono_ns=mono, report=self._report(event.order), fill=fill)
+            elif isinstance(event, own.AlgoEvent):
+                yield OrderUpdate(at_ns=at, mono_ns=mono, report=self._algo_report(event.algo))
+            elif isinstance(event, own.AccountEvent):
+                report = PositionReport(
+                    symbol=event.position.symbol, qty=event.position.amount, entry=event.position.entry
+                )
+                yield AccountUpdate(
+                    at_ns=at,
+                    mono_ns=mono,
+                    wallet=event.wallet,
+                    positions=(report,),
+                    venue_ns=event.at_ms * NS_PER_MS,
+                )
 
     # ---- inside ------------------------------------------------------------------------------------------------------
 
@@ -295,3 +274,46 @@ class PracticeBroker:
             maker=fill.maker,
             venue_ns=fill.at_ms * NS_PER_MS,
         )
+
+
+class PracticeBroker(Answers):
+    """Implements Broker on an account of ours. Requests take `latency_ms` on the way there and again on the way back.
+
+    Everything happens on the clock and the loop that are passed in.
+    """
+
+    def __init__(self, practice: Practice, clock: Clock, latency_ms: int) -> None:
+        super().__init__(practice, clock)
+        self._latency_s = latency_ms / 1_000
+        self._late: list[asyncio.Task[None]] = []
+
+    def _tell_user(self, sink: Sink) -> None:
+        events = self.practice.take_events()
+        if not events:
+            return
+        self._late = [task for task in self._late if not task.done()]
+        self._late.append(asyncio.get_running_loop().create_task(self._later(sink, events)))
+
+    async def _later(self, sink: Sink, events: list[own.UserEvent]) -> None:
+        await asyncio.sleep(self._latency_s)
+        for event in self.told(events):
+            sink(event)
+
+    async def submit(self, order: Order) -> SubmitResult:
+        await asyncio.sleep(self._latency_s)
+        result = self.submitted(order)
+        if result.outcome is Outcome.DONE:
+            await asyncio.sleep(self._latency_s)
+        return replace(result, at_ns=self._clock.utc_ns(), mono_ns=self._clock.mono_ns())
+
+    async def cancel(self, cancel: Cancel) -> CancelResult:
+        await asyncio.sleep(self._latency_s)
+        return self.cancelled(cancel)
+
+    async def query(self, query: Query) -> QueryResult:
+        await asyncio.sleep(self._latency_s)
+        return self.found(query)
+
+    async def snapshot(self) -> VenueSnapshot:
+        await asyncio.sleep(self._latency_s)
+        return self.listed()

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 from random import Random
+from typing import Any
 
+from nexus_engine.cortex.factory import STRATEGIES
 from nexus_engine.cortex.strategy import interval_ns
 from nexus_engine.model.events import Bar, BarRow
 from nexus_engine.model.signals import Quote
@@ -81,6 +83,11 @@ def quote_at(price: float, *, spread_bp: float = 1.0, valid: bool = True, taker_
         valid=valid,
         taker_fee=taker_fee,
     )
+
+
+def only(name: str, params: dict[str, Any] | None = None) -> dict[str, dict[str, Any]]:
+    """The directive's section under which one strategy runs alone."""
+    return {kind.name: {"enabled": False} for kind in STRATEGIES} | {name: params or {}}
 
 
 RANGE_HOURS = rows_of(quiet(700, 2, noise=0.004, pull=0.5) + quiet(50, 3, noise=0.001, pull=0.5), "1h")

@@ -4,9 +4,9 @@ import math
 
 import msgspec
 import pytest
-from cortex_data import RANGE_HOURS, event, quiet, quote_at, rows_of, walk
+from cortex_data import RANGE_HOURS, event, only, quiet, quote_at, rows_of, walk
 
-from nexus_engine.cortex.factory import STRATEGIES, Cortex
+from nexus_engine.cortex.factory import REFUSED, STRATEGIES, Cortex
 from nexus_engine.model.config import ConfigError, Directive
 from nexus_engine.model.words import Regime
 
@@ -18,7 +18,7 @@ SOL = ("SOLUSDT", "5m")
 
 
 def cortex_in(hours=RANGE_HOURS, **params):
-    cortex = Cortex({"harpoon": params})
+    cortex = Cortex(only("harpoon", params))
     cortex.history("SOLUSDT", "5m", BASE)
     if hours:
         cortex.history("SOLUSDT", "1h", hours)
@@ -32,7 +32,7 @@ def play(cortex, rows):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"shark": {}}, ["unknown strategy strategies.shark", "known: harpoon"]),
+        ({"whale": {}}, ["unknown strategy strategies.whale", "known: harpoon, scalping, flow, shark"]),
         ({"harpoon": {"rsk_pct": 1}}, ["unknown key strategies.harpoon.rsk_pct", "known here: enabled", "risk_pct"]),
         ({"harpoon": {"risk_pct": 9}}, ["strategies.harpoon.risk_pct = 9", "a number from 0.05 to 1.0"]),
         ({"harpoon": {"risk_pct": math.nan}}, ["strategies.harpoon.risk_pct = nan", "from 0.05 to 1.0"]),
@@ -56,11 +56,12 @@ def test_the_default_directive_and_the_ends_of_every_range_are_accepted():
     Cortex(Directive().strategies)
     for kind in STRATEGIES:
         for key, param in kind.PARAMS.items():
-            assert param.low <= param.default <= param.high
+            ends = param.choices or (param.low, param.high)
+            assert param.default in param.choices if param.choices else param.low <= param.default <= param.high
             assert param.doc
             assert param.source
-            Cortex({kind.name: {key: param.low}})
-            Cortex({kind.name: {key: param.high}})
+            for end in ends:
+                Cortex({kind.name: {key: end}})
 
 
 def test_a_whole_number_will_do_for_a_real_one():
@@ -68,9 +69,10 @@ def test_a_whole_number_will_do_for_a_real_one():
 
 
 def test_it_asks_for_the_intervals_of_what_is_enabled_and_for_hours():
-    assert Cortex({}).intervals == ("5m", "1h")
+    assert Cortex({}).intervals == ("5m", "1h", "4h")
+    assert Cortex(only("harpoon")).intervals == ("5m", "1h")
     assert Cortex({}).warmup_bars >= 500
-    off = Cortex({"harpoon": {"enabled": False}})
+    off = Cortex(only("harpoon", {"enabled": False}))
     assert off.intervals == ("1h",)
     off.history("SOLUSDT", "5m", BASE)
     assert play(off, TAIL) == []
@@ -112,10 +114,9 @@ def test_closed_hours_move_the_regime():
 def test_the_funnel_is_in_order():
     cortex = cortex_in()
     play(cortex, TAIL)
-    assert list(cortex.counters) == ["bars", "patterns", "turned", "no quote", "costs", "reward", "regime", "signals"]
-    assert cortex.counters == {
-        "bars": 3, "patterns": 1, "turned": 1, "no quote": 0, "costs": 0, "reward": 0, "regime": 0, "signals": 1,
-    }  # fmt: skip
+    assert list(cortex.counters) == ["bars", "patterns", "turned", *REFUSED, "regime", "signals"]
+    counted = {name: count for name, count in cortex.counters.items() if count}
+    assert counted == {"bars": 3, "patterns": 1, "turned": 1, "signals": 1}
 
 
 def test_symbols_do_not_mix():

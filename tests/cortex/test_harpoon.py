@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from cortex_data import RANGE_HOURS, START_NS, event, quiet, quote_at, rows_of
+from cortex_data import RANGE_HOURS, START_NS, event, only, quiet, quote_at, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +18,7 @@ FALL, UP = 96.2, 96.7
 
 
 def cortex_on(rows, params=None):
-    cortex = Cortex({"harpoon": params or {}})
+    cortex = Cortex(only("harpoon", params))
     cortex.history("SOLUSDT", "1h", RANGE_HOURS)
     cortex.history("SOLUSDT", "5m", rows)
     return cortex

@@ -10,7 +10,18 @@ import pytest
 import talib
 from cortex_data import rows_of, walk
 
-from nexus_engine.cortex.indicators import ADX, ATR, EMA, RSI, Bollinger, recursive_warmup
+from nexus_engine.cortex.indicators import (
+    ADX,
+    ATR,
+    EMA,
+    MACD,
+    RSI,
+    SMA,
+    Bollinger,
+    Percentile,
+    Supertrend,
+    recursive_warmup,
+)
 
 ROWS = rows_of(walk(1500, 3), volumes=[Random(3).uniform(1, 9) for _ in range(1500)])
 HIGH, LOW, CLOSE = (np.array([getattr(row, name) for row in ROWS]) for name in ("high", "low", "close"))
@@ -22,6 +33,9 @@ CASES = {
     "ATR14": (lambda: ATR(14), [talib.ATR(HIGH, LOW, CLOSE, 14)]),
     "BB20": (lambda: Bollinger(20), talib.BBANDS(CLOSE, 20, 2.0, 2.0)),
     "BB40": (lambda: Bollinger(40, 1.5), talib.BBANDS(CLOSE, 40, 1.5, 1.5)),
+    "SMA200": (lambda: SMA(200), [talib.SMA(CLOSE, 200)]),
+    "MACD": (MACD, talib.MACD(CLOSE, 12, 26, 9)),
+    "PERCENTILE": (lambda: Percentile(30, 25.0), [talib.PERCENTILE(CLOSE, 30, 25.0)]),
     "ADX14": (
         lambda: ADX(14),
         [f(HIGH, LOW, CLOSE, 14) for f in (talib.ADX, talib.PLUS_DI, talib.MINUS_DI)],
@@ -42,7 +56,17 @@ def test_every_bar_equals_the_batch_function_to_the_last_bit(name, warmed):
 
 
 @pytest.mark.parametrize(
-    ("make", "needs"), [(lambda: EMA(20), 500), (lambda: EMA(60), 600), (RSI, 500), (ATR, 500), (ADX, 500)]
+    ("make", "needs"),
+    [
+        (lambda: EMA(20), 500),
+        (lambda: EMA(200), 1000),
+        (MACD, 500),
+        (Supertrend, 500),
+        (lambda: SMA(200), 200),
+        (RSI, 500),
+        (ATR, 500),
+        (ADX, 500),
+    ],
 )
 def test_a_recursive_average_is_not_ready_before_its_seed_has_faded(make, needs):
     indicator = make()
@@ -69,6 +93,38 @@ def test_an_indicator_without_bars_is_nan_and_not_ready():
     indicator.warm([])
     assert math.isnan(indicator.value)
     assert not indicator.ready
+
+
+def oracle(name, *args, **options):
+    """A function of pandas-ta-classic as arrays, without its TA-Lib."""
+    pandas, catalogue = pytest.importorskip("pandas"), pytest.importorskip("pandas_ta_classic")
+    found = getattr(catalogue, name)(*map(pandas.Series, args), **options)
+    return found if isinstance(found, pandas.DataFrame) else found.to_frame()
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "inputs", "options", "places"),
+    [
+        (lambda: EMA(50), "ema", (CLOSE,), {"length": 50}, [0]),
+        (lambda: SMA(200), "sma", (CLOSE,), {"length": 200}, [0]),
+        (RSI, "rsi", (CLOSE,), {"length": 14}, [0]),
+        (ATR, "atr", (HIGH, LOW, CLOSE), {"length": 14}, [0]),
+        (ADX, "adx", (HIGH, LOW, CLOSE), {"length": 14}, [0, 1, 2]),
+        (Bollinger, "bbands", (CLOSE,), {"length": 20, "std": 2.0, "ddof": 0}, [2, 1, 0]),
+        (MACD, "macd", (CLOSE,), {}, [0, 2, 1]),
+        (Supertrend, "supertrend", (HIGH, LOW, CLOSE), {"length": 10, "multiplier": 3.0}, [None, 1]),
+    ],
+)
+def test_once_warm_it_agrees_with_an_independent_catalogue(make, name, inputs, options, places):
+    options |= {} if name == "supertrend" else {"talib": False}
+    frame, indicator = oracle(name, *inputs, **options), make()
+    for index, row in enumerate(ROWS):
+        indicator.update(row)
+        if indicator.ready:
+            ours = np.atleast_1d(indicator.value)
+            # they reset a Supertrend's band where it flips, TA-Lib goes on ratcheting it: the direction is the same
+            theirs = [ours[at] if place is None else frame.iloc[index, place] for at, place in enumerate(places)]
+            assert ours == pytest.approx(theirs, rel=1e-9, abs=1e-9), (index, name)
 
 
 def test_the_cortex_does_not_load_data_frames():

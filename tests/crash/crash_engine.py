@@ -37,11 +37,11 @@ class Busy(Wishes):
 
     quiet = Path()
 
-    def __init__(self, strategies: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, strategies: Mapping[str, Mapping[str, Any]], *_: object) -> None:
         super().__init__()
         self._rng = Random(os.getpid())
 
-    def bar(self, bar: Bar, quote: Quote) -> tuple[Signal, ...]:
+    def bar(self, bar: Bar, quote: Quote, context: object = None) -> tuple[Signal, ...]:
         rng = self._rng
         if rng.random() > EAGERNESS or self.quiet.exists():
             return ()

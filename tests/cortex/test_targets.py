@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from nexus_engine.cortex.regime import ENTER, UNKNOWN, odds
-from nexus_engine.cortex.shark import WEIGHTS, Targets, squeeze
+from nexus_engine.cortex.targets import WEIGHTS, Targets, squeeze
 from nexus_engine.model.events import BarRow
 from nexus_engine.model.signals import Quote, RegimeView
 from nexus_engine.model.verdicts import Reading
