@@ -10,6 +10,7 @@ from math import inf
 from typing import Final, Protocol
 
 import numpy as np
+from msgspec import UNSET
 from numpy.typing import NDArray
 
 from nexus_engine.core.engine import PULSE, Engine
@@ -32,8 +33,10 @@ from nexus_engine.model.events import (
     Trade,
 )
 from nexus_engine.model.ledger import DAY_NS
+from nexus_engine.model.positions import Position
 from nexus_engine.model.words import AccountKind, Mode, Venue
-from nexus_engine.shield.drawdown import LOOKS
+from nexus_engine.servos.trailing import SMALLEST_STEP
+from nexus_engine.shield.drawdown import LOOKS, PEAK_STEP
 from nexus_engine.sim.played import FUNDING_NS
 
 DWELL_NS: Final = SECOND_NS
@@ -89,6 +92,12 @@ class Drive:
         """The Sentinel sees every second of this bar."""
         self._known = [0] * len(frames)
         """By frame: how many of its rows are history when the run begins."""
+        ends = (bars.open_ns + bars.step_ns) // FUNDING_NS != bars.open_ns // FUNDING_NS
+        self._special = ends | np.append(False, np.diff(bars.open_ns) != bars.step_ns)
+        if watched is not None:
+            self._special |= watched
+        """Bars that are never gone over: a funding or a day ends with them, a gap is before them, or they are watched."""
+        self._specials = np.flatnonzero(self._special)
         self._day_volume, self._day_range = _day(bars)
         self._closings()
 
@@ -360,11 +369,79 @@ class Drive:
     # ---- skipping ----------------------------------------------------------------------------------------------------
 
     def _quiet(self, at: int) -> int:
-        """The first bar from here on in which something may happen; this one when nothing is known of it."""
-        return at
+        """The first bar from here on in which something may happen to what is held; this one when it may in it."""
+        wire, ledger, symbol = self.wire, self.engine.ledger, self._symbol
+        position = ledger.positions.get(symbol)
+        if self._skip is None or self._special[at] or wire.busy or position is None or not self.venue.lots:
+            return at
+        if position.naked_since_ns is not None or position.leaving or ledger.latches or symbol in ledger.rungs:
+            return at
+        end = len(self._bars)
+        place = int(np.searchsorted(self._specials, at))
+        if place < len(self._specials):
+            end = int(self._specials[place])
+        if self._next < len(self._close_base):
+            end = min(end, int(self._close_base[self._next]))
+        if position.plan.time_stop_ns:
+            over_ns = (position.opened_market_ns or position.opened_ns) + position.plan.time_stop_ns
+            end = min(end, int(np.searchsorted(self._bars.open_ns, over_ns, side="right")) - 1)
+        down, up = self._band(position)
+        size = 64
+        while at < end:
+            part = self._bars.ohlc[at : min(end, at + size)]
+            touched = (part[:, 2] <= down) | (part[:, 1] >= up)
+            if touched.any():
+                return at + int(np.argmax(touched))
+            at, size = at + len(part), size * 4
+        return max(at, end)
+
+    def _band(self, position: Position) -> tuple[float, float]:
+        """Strictly between these prices neither the venue nor the core does anything about a position that rests: no
+        stop, target or liquidation, no trail, no new peak of equity and no drawdown."""
+        venue, ledger = self.venue, self.engine.ledger
+        up, down = venue.levels()
+        slack = 2 * venue.tick
+        risk = self.engine.directive.risk
+        if not ledger.peak:
+            return inf, 0.0
+        peak = float(ledger.peak)
+        day = float(ledger.day_from or ledger.peak)
+        least = max(peak * (1 - risk.peak_drawdown_pct / 100), day * (1 - risk.day_drawdown_pct / 100))
+        worth = [venue.price_at(peak * float(PEAK_STEP)), venue.price_at(least)]
+        high, low = max(worth) - slack, min(worth) + slack
+        up, down = min(up, high), max(down, low)
+        follows = trails_from(position, venue.tick)
+        if follows is not None:
+            up, down = (min(up, follows - slack), down) if venue.lots > 0 else (up, max(down, follows + slack))
+        return down, up
 
     def _glide(self, at: int, end: int) -> None:
-        """Go over bars that touch nothing."""
+        """Go over bars that touch nothing: only the price has moved."""
+        open_ns, ohlc = self._bars.open_ns[at:end], self._bars.ohlc[at:end]
+        step, dwell = self._step_ns, self._dwell_ns
+        after = np.array([0, dwell, dwell + (step - dwell) // 3, dwell + (step - dwell) * 2 // 3, step])
+        order = [0, 0, 2, 1, 3] if self.venue.lots > 0 else [0, 0, 1, 2, 3]
+        self.record.look_back((open_ns[:, None] + after).ravel(), ohlc[:, order].ravel())
+        self.venue.price = float(ohlc[-1, 3])
+        self.clock.now_ns = int(open_ns[-1]) + step
+
+
+def trails_from(position: Position, tick: float) -> float | None:
+    """The price from which the plan's trail would move the stop (`servos/trailing.py`); None where it never does."""
+    plan = position.plan.trail
+    if plan is UNSET:
+        return None
+    sign, stop, entry = position.side.sign, float(position.plan.stop), float(position.entry)
+    risk = float(position.first_risk_per_unit)
+    least = max(tick, risk * SMALLEST_STEP)
+    found = []
+    if plan.break_even_r and (entry - stop) * sign > 0:
+        found.append(entry + sign * risk * plan.break_even_r)
+    if plan.distance:
+        from_r = 0.0 if plan.from_r is UNSET else plan.from_r
+        begins = (entry + sign * risk * from_r) * sign if from_r else -inf
+        found.append(max(begins, (stop + sign * (float(plan.distance) + least)) * sign) * sign)
+    return min(found, key=lambda price: price * sign, default=None)
 
 
 def _between(begin_ns: int, begin: float, end_ns: int, end: float, at_ns: int) -> float:

@@ -1,7 +1,7 @@
 """Which closed bars a strategy could speak at, over whole columns; and the cortex put where it would be by then."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
@@ -50,8 +50,9 @@ class Skipper:
         """Before a row is told: the regime is that of all hours before, and the strategies have seen the rows before
         it."""
         hours = self._regime
-        closed = self._close_ns[hours]
-        self._hours(row if frame == hours else int(np.searchsorted(closed, close_ns, side="left")))
+        # at the same instant the shorter bar is told first
+        side: Literal["left", "right"] = "left" if frame < hours else "right"
+        self._hours(row if frame == hours else int(np.searchsorted(self._close_ns[hours], close_ns, side=side)))
         if frame != hours and self._upto[frame] != row:
             at = int(np.searchsorted(self._begins[frame], row, side="right")) - 1
             begin = int(self._begins[frame][at])
