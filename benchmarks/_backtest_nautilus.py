@@ -5,6 +5,7 @@ close. `opens`: a quote at each bar's open is given beside the bars, and an entr
 comes before its low.
 """
 
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -117,8 +118,8 @@ def instrument(symbol: str) -> CurrencyPair:
         instrument_id=InstrumentId(Symbol(f"{symbol}USDT"), VENUE), raw_symbol=Symbol(f"{symbol}USDT"),
         base_currency=base, quote_currency=USDT, price_precision=DIGITS, size_precision=0,
         price_increment=Price(0.1, DIGITS), size_increment=Quantity.from_int(1), lot_size=None, max_quantity=None,
-        min_quantity=None, max_notional=None, min_notional=None, max_price=None, min_price=None, margin_init=0,
-        margin_maint=0, maker_fee=FEE, taker_fee=FEE, ts_event=0, ts_init=0,
+        min_quantity=None, max_notional=None, min_notional=None, max_price=None, min_price=None, margin_init=Decimal(0),
+        margin_maint=Decimal(0), maker_fee=Decimal(str(FEE)), taker_fee=Decimal(str(FEE)), ts_event=0, ts_init=0,
     )  # fmt: skip
 
 
@@ -136,7 +137,7 @@ def prepare(bars: list[Bars], variant: str) -> Given:
         engine.add_instrument(pair)
         kind = BarType.from_str(f"{pair.id}-1-MINUTE-LAST-EXTERNAL")
         closes = pd.to_datetime(each.open_s + MINUTE_S, unit="s", utc=True)
-        frame = pd.DataFrame({name: getattr(each, name) for name in Bars._fields[1:]}, index=closes)
+        frame = pd.DataFrame({name: getattr(each, name) for name in Bars._fields[1:]}, index=closes, copy=False)
         engine.add_data(BarDataWrangler(kind, pair).process(frame), sort=False)
         if variant == "opens":
             # a nanosecond after the bar before closed

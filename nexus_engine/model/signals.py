@@ -43,6 +43,12 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """The stop follows the mark this far behind, e.g. 3 average true ranges."""
     break_even_r: float | msgspec.UnsetType = msgspec.UNSET
     """The stop goes to the entry once the profit is so many R."""
+    trail_from_r: float | msgspec.UnsetType = msgspec.UNSET
+    """It follows only once the profit is so many R; unset: at once."""
+    post_only: bool | msgspec.UnsetType = msgspec.UNSET
+    """Enter as a maker or not at all: `price` and `limit` are then the own side's touch."""
+    volatility: float | msgspec.UnsetType = msgspec.UNSET
+    """Realised in the last week, as a fraction of the price in a year; unset: not known."""
     reasons: tuple[str, ...] = ()
     readings: tuple[Reading, ...] = ()
     regime: RegimeView
@@ -67,6 +73,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
     age_ms: int | None
     valid: bool
     taker_fee: float = 0.0005
+    maker_fee: float = 0.0002
     next_funding_ns: int = 0
     """Market time; 0 while it is not known."""
     funding_h: float = 8.0
