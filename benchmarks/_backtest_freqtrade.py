@@ -1,4 +1,4 @@
-"""freqtrade: its Backtesting over frames in memory, TA-Lib for the indicators, `stoploss` and `minimal_roi` as the exits.
+"""freqtrade: its Backtesting over frames in memory, TA-Lib as its users have it, `stoploss` and `minimal_roi` to leave.
 
 It would ask an exchange for its markets first; it is told of them instead, since nothing here reaches one.
 """
@@ -43,7 +43,7 @@ class Rules(IStrategy):
     timeframe = "1m"
     stoploss = -STOP
     # a return after both fees, as which it wants its targets
-    minimal_roi = {"0": (1 + TARGET) * (1 - FEE) - (1 + FEE)}  # noqa: RUF012
+    minimal_roi = {"0": (1 + TARGET) * (1 - FEE) / (1 + FEE) - 1}  # noqa: RUF012
 
     def populate_indicators(self, dataframe: pd.DataFrame, metadata: dict[str, Any]) -> pd.DataFrame:
         dataframe["fast"] = ta.EMA(dataframe, timeperiod=FAST)

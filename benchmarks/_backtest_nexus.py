@@ -2,8 +2,8 @@
 bars are gone through: `common:step`, `flow:skip`.
 
 The venue of the lab takes a tick of spread and a tick of slip at least, and sizes come of the risk: prices are so far
-off, and nets are told for one unit. Guards that would pause the strategy are opened as wide as they go. Reading the
-file is part of its run.
+off, and nets are told for one unit. Guards that would pause the common strategy are opened as wide as they go; the
+shipped ones run as they ship. Reading the file is part of its run.
 """
 
 from pathlib import Path
@@ -14,13 +14,10 @@ import polars as pl
 from _backtest_rules import MINUTE_S, START_S, WARMUP, Bars, Trade
 from _backtest_strategy import Common
 
-from nexus_engine.cortex.factory import STRATEGIES, Gate
-
-STRATEGIES[Common] = Gate(blind=True)  # type: ignore[index]  # beside the shipped ones, before the lab reads their names
-
-from nexus_engine.lab.backtest import BacktestOrder, Result, run as run_order  # noqa: E402
-from nexus_engine.lab.venue import Costs  # noqa: E402
-from nexus_engine.model.config import Directive, PaperConfig, RiskConfig, ShieldConfig  # noqa: E402
+from nexus_engine.lab.backtest import BacktestOrder, Result
+from nexus_engine.lab.backtest import run as run_order
+from nexus_engine.lab.venue import Costs
+from nexus_engine.model.config import Directive, PaperConfig, RiskConfig, ShieldConfig
 
 SYMBOL = "BTCUSDT"  # whose tick the practice venue knows
 DIRECTIVE = Directive(
@@ -45,10 +42,13 @@ def prepare(bars: list[Bars], variant: str) -> list[BacktestOrder]:
         path = folder / f"{each.symbol}-{len(each.close)}.parquet"
         columns = {column: getattr(each, column) for column in Bars._fields[1:]}
         pl.DataFrame({"open_time": each.open_s, **columns}).write_parquet(path)
-        orders.append(BacktestOrder(
-            data=(path,), symbol=SYMBOL, strategy=name, directive=DIRECTIVE, skipping=way == "skip",
-            costs=Costs(spread_bp=0.0, slippage_bp=0.0, impact=0.0), since=(START_S + WARMUP * MINUTE_S) * 10**9,
-        ))  # fmt: skip
+        directive = DIRECTIVE if name == Common.name else Directive()
+        orders.append(
+            BacktestOrder(
+                data=(path,), symbol=SYMBOL, strategy=name, since=(START_S + WARMUP * MINUTE_S) * 10**9,
+                directive=directive, costs=Costs(spread_bp=0.0, slippage_bp=0.0, impact=0.0), skipping=way == "skip",
+            )
+        )  # fmt: skip
     return orders
 
 

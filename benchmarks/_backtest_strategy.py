@@ -9,8 +9,9 @@ from _backtest_rules import FAST, RSI_BELOW, SLOW, STOP, TARGET
 from _backtest_rules import RSI as RSI_BARS
 
 from nexus_engine.cortex.columns import Columns, Mask
+from nexus_engine.cortex.factory import STRATEGIES
 from nexus_engine.cortex.indicators import EMA, RSI
-from nexus_engine.cortex.strategy import Context, Param, interval_ns
+from nexus_engine.cortex.strategy import Context, Gate, Param, interval_ns
 from nexus_engine.model.events import Bar, BarRow
 from nexus_engine.model.signals import Quote, RegimeView, Signal
 from nexus_engine.model.words import Side
@@ -73,3 +74,7 @@ class Common:
             risk_pct=RISK_PCT,
             market_ns=bar.open_ns + interval_ns(INTERVAL),
         )
+
+
+# One of the shipped ones from here on, since only those are skipped through; the lab reads their names when imported.
+STRATEGIES[Common] = Gate(blind=True)  # type: ignore[index]

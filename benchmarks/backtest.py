@@ -56,35 +56,45 @@ class Case(NamedTuple):
     variant: str = "-"
     library: Library | None = None
     differs: str = ""  # what it cannot express
+    twin: str = ""  # the case whose trades must be its own, to the last digit
+    judged: bool = True  # it runs the common strategy
 
 
 JUDGE = Case("the judge: a plain loop", "reference")
+OURS, OURS_SKIPPING = "nexus, step by step", "nexus, skipping"
+OURS_DIFFER = (
+    "takes a tick of spread and one of slip; a target rests: it is filled when traded through, for a maker's fee; "
+    "stop and target hang on the signal's quote; sized by risk, so nets are told for one unit"
+)
+NAUTILUS_DIFFERS = "inside a bar the high comes before the low; a target that a bar opens beyond fills at its own price"
+
+
+def shipped(name: str) -> tuple[Case, Case]:
+    step, skip = f"nexus {name}, step by step", f"nexus {name}, skipping"
+    return (
+        Case(step, "nexus", f"{name}:step", judged=False),
+        Case(skip, "nexus", f"{name}:skip", judged=False, twin=step),
+    )
+
+
 CASES = (
     JUDGE,
-    Case(
-        "vectorbt", "vectorbt", library=VECTORBT,
-        differs="one order a bar: a signal at the close of a bar in which a position ended is lost",
-    ),
-    Case(
-        "nautilus_trader, bars", "nautilus", "bars", NAUTILUS_TRADER,
-        "an entry fills when the bar closes, not at the next open, and stop and target hang on it; inside a bar the "
-        "high comes before the low",
-    ),
-    Case(
-        "nautilus_trader, bars and opens", "nautilus", "opens", NAUTILUS_TRADER,
-        "inside a bar the high comes before the low",
-    ),
-    Case(
-        "backtesting.py", "backtesting", library=BACKTESTING,
-        differs="in the bar of the entry stop and target hang on the signal's close: no open is known with the order",
-    ),
-    Case(
-        "freqtrade", "freqtrade", library=FREQTRADE,
-        differs="a stop or target that a bar opens beyond fills at its own price, unless the whole bar is beyond it; "
-        "a target is not rounded to the tick",
-    ),
+    Case("vectorbt", "vectorbt", library=VECTORBT,
+         differs="one order a bar: a signal at the close of a bar in which a position ended is lost"),
+    Case("nautilus_trader, bars", "nautilus", "bars", NAUTILUS_TRADER,
+         f"an entry fills when the bar closes, not at the next open; stop and target hang on it; {NAUTILUS_DIFFERS}"),
+    Case("nautilus_trader, bars and opens", "nautilus", "opens", NAUTILUS_TRADER, NAUTILUS_DIFFERS),
+    Case("backtesting.py", "backtesting", library=BACKTESTING,
+         differs="in the bar of the entry stop and target hang on the signal's close: no open is known with the order"),
+    Case("freqtrade", "freqtrade", library=FREQTRADE,
+         differs="a stop or target that a bar opens beyond fills at its own price, or at the bar's nearest; a target "
+         "is not rounded to the tick"),
+    Case(OURS_SKIPPING, "nexus", "common:skip", differs=OURS_DIFFER),
+    Case(OURS, "nexus", "common:step", differs=OURS_DIFFER, twin=OURS_SKIPPING),
+    *(case for name in ("scalping", "flow", "harpoon", "shark") for case in shipped(name)),
     Case("backtrader", "backtrader", library=BACKTRADER),
 )  # fmt: skip
+TIMES_FREQTRADE = 10.0
 
 
 class Row(NamedTuple):
@@ -108,7 +118,7 @@ def child(python: str, case: Case, folder: Path, symbols: int) -> tuple[dict[str
             [python, "-W", "ignore", CHILD, case.module, case.variant, str(folder), str(symbols), str(out)],
             capture_output=True, text=True, check=False, cwd=made, timeout=CASE_S,
             # a compiler's cache of its own: a cold run is cold every time
-            env=os.environ | {"NUMBA_CACHE_DIR": made, "HOME": made},
+            env=os.environ | {"PYTHONPATH": "" if case.library else str(ROOT), "NUMBA_CACHE_DIR": made, "HOME": made},
             preexec_fn=lambda: os.sched_setaffinity(0, {0}),
         )  # fmt: skip
         if ran.returncode:
@@ -150,11 +160,30 @@ HEAD = (
 )
 
 
-def show(name: str, row: Row) -> str:
+def show(case: Case, row: Row) -> str:
+    agrees = f"{row.same_bars:11,}{row.same:8,}{row.net_off:12,.2f}" if case.judged else f"{'-':>11}{'-':>8}{'-':>12}"
     return (
-        f"{name:34}{row.bars_s:12,.0f}{row.cold_bars_s:12,.0f}{row.first_s:9.2f}{row.prepare_s:11.2f}"
-        f"{row.peak_mb:11,.0f}{row.trades:8,}{row.same_bars:11,}{row.same:8,}{row.net_off:12,.2f}"
+        f"{case.name:34}{row.bars_s:12,.0f}{row.cold_bars_s:12,.0f}{row.first_s:9.2f}{row.prepare_s:11.2f}"
+        f"{row.peak_mb:11,.0f}{row.trades:8,}{agrees}"
     )
+
+
+def missed(rows: dict[str, Row]) -> list[str]:
+    rates = {name: row.bars_s for name, row in rows.items()}
+    goals = (
+        (OURS_SKIPPING, "vectorbt", rates.get("vectorbt")),
+        (OURS, "nautilus_trader", max((rate for name, rate in rates.items() if "nautilus" in name), default=None)),
+        (
+            OURS,
+            f"{TIMES_FREQTRADE:g} x freqtrade",
+            rates["freqtrade"] * TIMES_FREQTRADE if "freqtrade" in rates else None,
+        ),
+    )
+    return [
+        f"{own}: {rates[own]:,.0f} bars/s, goal {goal:,.0f} ({whose})"
+        for own, whose, goal in goals
+        if goal is not None and own in rates and rates[own] < goal
+    ]
 
 
 def main() -> int:
@@ -167,39 +196,46 @@ def main() -> int:
     cases = [case for case in CASES if case is JUDGE or not given.only or any(part in case.name for part in given.only)]
     found: dict[str, dict[str, Row]] = {}
     wrong: list[str] = []
+    pythons: dict[Library, str] = {}
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         write(folder, given.bars, max(given.symbols))
         for symbols in given.symbols:
-            rows = found[f"{symbols} x {given.bars}"] = {}
-            print(
-                f"\n{symbols} x {given.bars:,} one-minute bars, CPU of one core; load {os.getloadavg()[0]:.1f}\n{HEAD}"
-            )
-            judged = np.empty((0, 6))
+            size = f"{symbols} x {given.bars:,}"
+            rows: dict[str, Row] = {}
+            found[size] = rows
+            print(f"\n{size} one-minute bars, CPU of one core; load {os.getloadavg()[0]:.1f}\n{HEAD}")
+            trades: dict[str, np.ndarray] = {}
             for case in cases:
                 try:
                     python = sys.executable
-                    if case.library is not None:
-                        library = case.library
+                    if (library := case.library) is not None:
                         python = environment(library.name, library.requirements, given.folder, library.python)
-                    took, trades = child(python, case, folder, symbols)
+                        pythons[library] = python
+                    took, own = child(python, case, folder, symbols)
                 except (Missing, subprocess.TimeoutExpired) as reason:
                     print(f"{case.name:34}cannot: {reason}", flush=True)
                     continue
-                if case is JUDGE:
-                    judged = trades
-                row = rows[case.name] = measured(took, symbols * given.bars, trades, judged)
-                print(show(case.name, row), flush=True)
+                trades[case.name] = own
+                judged = trades.get(JUDGE.name, np.empty((0, 6))) if case.judged else own
+                row = rows[case.name] = measured(took, symbols * given.bars, own, judged)
+                print(show(case, row), flush=True)
                 if not case.differs and (row.same, row.trades) != (len(judged), len(judged)):
-                    wrong.append(f"{case.name}, {symbols} x {given.bars:,}: {len(judged) - row.same} trades differ")
+                    wrong.append(f"{size}, {case.name}: {len(judged) - row.same} trades differ")
+                if case.twin in trades and not np.array_equal(own, trades[case.twin]):
+                    wrong.append(f"{size}, {case.name}: other trades than {case.twin}")
+            for line in missed(rows):
+                print(f"missed: {line}")
     print()
-    for case in cases:
-        if case.differs:
-            print(f"{case.name}: {case.differs}")
+    for differs in dict.fromkeys(case.differs for case in cases if case.differs):
+        print(f"{' and '.join(case.name for case in cases if case.differs == differs)}: {differs}")
+    for library, python in pythons.items():
+        print(f"{library.name}: {versions(python, library)}")
     for line in wrong:
         print(f"WRONG: {line}")
     print(json.dumps({
-        "python": platform.python_version(), "cpu": platform.machine(), "load": os.getloadavg()[0],
+        "python": platform.python_version(), "cpus": os.cpu_count(), "load": os.getloadavg()[0],
+        "versions": {library.name: versions(python, library) for library, python in pythons.items()},
         "rows": {size: {name: row._asdict() for name, row in rows.items()} for size, rows in found.items()},
     }))  # fmt: skip
     return int(bool(wrong))
