@@ -137,6 +137,7 @@ def prepare(bars: list[Bars], variant: str) -> Given:
         engine.add_instrument(pair)
         kind = BarType.from_str(f"{pair.id}-1-MINUTE-LAST-EXTERNAL")
         closes = pd.to_datetime(each.open_s + MINUTE_S, unit="s", utc=True)
+        # not copied: pandas would hand its wrangler one block, which is read-only, and it wants to write
         frame = pd.DataFrame({name: getattr(each, name) for name in Bars._fields[1:]}, index=closes, copy=False)
         engine.add_data(BarDataWrangler(kind, pair).process(frame), sort=False)
         if variant == "opens":

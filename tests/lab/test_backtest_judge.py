@@ -8,6 +8,7 @@ import pytest
 import talib
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / "benchmarks"))
+import backtest
 from _backtest_bars import generate
 from _backtest_reference import ema, rsi, signals, simulate
 from _backtest_rules import FAST, FEE, RSI, RSI_BELOW, SLOW, TICK, WARMUP, Bars, Trade, stop_of, target_of
@@ -123,3 +124,14 @@ def test_generated_bars_are_the_same_for_a_seed_whole_in_ticks_and_make_every_wa
         ways.add("stop" if trade.exit == low else "target" if trade.exit == high else "open")
         assert low < trade.exit < high or trade.exit in (low, high) or made.open[trade.exit_bar] == trade.exit
     assert ways == {"stop", "target", "open"}
+
+
+def test_trades_agree_by_their_bars_and_then_by_their_prices_and_their_net():
+    judged = np.array([(0, 10, 20, ENTRY, STOP, -239.9), (0, 30, 40, ENTRY, TARGET, 359.8), (1, 10, 20, 7.0, 8.0, 1.0)])
+    assert backtest.same(judged, judged) == (3, 3)
+    other = judged.copy()
+    other[0, 4] += TICK
+    other[1, 5] -= 0.01
+    other[2, 2] = 21
+    assert backtest.same(other, judged) == (2, 0)
+    assert backtest.same(judged[1:], judged) == (2, 2)
