@@ -118,6 +118,7 @@ def test_generated_bars_are_the_same_for_a_seed_whole_in_ticks_and_make_every_wa
     assert np.all(made.high >= np.maximum(made.open, made.close)) and np.all(
         made.low <= np.minimum(made.open, made.close)
     )
+    assert np.mean(made.open[1:] != made.close[:-1]) > 0.5
     ways = set()
     for trade in simulate(made, signals(made.close)):
         low, high = stop_of(trade.entry), target_of(trade.entry)
