@@ -140,10 +140,13 @@ def _directive(order: BacktestOrder, bars: Bars, notes: list[str]) -> Directive:
         wanted = order.strategy in (AUTO, name)
         if wanted and order.strategy == AUTO:
             wanted = probe[name].get("enabled", kind.PARAMS["enabled"].default)
-            interval = str(probe[name].get("interval", kind.PARAMS["interval"].default))
-            if wanted and interval_ns(interval) % bars.step_ns:
-                notes.append(f"{name} needs {interval} bars, which {bars.step_ns / SECOND_NS:g} s bars do not make")
-                wanted = False
+        interval = str(probe[name].get("interval", kind.PARAMS["interval"].default))
+        if wanted and interval_ns(interval) % bars.step_ns:
+            lacks = f"{name} needs {interval} bars, which {bars.step_ns / SECOND_NS:g} s bars do not make"
+            if order.strategy != AUTO:
+                raise BarsError(f"{order.data[0]}: {lacks}")
+            notes.append(lacks)
+            wanted = False
         chosen[name] = probe[name] | {"enabled": bool(wanted)}
     if not any(one["enabled"] for one in chosen.values()):
         told = "; ".join(notes) or "none is enabled"

@@ -61,7 +61,7 @@ def gather(paths: Sequence[Path], symbol: str) -> tuple[Bars, Mended]:
     where = parts[0][0]
     open_ns = np.concatenate([part[1] for part in parts])
     values = np.concatenate([part[2] for part in parts])
-    steps = {_step_of(path, np.unique(part)) for path, part, _ in parts if len(np.unique(part)) > 1}
+    steps = {step for path, part, _ in parts if (step := _step_of(path, part))}
     if len(steps) > 1:
         told = " and ".join(f"{step / SECOND_NS:g} s" for step in sorted(steps))
         raise BarsError(f"{where}: the files hold bars of {told}; give those of one length")
@@ -98,8 +98,13 @@ def _values(path: Path, frame: pl.DataFrame) -> Floats:
         raise BarsError(f"{path}: a price or volume is not a number") from error
 
 
-def _step_of(path: Path, rising: Ints) -> int:
-    step_ns = int(np.diff(rising).min())
+def _step_of(path: Path, open_ns: Ints) -> int:
+    """The shortest distance of two bars; 0 where there are no two."""
+    apart = np.diff(np.sort(open_ns))
+    apart = apart[apart > 0]
+    if not len(apart):
+        return 0
+    step_ns = int(apart.min())
     if not SECOND_NS <= step_ns <= HOUR_NS:
         raise BarsError(f"{path}: bars of {step_ns / SECOND_NS:g} s; allowed are 1 s to 1 h")
     return step_ns

@@ -168,6 +168,7 @@ class Record:
         if self._open is None:
             self._open = self._begun(order, 1 if signed > 0 else -1, at_ns, price)
         trade = self._open
+        trade.low, trade.high = min(trade.low, self._venue.price), max(trade.high, self._venue.price)
         trade.fees += float(fill.fee)
         trade.spread += paid.spread
         trade.slippage += paid.slippage

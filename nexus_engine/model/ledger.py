@@ -164,6 +164,8 @@ class Ledger:
         self.market_ns = 0
         """The latest market time that a fact carries: a start goes on from there."""
         self._trades: dict[tuple[str, str], None] = {}
+        self._living: dict[str, None] = {}
+        """Client ids of the orders that are not over: they are few among those that are remembered."""
         self._apply: Final[dict[type, Callable[[Any], None]]] = {
             RunStarted: self._run_started,
             Crashed: self._crashed,
@@ -206,7 +208,8 @@ class Ledger:
 
     def alive(self, symbol: str | None = None, leg: Leg | None = None) -> Iterator[Order]:
         """Orders that are not over, oldest first."""
-        for order in self.orders.values():
+        for cid in tuple(self._living):
+            order = self.orders[cid]
             if order.alive and (symbol is None or order.symbol == symbol) and (leg is None or order.leg is leg):
                 yield order
 
@@ -285,6 +288,7 @@ class Ledger:
 
     def _order_intended(self, fact: OrderIntended) -> None:
         self.orders[fact.order.client_id] = fact.order
+        self._living[fact.order.client_id] = None
         self.day_orders += 1
         self.next_intent = max(self.next_intent, fact.order.intent + 1)
         if len(self.orders) > KEPT_ORDERS * 2:
@@ -309,6 +313,8 @@ class Ledger:
             changed_ns=fact.at_ns,
             changed_mono_ns=fact.mono_ns,
         )
+        if fact.status.terminal:
+            self._living.pop(order.client_id, None)
 
     def _filled(self, fact: Filled) -> None:
         fill = fact.fill
@@ -326,6 +332,8 @@ class Ledger:
         elif status in (OrderStatus.INTENT, OrderStatus.SUBMITTED, OrderStatus.UNKNOWN, OrderStatus.OPEN):
             status = OrderStatus.PARTIAL
         self.orders[order.client_id] = order = replace(order, filled=filled, status=status, changed_ns=fact.at_ns)
+        if status.terminal:
+            self._living.pop(order.client_id, None)
         self.day_fees += fill.fee
         self._move(fact, order, fill)
 
