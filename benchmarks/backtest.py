@@ -2,8 +2,8 @@
 
 All run the strategy of `_backtest_rules.py` (EMA cross, RSI filter, stop) on the same generated one-minute bars. A
 plain loop (`_backtest_reference.py`) says what the trades are, and each one's are held against them: the same bars in
-and out, prices within a thousandth of a tick, the net of every trade within NET_TOLERANCE. What a library cannot
-express is told under the table, with what it changes.
+and out (`same bars`), prices within a thousandth of a tick and the net of every trade within NET_TOLERANCE (`exact`).
+What a library cannot express is told under the table; it may not move more than a twentieth of them to other bars.
 
 Each case in a process of its own on one pinned core. `bars/s`: CPU of its run alone, after a first one over 3,000 bars;
 `cold`: with that first one, which holds compilers and caches, on the clock. `memory`: the process's peak. Reading the
@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CHILD = str(Path(__file__).with_name("_backtest_child.py"))
 BARS, SYMBOLS = 500_000, (1, 10)
 NET_TOLERANCE = 1e-4  # in quote currency, of a trade of one unit at some 40,000
+SAME_BARS = 0.95  # the share of the trades that what a library cannot express may not touch
 CASE_S = 3_600.0
 NAUTILUS = (ROOT / "tests" / "conformance" / "nautilus.txt").read_text()
 
@@ -220,8 +221,9 @@ def main() -> int:
                 judged = trades.get(JUDGE.name, np.empty((0, 6))) if case.judged else own
                 row = rows[case.name] = measured(took, symbols * given.bars, own, judged)
                 print(show(case, row), flush=True)
-                if not case.differs and (row.same, row.trades) != (len(judged), len(judged)):
-                    wrong.append(f"{size}, {case.name}: {len(judged) - row.same} trades differ")
+                agreed, least = (row.same_bars, SAME_BARS) if case.differs else (row.same, 1.0)
+                if agreed < least * max(len(judged), len(own)):
+                    wrong.append(f"{size}, {case.name}: {len(judged) - agreed} of {len(judged)} trades differ")
                 if case.twin in trades and not np.array_equal(own, trades[case.twin]):
                     wrong.append(f"{size}, {case.name}: other trades than {case.twin}")
             for line in missed(rows):
