@@ -8,6 +8,7 @@
 # make faults         every fault of the venue against the running engine, and the long outages
 # make swan           1,000 hours without a fall, planted falls, and every crash on record: what the black swan does
 # make conformance    independent clients against the practice venue; each is installed on the first run
+# make peers          500,000 bars through our backtest and through five others'; each is installed on the first run
 # make fuzz           COUNT=10000000 spoiled messages through the uplink's decoders, from SEED if given
 # make crash          KILLS=1000 times kill -9 of an engine that trades against a separate venue, from SEED if given
 # make picture        the README's picture, drawn by the demo
@@ -24,7 +25,8 @@ FIRST ?= 0
 TIMES ?= 20
 SHAPES ?= ../shared/data/messages/binance_futures_message_shapes.jsonl
 
-.PHONY: run setup test check lint lock bench dst stateful mutants faults monkey picture trader conformance fuzz crash swan clean
+.PHONY: run setup test check lint lock bench peers dst stateful mutants faults monkey picture trader conformance fuzz crash \
+	swan clean
 
 run:
 	@./nexus $(or $(ARGS),--demo)
@@ -52,7 +54,10 @@ lock: setup
 		--python-version 3.11 -c requirements.lock --group dev -o requirements-dev.lock
 
 bench: setup
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; PYTHONPATH=. $(PY) $$script || exit 1; done
+	@for script in $(filter-out benchmarks/backtest.py,$(wildcard benchmarks/[a-z]*.py)); do echo "== $$script"; PYTHONPATH=. $(PY) $$script || exit 1; done
+
+peers: setup
+	PYTHONPATH=. $(PY) benchmarks/backtest.py $(ARGS)
 
 dst: setup
 	$(PY) tests/dst/dst.py --seeds $(SEEDS) --first $(FIRST) $(if $(SEED),--seed $(SEED))

@@ -365,7 +365,7 @@ def _order(given: argparse.Namespace) -> BacktestOrder:
         raise UsageError(f"--symbol {given.symbol!r}: allowed are 2 to 20 of A-Z and 0-9, e.g. BTCUSDT")
     if not 1 <= given.trials <= 1_000_000:
         raise UsageError(f"--trials {given.trials}: allowed are whole numbers from 1 to 1000000")
-    since, until = _time("--from", given.since), _time("--to", given.until)
+    since, until = moment("--from", given.since), moment("--to", given.until)
     if until and since >= until:
         raise UsageError(f"--to {given.until}: must be after --from")
     return BacktestOrder(
@@ -381,7 +381,7 @@ def _order(given: argparse.Namespace) -> BacktestOrder:
     )
 
 
-def _time(option: str, text: str) -> int:
+def moment(option: str, text: str) -> int:
     if not text:
         return 0
     try:

@@ -23,7 +23,7 @@ import msgspec
 from nexus_engine.cortex.factory import STRATEGIES
 from nexus_engine.cortex.strategy import Param, Strategy, Value, checked
 from nexus_engine.lab import history
-from nexus_engine.lab.backtest import BacktestOrder, _time, run
+from nexus_engine.lab.backtest import BacktestOrder, moment, run
 from nexus_engine.lab.bars import Bars, BarsError
 from nexus_engine.lab.metrics import DAYS
 from nexus_engine.model.config import ConfigError, Directive
@@ -432,8 +432,8 @@ def _plan(given: argparse.Namespace, directive: Directive, bars: Bars) -> Plan:
             raise UsageError(f"--{name} {getattr(given, name)}: must be from {least} to {most}")
     kind = next(kind for kind in STRATEGIES if kind.name == given.strategy)
     fixed = checked(kind, directive.strategies.get(given.strategy, {}))
-    begin_ns = int(bars.open_ns[0]) if given.since is None else _time("--from", given.since)
-    end_ns = int(bars.open_ns[-1]) + bars.step_ns if given.until is None else _time("--to", given.until)
+    begin_ns = int(bars.open_ns[0]) if given.since is None else moment("--from", given.since)
+    end_ns = int(bars.open_ns[-1]) + bars.step_ns if given.until is None else moment("--to", given.until)
     if begin_ns >= end_ns:
         raise UsageError("--from must lie before --to")
     return Plan(

@@ -5,10 +5,8 @@ each other's dependencies. Prints a table, and with --json the rows. Ends with 1
 """
 
 import argparse
-import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,6 +16,8 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from report import CAPABILITIES
+
+from benchmarks._peers import Missing, environment
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -42,42 +42,12 @@ CLIENTS = (
 )
 
 
-class Missing(Exception):
-    """A client cannot be tried here; the message says why."""
-
-
-def interpreter(least: tuple[int, int]) -> str:
-    if sys.version_info[:2] >= least:
-        return sys.executable
-    for minor in range(least[1], least[1] + 3):
-        found = shutil.which(f"python{least[0]}.{minor}")
-        if found and subprocess.run([found, "-c", ""], check=False, capture_output=True).returncode == 0:
-            return found
-    for found in sorted(Path(sys.base_prefix).parent.glob(f"{least[0]}.*/bin/python")):
-        if int(found.parts[-3].split(".")[1]) >= least[1]:
-            return str(found)
-    raise Missing(f"no Python >= {least[0]}.{least[1]} found")
-
-
-def environment(client: Client, folder: Path) -> str:
-    """The interpreter to run a client with; made on the first call and when its requirements change."""
+def client_environment(client: Client, folder: Path) -> str:
+    """The interpreter to run a client with."""
     if not client.requirements:
         return sys.executable
     wanted = HERE / client.requirements
-    stamp = hashlib.sha256(wanted.read_bytes()).hexdigest()
-    venv = folder / wanted.stem
-    python, done = venv / "bin" / "python", venv / "requirements.sha256"
-    if done.exists() and done.read_text() == stamp:
-        return str(python)
-    print(f"installing {client.name} into {venv}", file=sys.stderr)
-    shutil.rmtree(venv, ignore_errors=True)
-    try:
-        subprocess.run([interpreter(client.python), "-m", "venv", venv], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "-r", wanted], check=True)
-    except subprocess.CalledProcessError as error:
-        raise Missing(f"cannot be installed: {error}") from error
-    done.write_text(stamp)
-    return str(python)
+    return environment(wanted.stem, wanted.read_text(), folder, client.python)
 
 
 def try_client(client: Client, python: str) -> dict[str, dict[str, str]]:
@@ -130,7 +100,7 @@ def main() -> int:
         if given.clients and not any(part in client.name for part in given.clients):
             continue
         try:
-            found[client.name] = try_client(client, environment(client, given.folder))
+            found[client.name] = try_client(client, client_environment(client, given.folder))
         except Missing as reason:
             missing[client.name] = str(reason)
     if given.json:
