@@ -59,8 +59,9 @@ class Trading(RuleBasedStateMachine):
     eyes: Knowing
 
     @initialize(mode=st.sampled_from((Mode.PILOT, Mode.COPILOT)), lots=st.sampled_from((300, 1_000_000)),
-                sides=st.tuples(SIDES, SIDES), stop_pct=STOPS)  # fmt: skip
-    def begin(self, mode: Mode, lots: int, sides: tuple[Side | None, Side | None], stop_pct: float) -> None:
+                sides=st.tuples(SIDES, SIDES), stop_pct=STOPS, target_pct=st.sampled_from((1.0, 20.0)))  # fmt: skip
+    def begin(self, mode: Mode, lots: int, sides: tuple[Side | None, Side | None], stop_pct: float,
+              target_pct: float) -> None:  # fmt: skip
         self.house = Stepwise(mode=mode, lots=lots)
         self.eyes = Knowing(self.house)
         self.house.start()
@@ -68,7 +69,7 @@ class Trading(RuleBasedStateMachine):
         assert not self.house.engine.blocked(self.house.turn())
         for symbol, side in zip((SOL, BTC), sides, strict=True):
             if side is not None:
-                self.house.wish(symbol, side, stop_pct=stop_pct, target_pct=1.0)
+                self.house.wish(symbol, side, stop_pct=stop_pct, target_pct=target_pct)
         self.house.wait(0.2)
 
     # ---- the wire ----------------------------------------------------------------------------------------------------
@@ -110,9 +111,15 @@ class Trading(RuleBasedStateMachine):
     def nothing_gets_through(self, seconds: float) -> None:
         self.house.wait(seconds)
 
-    @rule(seconds=st.sampled_from((0.2, 1.0, 4.0)))
+    @rule(seconds=st.sampled_from((0.2, 1.0, 8.0)))
     def time_passes(self, seconds: float) -> None:
-        self.house.wait(seconds, smoothly=True)
+        """[I5] While the venue answers, a stop that is gone is missed within seconds, whoever did not tell of it."""
+        house = self.house
+        house.wait(seconds, smoothly=True)
+        if seconds == 8.0 and not house.refuse_stops:
+            for symbol in (SOL, BTC):
+                if not self.eyes.covered(symbol) and not any(house.ledger.alive(symbol, Leg.EXIT)):
+                    house.found.append(f"[I5] {symbol} has no stop at a venue that answers")
 
     @rule(seconds=st.sampled_from((1.0, 6.0, 60.0)))
     def the_process_stands_still(self, seconds: float) -> None:
@@ -162,12 +169,16 @@ class Trading(RuleBasedStateMachine):
     def the_book_is_thin_or_not(self, symbol: str, lots: int) -> None:
         self.house.tape.lots[symbol] = lots
 
-    @rule(smoothly=st.booleans())
-    def bitcoin_crashes(self, smoothly: bool) -> None:
+    @rule(smoothly=st.booleans(), wants=st.booleans())
+    def bitcoin_crashes(self, smoothly: bool, wants: bool) -> None:
         for _ in range(15):
             for symbol in (SOL, BTC):
                 self.house.tape.move(symbol, self.house.tape.price(symbol) * 0.996)
             self.house.wait(0.2, smoothly=smoothly)
+        if wants:
+            for symbol in (SOL, BTC):
+                self.house.wish(symbol, Side.BUY)
+            self.house.wait(1.0, smoothly=True)
 
     @rule(symbol=SYMBOLS)
     def a_market_falls_silent(self, symbol: str) -> None:
