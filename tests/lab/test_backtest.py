@@ -183,6 +183,16 @@ def test_the_run_that_skips_is_the_run_that_steps_trade_by_trade(past: Bars, str
     assert sum(skipped.signals.values()) > 5
 
 
+def test_what_a_strategy_may_not_play_itself_is_approved_and_rests_as_a_maker(tmp_path: Path) -> None:
+    bars = walk(2, 10_000, 300, swing=0.004)
+    skipped = played(bars, tmp_path, strategy="scalping")
+    stepped = played(bars, tmp_path, strategy="scalping", skipping=False)
+    assert skipped.trades == stepped.trades
+    assert skipped.decisions_hash == stepped.decisions_hash
+    assert skipped.signals["approved by you"] >= len(skipped.trades) > 0
+    assert "approved at once" in " ".join(skipped.notes)
+
+
 def test_skipping_is_stepping_across_gaps_and_from_a_later_start(past: Bars, tmp_path: Path) -> None:
     keep = np.ones(len(past), bool)
     keep[[700, 701, 1_500]] = False
