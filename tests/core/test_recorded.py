@@ -30,6 +30,6 @@ async def test_a_recorded_demo_replays_to_the_identical_decisions(tmp_path: Path
     assert found.complete
     assert found.decisions == found.recorded
     assert found.state == world.ledger.digest()
-    other = path.read_text().replace('"half":true', '"half":false')
+    other = path.read_text().replace('"by":"you"', '"by":"ann"')
     path.write_text(other)
     assert not replay(path).ok
