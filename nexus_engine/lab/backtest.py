@@ -156,7 +156,7 @@ def _directive(order: BacktestOrder, bars: Bars, notes: list[str]) -> Directive:
     if order.symbol != shield.swan_symbol:
         notes.append(f"the Sentinel was not there: it watches {shield.swan_symbol}")
         shield = shield.model_copy(update={"swan_symbol": order.symbol})
-    return given.model_copy(update={"strategies": chosen, "shield": shield})
+    return given.model_copy(update={"strategies": chosen, "shield": shield, "people": {}})
 
 
 def _watched(bars: Bars, order: BacktestOrder, directive: Directive, notes: list[str]) -> Mask | None:
@@ -183,6 +183,8 @@ def _result(order: BacktestOrder, bars: Bars, start: int, drive: Drive, notes: l
     left = record.left_open(end_ns, drive.venue.price)
     for at_ns, latch, reason in record.latches:
         notes.append(f"{utc(at_ns)} {latch} latched: {reason}; a person released it on the next day")
+    if approved := record.outcomes["approved by you"]:
+        notes.append(f"{approved} cards that a strategy may not play itself were approved at once, as by a person")
     if left is not None:
         notes.append("a position is open at the end; it is valued at the last close and is in no statistics of trades")
     net = _figures(curve, trades, order, 1.0)

@@ -19,7 +19,7 @@ from nexus_engine.lab.history import Series
 from nexus_engine.lab.record import Record
 from nexus_engine.lab.venue import BarVenue
 from nexus_engine.lab.wire import Clock, Wire
-from nexus_engine.model.commands import Release
+from nexus_engine.model.commands import Approve, Release
 from nexus_engine.model.events import (
     Bar,
     BookSnapshot,
@@ -46,6 +46,7 @@ BEFORE_NS: Final = 10 * SECOND_NS
 DEPTH: Final = 1e9
 EARLIER_NS: Final = SECOND_NS
 FEEDS: Final = ("public", "market", "user")
+PERSON: Final = "you"
 
 Mask = NDArray[np.bool_]
 
@@ -309,7 +310,7 @@ class Drive:
             if fact.at_ns // DAY_NS < now // DAY_NS:
                 self.released += 1
                 command = Release(latch=latch, word=latch.lower())
-                self.wire.post(Commanded(at_ns=now, mono_ns=now, command=command, by="you", surface="backtest"))
+                self.wire.post(Commanded(at_ns=now, mono_ns=now, command=command, by=PERSON, surface="backtest"))
 
     def _decide(self, base: int) -> None:
         """Tell of the bars that end with this base bar."""
@@ -353,9 +354,20 @@ class Drive:
                 high=high, low=low, close=close, volume=volume, trades=0, closed=True, venue_ns=now,
             )
         )  # fmt: skip
+        if self.record.cards:
+            self._approve(now)
         if row == 0 or frame.open_ns[row] != frame.open_ns[row - 1] + frame.step_ns:
             # as live: what lost a bar is told its past anew, which begins after the gap
             self._history(frame, row, row + 1)
+
+    def _approve(self, now: int) -> None:
+        """The person says yes to every card that a strategy may not play itself, as it is shown and at once."""
+        cards, self.record.cards = self.record.cards, []
+        for card in (self.engine.ledger.proposals.get(number) for number in cards):
+            if card is not None and card.status.open:
+                command = Approve(proposal=card.id, shown=card.shown)
+                self.wire.post(Commanded(at_ns=now, mono_ns=now, command=command, by=PERSON, surface="backtest"))
+        self.record.cards.clear()
 
     def _history(self, frame: Series, low: int, high: int) -> None:
         now = self.clock.now_ns

@@ -107,6 +107,8 @@ class Record:
         """How many signals came to what: `proposed`, or the guard that refused them."""
         self.latches: list[tuple[int, str, str]] = []
         """(UTC ns, latch, reason) of each that closed."""
+        self.cards: list[int] = []
+        """Proposals that were made and that nobody has looked at yet."""
         self.costs = 0.0
         """Fees, spread and slippage so far."""
         self._signals: dict[int, Signal] = {}
@@ -143,6 +145,7 @@ class Record:
             if len(self._signals) > 8:
                 self._signals.clear()
             self._signals[fact.proposal] = signal
+            self.cards.append(fact.proposal)
         self.outcomes[outcome] += 1
         self._decided("signal", fact.at_ns, signal.strategy, signal.side, outcome)
 

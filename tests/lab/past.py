@@ -58,8 +58,9 @@ def wishful(
     costs: Costs = PLAIN,
     funding: dict[int, float] | None = None,
     wrap: Any = None,
+    watched: bool = False,
 ) -> Drive:
-    """Run an engine that wants these at the first bar, one after the other."""
+    """Run an engine that wants these at the first bar, one after the other. `watched`: the Sentinel sees all of it."""
     shield = ShieldConfig(swan_symbol=SOL, exit_pause_min=0, stops_window_min=0, low_trades=0)
     engine = Engine(Directive(shield=shield, risk=RiskConfig(volatility_pct=0)), Ledger())
     engine.cortex = wishes(wanted)  # type: ignore[assignment]
@@ -68,7 +69,8 @@ def wishful(
     clock = Clock(int(bars.open_ns[0]))
     wallet = Decimal(10_000)
     venue = BarVenue(SOL, float(bars.ohlc[0, 0]), wallet=wallet, leverage=3, costs=costs, funding=funding)
-    drive = Drive(engine, venue, bars, [added_up(bars, "1m")], start=0, clock=clock)
+    seen = np.ones(len(bars), bool) if watched else None
+    drive = Drive(engine, venue, bars, [added_up(bars, "1m")], start=0, clock=clock, watched=seen)
     drive.run()
     return drive
 

@@ -101,6 +101,18 @@ def test_a_position_is_left_when_its_time_is_over() -> None:
     assert 5 * MINUTE_NS <= trade.closed_ns - trade.opened_ns < 6 * MINUTE_NS
 
 
+def test_the_black_swan_exits_longs_where_the_sentinel_sees_it_and_nowhere_else() -> None:
+    fall = [(100.0, 100.0, 97.5, 97.5), (97.5, 97.5, 95.0, 95.0), (95.0, 95.0, 92.5, 92.5)]
+    bars = bars_of([*flat(100.0, 20), *fall, *flat(92.5, 5)])
+    wish = {"side": Side.BUY, "stop_pct": 12.0, "target_pct": None}
+    (trade,) = wishful(bars, [wish], watched=True).record.trades
+    assert trade.reason == "black swan"
+    assert 93.5 < trade.exit < 96.0
+    assert not wishful(bars, [wish]).record.trades
+    short = wish | {"side": Side.SELL}
+    assert not wishful(bars, [short], watched=True).record.trades
+
+
 def venue_with_long(leverage: int, qty: str) -> BarVenue:
     venue = BarVenue(SOL, 100.0, wallet=Decimal(1_000), leverage=leverage, costs=PLAIN)
     venue.account.place(NewOrder(symbol=SOL, side="BUY", type="MARKET", quantity=Decimal(qty), client_id="a"), 0, venue)
@@ -181,6 +193,16 @@ def test_the_run_that_skips_is_the_run_that_steps_trade_by_trade(past: Bars, str
     assert skipped.signals == stepped.signals
     assert skipped.decisions_hash == stepped.decisions_hash
     assert sum(skipped.signals.values()) > 5
+
+
+def test_what_a_strategy_may_not_play_itself_is_approved_and_rests_as_a_maker(tmp_path: Path) -> None:
+    bars = walk(2, 10_000, 300, swing=0.004)
+    skipped = played(bars, tmp_path, strategy="scalping")
+    stepped = played(bars, tmp_path, strategy="scalping", skipping=False)
+    assert skipped.trades == stepped.trades
+    assert skipped.decisions_hash == stepped.decisions_hash
+    assert skipped.signals["approved by you"] >= len(skipped.trades) > 0
+    assert "approved at once" in " ".join(skipped.notes)
 
 
 def test_skipping_is_stepping_across_gaps_and_from_a_later_start(past: Bars, tmp_path: Path) -> None:
