@@ -282,7 +282,7 @@ class Engine:
         if model is None:
             turn.note(Level.WARN if event.reason else Level.INFO, "regime", f"by rule: {event.reason or 'no model'}")
         else:
-            turn.note(Level.INFO, "regime", f"model {event.name} is in use")
+            turn.note(Level.INFO, "regime", f"by model {event.name}{event.reason}")
 
     def _instruments(self, turn: Turn, event: e.Instruments) -> None:
         self.market.load(event.instruments)

@@ -277,7 +277,7 @@ class Stopping(Event, frozen=True, kw_only=True):
 
 
 class RegimeModelChanged(Event, frozen=True, kw_only=True):
-    """Regimes are told by this model from now on; an empty name: by the rule alone.
+    """Regimes are told by this model from now on; an empty name: by the rule alone. `reason` is for people.
 
     The engine was given the model's arrays by their hash before: a recording names them, and a replay finds them.
     """

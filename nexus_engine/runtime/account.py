@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -262,12 +263,18 @@ class Account:
 
     def _regime(self, model: "RegimeModel | None", problem: str) -> None:
         """Have the engine use a model, or say why it cannot."""
+        from nexus_engine.cortex.regime_model import STALE_DAYS
+
         assert self._engine is not None and self._carrier is not None
         at_ns, mono_ns = self._now()
         name = sha256 = ""
         if model is not None:
             name, sha256 = model.name, model.manifest.npz_sha256
             self._engine.regime_models[sha256] = model
+            until = datetime.fromtimestamp(model.manifest.data_end_ns / 1e9, UTC) + timedelta(days=STALE_DAYS)
+            problem = f" until {until:%Y-%m-%d}"
+            if until < datetime.now(UTC):
+                problem += ", so by rule; `nexus regime train` makes one of today"
         self._carrier.post(RegimeModelChanged(at_ns=at_ns, mono_ns=mono_ns, name=name, sha256=sha256, reason=problem))
 
     def _without(self, unlisted: Sequence[str]) -> None:

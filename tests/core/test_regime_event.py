@@ -26,7 +26,7 @@ def said(engine: Engine, event: AnyEvent) -> list[str]:
 def test_a_model_that_was_given_is_used_and_said() -> None:
     engine = Engine(Directive(), Ledger())
     engine.regime_models["abc"] = model()
-    assert said(engine, named("abc")) == ["model small is in use"]
+    assert said(engine, named("abc")) == ["by model small"]
     assert engine.cortex._book is not None
     assert said(engine, named("", "x.json: cannot be read")) == ["by rule: x.json: cannot be read"]
     assert engine.cortex._book is None

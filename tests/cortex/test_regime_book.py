@@ -195,6 +195,22 @@ def test_a_switch_waits_is_left_late_and_holds() -> None:
     assert len(changes) > 10 and np.diff(changes).min() >= DWELL
 
 
+def test_a_switch_stays_on_between_its_two_ranks() -> None:
+    switch = Switch()
+    for said in np.linspace(0, 1, 100):
+        switch.hear(float(said))
+    assert switch.on
+    for _ in range(8):
+        switch.hear(0.6)
+    assert switch.on and 0.5 < switch.rank < 0.67
+    for _ in range(8):
+        switch.hear(0.3)
+    assert not switch.on and switch.rank < 0.5
+    for _ in range(8):
+        switch.hear(0.6)
+    assert not switch.on and 0.5 < switch.rank < 0.67
+
+
 def test_a_switch_does_not_flutter_where_the_bare_rank_does() -> None:
     rng = np.random.default_rng(1)
     said = 0.3 + 0.05 * rng.normal(size=2_000)
