@@ -148,6 +148,8 @@ def _strategy(kind: Any, directive: Directive | None) -> Iterator[Row]:
 def _range(param: Param) -> str:
     if isinstance(param.default, bool):
         return _WORDS[bool]
+    if param.choices:
+        return " | ".join(param.choices)
     return f"{_WORDS[type(param.default)]} from {param.low:g} to {param.high:g}"
 
 

@@ -78,6 +78,7 @@ KEYS: Final = (
     Key("reconcile", "", "", "reconcile", "foreign positions: adopt, ignore or close", ACT),
     Key("unlock", "", "", "unlock", "unlock LIVE entries, typed", ACT),
     Key("rearm", "", "", "rearm_swan", "let longs in again after a black swan, typed", ACT),
+    Key("strategies", "", "", "strategies", "switch a strategy off, or on again", ACT),
     Key("history", "", "", "history", "what followed past black swans", LOOK),
     Key("drill", "", "", "drill", "rehearse a crash beside this account", LOOK),
     Key("resume", "", "", "resume", "resume after a pause, typed", ACT),

@@ -259,9 +259,9 @@ class Engine:
 
     def _complain(self, turn: Turn) -> None:
         """Tell of the user's own strategies that do not run."""
-        for text in self.cortex.problems:
+        problems, self.cortex.problems = self.cortex.problems, []
+        for text in problems:
             turn.note(Level.WARN, "account", text, "bot")
-        self.cortex.problems.clear()
 
     def _history(self, turn: Turn, event: e.History) -> None:
         self.market.history(event)

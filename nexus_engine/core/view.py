@@ -117,6 +117,7 @@ def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> 
             engine.targets.beta,
             {symbol: state.funding_rate for symbol, state in market.symbols.items()},
         ),
+        strategies=tuple((name, name not in ledger.off, engine.mode_of(name)) for name in engine.cortex.names),
         funnel=(("signals", engine.desk.seen), ("refused", engine.desk.refused), ("proposed", engine.desk.proposed)),
     )
 

@@ -139,7 +139,7 @@ class Cortex:
 
     def shipped(self, interval: str) -> tuple[Skipping, ...]:
         """Those that run on an interval and can be skipped through."""
-        return tuple(strategy for strategy, _ in self._on(interval) if isinstance(strategy, tuple(STRATEGIES)))
+        return tuple(strategy for strategy, _ in self._on(interval) if isinstance(strategy, Skipping))
 
     def skip(self, symbol: str, interval: str, columns: Columns, upto: int) -> None:
         """Put the strategies of an interval where the first `upto` bars of whole columns leave them; the bars that
@@ -238,6 +238,7 @@ class Cortex:
             risk_pct, reason = signal.risk_pct, f"regime {view.regime} {view.confidence:.0%}"
         volatility = self._volatility.get(signal.symbol)
         yearly = UNSET if volatility is None or not volatility.ready else volatility.value * math.sqrt(_YEAR_BARS)
+        known = () if yearly is UNSET else (Reading("volatility", yearly * 100, None, "% a year"),)
         ranks = tuple(
             Reading(name, rank, limit)
             for name, rank, limit in (
@@ -250,7 +251,7 @@ class Cortex:
             risk_pct=risk_pct,
             volatility=yearly,
             reasons=(*signal.reasons, reason),
-            readings=(*signal.readings, *ranks),
+            readings=(*signal.readings, *ranks, *known),
         )
 
     def _lose(self, symbol: str, interval: str) -> None:

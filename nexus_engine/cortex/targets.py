@@ -5,6 +5,7 @@ hours after such a fall are volatile and not negative on average, and shorting t
 weight of plain weakness is small, and one that has fallen hard already is vetoed.
 """
 
+import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -105,7 +106,7 @@ class Targets:
         rows = [
             Target(
                 symbol=symbol,
-                score=sum(weight * parts[name][at] for name, weight in WEIGHTS.items()),
+                score=math.fsum(weight * parts[name][at] for name, weight in WEIGHTS.items()),
                 drop_pct=of[at].against * 100,
                 veto=self._veto(of[at], quotes[symbol]),
             )
@@ -163,7 +164,7 @@ def _measure(rows: Sequence[BarRow], leader: Sequence[BarRow], led: Floats) -> _
         beta=beta,
         residual=float(own.sum() - beta * its.sum()),
         trend=sum(map(bool, down)) / len(down),
-        volume=sum(row.volume * row.close for row in newest),
+        volume=math.fsum(row.volume * row.close for row in newest),
         fell=fell,
         against=fell - float(led[-1] / led[-5] - 1),
         rank=float((falls < fell).mean()),

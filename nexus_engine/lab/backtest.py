@@ -1,8 +1,9 @@
 """`nexus backtest`: the core that trades live, on recorded bars, against a venue that fills as bars allow.
 
-The same engine, strategies, shield and servos; only the clock is virtual and the venue simulated. Signals come of closed
-bars and are filled after them, taking the spread and slipping; a stop that a gap jumped over fills at the open; a bar
-that touches stop and target met the stop; funding is paid at 0, 8 and 16 UTC. The same input gives the same decisions.
+The same engine, strategies, shield and servos; only the clock is virtual and the venue simulated. Signals come of
+closed bars and are filled after them, taking the spread and slipping; a stop that a gap jumped over fills at the open;
+a bar that touches stop and target met the stop; funding is paid at 0, 8 and 16 UTC. The same input gives the same
+decisions.
 """
 
 import argparse
@@ -342,7 +343,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="nexus backtest", formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
         description=__doc__, epilog="Files have the columns open_time, open, high, low, close, volume (parquet or "
-        "CSV, UTC),\nbars of 1 s to 1 h; with a column symbol its rows of --symbol are taken. Several files are joined.",
+        "CSV, UTC),\nbars of 1 s to 1 h; with a column symbol its rows of --symbol count. Several files are joined.",
     )  # fmt: skip
     add = parser.add_argument
     add("--data", metavar="F", type=Path, nargs="+", required=True, help="recorded bars of the symbol")

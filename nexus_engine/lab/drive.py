@@ -96,7 +96,7 @@ class Drive:
         self._special = ends | np.append(False, np.diff(bars.open_ns) != bars.step_ns)
         if watched is not None:
             self._special |= watched
-        """Bars that are never gone over: a funding or a day ends with them, a gap is before them, or they are watched."""
+        """Bars that are never gone over: they end with a funding or a day, follow a gap, or are watched."""
         self._specials = np.flatnonzero(self._special)
         self._day_volume, self._day_range = _day(bars)
         self._closings()
@@ -172,14 +172,9 @@ class Drive:
     def _leap(self, at: int) -> int:
         """Nothing is held and nothing is under way: on to the next bar that must be told. Returns the bar after it."""
         count = len(self._bars)
-        if self._next >= len(self._close_ns):
-            base = count
-        else:
-            base = int(self._close_base[self._next])
-        if self._watched is not None:
-            ahead = np.argmax(self._watched[at : base + 1]) if at <= base else 0
-            if self._watched[at : base + 1].any():
-                return at + int(ahead)
+        base = int(self._close_base[self._next]) if self._next < len(self._close_base) else count
+        if self._watched is not None and (ahead := self._watched[at : base + 1]).any():
+            return at + int(np.argmax(ahead))
         if base >= count:
             return count
         self.venue.price = float(self._bars.ohlc[base, 3])
@@ -282,13 +277,14 @@ class Drive:
         self.wire.post(
             Mark(
                 at_ns=now, mono_ns=now, symbol=self._symbol, mark=price, index=price,
-                funding_rate=self.venue.rate_at(now // FUNDING_NS * FUNDING_NS), next_funding_ns=(now // FUNDING_NS + 1) * FUNDING_NS,
+                funding_rate=self.venue.rate_at(now // FUNDING_NS * FUNDING_NS),
+                next_funding_ns=(now // FUNDING_NS + 1) * FUNDING_NS,
                 venue_ns=now,
             )
         )  # fmt: skip
 
     def _tick(self) -> None:
-        """A second of the market, for the Sentinel. The bars are the one source there is: the mark says what they say."""
+        """A second of the market, for the Sentinel. The bars are the one source: the mark says what they say."""
         now, price = self.clock.now_ns, self.venue.price
         self.engine.leap(now, now)
         self._mark()

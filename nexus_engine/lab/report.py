@@ -1,7 +1,8 @@
 """A backtest's result for people and programs: text, JSON, and a page that needs nothing but itself."""
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
 
@@ -52,7 +53,7 @@ def _thinned(result: "Result") -> tuple[list[int], list[float], list[float]]:
     fall = curve.equity / np.maximum.accumulate(curve.equity) - 1.0
     count = len(fall)
     edges = np.unique(np.linspace(0, count, min(POINTS, count) + 1).astype(int))
-    kept = [low + int(np.argmin(fall[low:high])) for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    kept = [low + int(np.argmin(fall[low:high])) for low, high in pairwise(edges)]
     kept = sorted({0, *kept, count - 1})
     return curve.at_ns[kept].tolist(), curve.equity[kept].tolist(), fall[kept].tolist()
 
@@ -78,15 +79,13 @@ def text(result: "Result") -> str:
     if result.regimes:
         lines.append(f"{'regime at the entry':<26}{'trades':>14}{'won':>14}{'profit':>14}{'R a trade':>14}")
         for name, row in result.regimes.items():
-            cells = (
-                row["trades"],
-                _told(row["win_rate"], "share"),
-                _told(row["profit"], ""),
-                _told(row["expectancy_r"], ""),
-            )
-            lines.append(f"{name or 'none':<26}" + "".join(f"{cell:>14}" for cell in cells))
+            lines.append(f"{name or 'none':<26}" + "".join(f"{cell:>14}" for cell in _of_regime(row)))
         lines.append("")
     return "\n".join(lines + [f"note: {note}" for note in result.notes]).rstrip()
+
+
+def _of_regime(row: Mapping[str, Any]) -> tuple[object, ...]:
+    return (row["trades"], _told(row["win_rate"], "share"), _told(row["profit"], ""), _told(row["expectancy_r"], ""))
 
 
 _ROWS: Final = (
@@ -114,14 +113,15 @@ def _sentences(result: "Result") -> list[str]:
     net, costs, chance = result.metrics["net"], result.costs, result.benchmarks["random_entries"]
     low, high = net["win_rate_95"]
     first, last = net["expectancy_r_90"]
+    exits = ", ".join(f"{name} {count}" for name, count in net["exits"].items())
     lines = [
-        f"won {_told(low, 'share')} to {_told(high, 'share')} (95 %, Wilson); {_told(first, '')} to {_told(last, '')} R a trade "
-        "(90 %, bootstrap)",
+        f"won {_told(low, 'share')} to {_told(high, 'share')} (95 %, Wilson); "
+        f"{_told(first, '')} to {_told(last, '')} R a trade (90 %, bootstrap)",
         f"costs {costs['total']:,.2f} (fees {costs['fees']:,.2f}, spread {costs['spread']:,.2f}, slippage "
-        f"{costs['slippage']:,.2f}), {_told(costs['share_of_gross_wins_pct'], '%')} of what was won; funding {costs['funding']:+,.2f}",
-        f"in the market {_told(net['exposure_pct'], '%')} of the time, {_told(net['mean_held_min'], '')} min a trade; worst on the way "
-        f"{_told(net['mae_r'], '')} R, best {_told(net['mfe_r'], '')} R; exits: "
-        + (", ".join(f"{name} {count}" for name, count in net["exits"].items()) or "none"),
+        f"{costs['slippage']:,.2f}), {_told(costs['share_of_gross_wins_pct'], '%')} of what was won; "
+        f"funding {costs['funding']:+,.2f}",
+        f"in the market {_told(net['exposure_pct'], '%')} of the time, {_told(net['mean_held_min'], '')} min a trade; "
+        f"worst on the way {_told(net['mae_r'], '')} R, best {_told(net['mfe_r'], '')} R; exits: {exits or 'none'}",
     ]
     if chance["draws"]:
         lines.append(
@@ -146,9 +146,11 @@ def _told(value: Any, unit: str) -> str:
 # ---- the page --------------------------------------------------------------------------------------------------------
 
 _STYLE: Final = (
-    "body{font:14px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1c2430;background:#fff}"
+    "body{font:14px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;"
+    "color:#1c2430;background:#fff}"
     "h1{font-size:1.3rem}h2{font-size:1rem;margin-top:2rem}table{border-collapse:collapse;margin:.5rem 0}"
-    "td,th{padding:.15rem .8rem;text-align:right;border-bottom:1px solid #e3e7ec}th:first-child,td:first-child{text-align:left}"
+    "td,th{padding:.15rem .8rem;text-align:right;border-bottom:1px solid #e3e7ec}"
+    "th:first-child,td:first-child{text-align:left}"
     "svg{width:100%;height:auto;background:#f7f9fb}.note{color:#57616e}"
     "@media(prefers-color-scheme:dark){body{color:#dde3ea;background:#12161c}svg{background:#1a2029}"
     "td,th{border-color:#2a323d}.note{color:#9aa5b1}}"
@@ -165,16 +167,7 @@ def page(result: "Result") -> str:
     figures = [
         (name, *(_told(source.get(key), unit) for source in (net, gross, twice, held))) for key, name, unit in _ROWS
     ]
-    regimes = [
-        (
-            name or "none",
-            row["trades"],
-            _told(row["win_rate"], "share"),
-            _told(row["profit"], ""),
-            _told(row["expectancy_r"], ""),
-        )
-        for name, row in result.regimes.items()
-    ]
+    regimes = [(name or "none", *_of_regime(row)) for name, row in result.regimes.items()]
     parts = [
         f"<h1>{_safe(title)}</h1><p>{_safe(result.since)} to {_safe(result.until)}; {result.bars:,} bars of "
         f"{result.step_s:g} s; decisions <code>{_safe(result.decisions_hash)}</code></p>",

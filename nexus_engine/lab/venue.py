@@ -19,7 +19,7 @@ from nexus_engine.model.words import Venue
 from nexus_engine.sim.account import Account
 from nexus_engine.sim.ledger import Ledger
 from nexus_engine.sim.orders import Fill, OrderEvent, UserEvent
-from nexus_engine.sim.played import FUNDING_NS, FUNDING_RATE, spec_of
+from nexus_engine.sim.played import FUNDING_RATE, spec_of
 
 MAJORS: Final = frozenset({"BTCUSDT"})
 IMPACT: Final = 0.5

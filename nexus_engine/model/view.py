@@ -356,3 +356,5 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     trips: tuple[TripView, ...] = ()
     stages: tuple[StageView, ...] = ()
     stress: StressView = StressView()
+    strategies: tuple[tuple[str, bool, Mode], ...] = ()
+    """What runs: (name, whether it is switched on, who decides its entries)."""

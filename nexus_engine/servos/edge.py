@@ -2,7 +2,7 @@
 that it earns anything."""
 
 from collections.abc import Iterable
-from math import sqrt
+from math import fsum, sqrt
 from typing import Final, NamedTuple
 
 from nexus_engine.model.positions import ClosedTrade
@@ -37,6 +37,6 @@ def record_of(strategy: str, closed: Iterable[ClosedTrade]) -> Record:
     """The record of one strategy among closed trades."""
     found = [trade.r for trade in closed if trade.strategy == strategy]
     if len(found) < 2:
-        return Record(len(found), sum(found), 0.0)
-    mean = sum(found) / len(found)
-    return Record(len(found), mean, sum((r - mean) ** 2 for r in found) / (len(found) - 1))
+        return Record(len(found), fsum(found), 0.0)
+    mean = fsum(found) / len(found)
+    return Record(len(found), mean, fsum((r - mean) ** 2 for r in found) / (len(found) - 1))

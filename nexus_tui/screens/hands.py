@@ -8,6 +8,7 @@ from nexus_engine.model.view import PositionView, ProposalView
 from nexus_engine.model.words import AccountKind, Latch, Mode, Sentinel
 from nexus_tui import format as fmt
 from nexus_tui.cards import ARM_NS, READY, SENT, STALE
+from nexus_tui.safe import plain
 from nexus_tui.screens.close import ClosePage
 from nexus_tui.screens.dialogs import Choice, Confirm, Judged, Pick, Price, Typed
 from nexus_tui.screens.eyes import Eyes
@@ -256,6 +257,35 @@ class Hands(Eyes):
         reason = self.view.sentinel_reason if self.view.sentinel is Sentinel.BLACK_SWAN else "longs are not locked"
         lines = (reason, "longs may be opened again at once; falls count from the price of now")
         self.app.push_screen(Typed("Re-arm after a black swan", lines, "swan"), done)
+
+    def action_strategies(self) -> None:
+        """Which strategies run: off at once, on after a yes."""
+        if not self.nexus.may_act() or self.view is None:
+            return
+        running = {name: on for name, on, _ in self.view.strategies}
+        if not running:
+            self.say("no strategy runs")
+            return
+        choices = [
+            Choice(name, str(at), f"{plain(name, 31):<31} {'on ' if on else 'OFF'}  {mode}")
+            for at, (name, on, mode) in enumerate(self.view.strategies, 1)
+        ]
+
+        def switch(name: str, on: bool) -> None:
+            if self.nexus.send(c.Switch(strategy=name, on=on)):
+                self._sending(f"{name} {'on' if on else 'off'} sent")
+
+        def done(name: str | None) -> None:
+            if not name:
+                return
+            if running[name]:
+                switch(name, False)
+                return
+            lines = ("it may propose, and in PILOT enter, again",)
+            self.app.push_screen(Confirm(f"Switch {name} on", lines), lambda yes: switch(name, True) if yes else None)
+
+        lines = ("off: its cards end, its working entries are cancelled, its stops stay",)
+        self.app.push_screen(Pick("Strategies   takes: off, or on again", lines, choices, start=choices[0].name), done)
 
     def action_history(self) -> None:
         from nexus_tui.screens.drill import History

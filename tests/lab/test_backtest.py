@@ -74,7 +74,9 @@ def test_a_stop_that_a_gap_jumped_over_is_filled_at_the_open() -> None:
         assert trade.r < -4.5
 
 
-@pytest.mark.parametrize(("side", "touch"), [(Side.BUY, (100.0, 103.0, 98.0, 100.0)), (Side.SELL, (100.0, 102.0, 97.0, 100.0))])  # fmt: skip
+@pytest.mark.parametrize(
+    ("side", "touch"), [(Side.BUY, (100.0, 103.0, 98.0, 100.0)), (Side.SELL, (100.0, 102.0, 97.0, 100.0))]
+)
 def test_a_bar_that_touches_stop_and_target_met_the_stop(side: Side, touch: tuple[float, float, float, float]) -> None:
     (trade,) = wishful(bars_of([*flat(100.0, 4), touch, *flat(100.0, 4)]), [{"side": side}]).record.trades
     assert trade.reason == "stop"

@@ -1,0 +1,121 @@
+"""A user's own strategies: one file each, and a broken one is one line."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from cortex_data import event, only, quote_at, rows_of, walk
+
+from nexus_engine.core.engine import Engine
+from nexus_engine.cortex.factory import STRATEGIES, Cortex
+from nexus_engine.model.config import ConfigError, Directive, load
+from nexus_engine.model.events import BarRow
+from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.words import Mode
+from nexus_engine.runtime.options import Options, check
+from nexus_engine.runtime.own import load_own
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "strategies" / "pullback.py"
+NONE = {kind.name: {"enabled": False} for kind in STRATEGIES}
+HOURS = rows_of(walk(1500, 5, noise=0.004, drift=0.0005), "1h")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    shutil.copy(EXAMPLE, tmp_path / "pullback.py")
+    return tmp_path
+
+
+def played(cortex: Cortex, rows: list[BarRow]) -> list[str]:
+    signals = [cortex.bar(event(row, "1h"), quote_at(row.close)) for row in rows]
+    return [signal.strategy for some in signals for signal in some]
+
+
+def test_the_example_runs_beside_the_shipped_ones_and_is_gated_like_them(folder: Path) -> None:
+    own = load_own(str(folder))
+    assert not own.problems
+    cortex = Cortex(NONE | {"pullback": {"fast": 10}}, own)
+    assert cortex.names == ("pullback",)
+    cortex.history("SOLUSDT", "1h", HOURS[:700])
+    spoken = played(cortex, HOURS[700:])
+    assert spoken and set(spoken) == {"pullback"}
+    assert cortex.counters["regime"] > 0
+
+
+def test_its_parameters_are_checked_like_the_shipped_ones(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"strategies.pullback.fast = 99: must be a whole number from 5 to 50"):
+        Cortex({"pullback": {"fast": 99}}, load_own(str(folder)))
+
+
+BROKEN = {
+    "typo": ("def f(:\n", "line 1: SyntaxError"),
+    "raises": ("x = 1\nraise RuntimeError('no\\nluck')\n", "line 2: RuntimeError: no luck"),
+    "leaves": ("import sys\nsys.exit(3)\n", "line 2: SystemExit: 3"),
+    "empty": ("x = 1\n", "no class with name, PARAMS, warm and on_bar"),
+    "twice": (EXAMPLE.read_text().replace('= "pullback"', '= "flow"'), "there is a strategy flow already"),
+    "capital": (EXAMPLE.read_text().replace('= "pullback"', '= "Pull back"'), "name 'Pull back': must be"),
+    "riskless": (
+        EXAMPLE.read_text().replace('"risk_pct": Param', '"risk": Param').replace('= "pullback"', '= "bold"'),
+        "PARAMS has no risk_pct",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_one_line_and_the_rest_lives(folder: Path, name: str) -> None:
+    text, words = BROKEN[name]
+    (folder / f"{name}.py").write_text(text)
+    own = load_own(str(folder))
+    assert [kind.name for kind in own.kinds] == ["pullback"]
+    assert list(own.problems) == [name]
+    assert words in own.problems[name]
+    assert "\n" not in own.problems[name]
+    # what the directive says of it does not keep the account from starting
+    cortex = Cortex({name: {"fast": 3}}, own)
+    assert set(cortex.names) == {*(kind.name for kind in STRATEGIES), "pullback"}
+    assert cortex.problems == [f"{name}.py: {own.problems[name]}"]
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "words"),
+    [
+        ("        fast, slow, atr = parts", "        1 / 0\n        fast, slow, atr = parts", "ZeroDivisionError"),
+        ("stop_distance=distance", "stop_distance=-distance", "its stop_distance is -"),
+        ("limit=quote.ask + 0.1 * distance", "limit=float('nan')", "its limit is nan"),
+        ("strategy=self.name", 'strategy="flow"', "it signs 'flow'"),
+        ("symbol=bar.symbol", 'symbol="BTCUSDT"', "for 'BTCUSDT' at a bar of SOLUSDT"),
+    ],
+)
+def test_one_that_fails_while_it_runs_is_left_out_and_the_rest_lives(
+    folder: Path, line: str, instead: str, words: str
+) -> None:
+    text = EXAMPLE.read_text()
+    assert line in text
+    (folder / "pullback.py").write_text(text.replace(line, instead))
+    cortex = Cortex(only("flow", {"interval": "1h"}) | {"pullback": {"fast": 10}}, load_own(str(folder)))
+    cortex.history("SOLUSDT", "1h", HOURS[:700])
+    spoken = played(cortex, HOURS[700:])
+    assert set(spoken) == {"flow"}
+    [problem] = cortex.problems
+    assert problem.startswith("strategy pullback is off until a restart: ")
+    assert words in problem
+    assert cortex.names == ("flow",)
+
+
+def test_a_relative_folder_is_seen_from_the_directive(folder: Path) -> None:
+    home = folder.parent / "home"
+    home.mkdir()
+    file = home / "nexus.toml"
+    file.write_text(f'[account]\nown_strategies = "../{folder.name}"\nmodes = {{pullback = "PILOT"}}\n')
+    directive = load(file)
+    assert Path(directive.account.own_strategies).resolve() == folder.resolve()
+    check(Options(directive=directive))
+    engine = Engine(directive, Ledger(), load_own(directive.account.own_strategies))
+    assert "pullback" in engine.cortex.names
+    assert engine.mode_of("pullback") is Mode.COPILOT  # the account's
+
+
+def test_a_folder_that_is_not_there_is_said_and_starts_all_the_same(tmp_path: Path) -> None:
+    own = load_own(str(tmp_path / "nowhere"))
+    assert "is not a folder; correct account.own_strategies" in own.problems["nowhere"]
+    Engine(Directive(), Ledger(), own)
