@@ -43,7 +43,7 @@ class Partial(msgspec.Struct, frozen=True):
 
 class Trail(msgspec.Struct, frozen=True, kw_only=True):
     """How a stop follows price. `break_even_r`: to the entry once the profit is so many R; `distance` behind the mark,
-    in quote currency a unit. 0: not that way. The distance is the entry's for good: a market that grows wilder afterwards
+    in quote currency a unit. 0: not that way. The distance is the entry's for good: a market that grows wilder later
     does not widen it, so that the risk taken is the risk shown."""
 
     break_even_r: float = 0.0
