@@ -318,13 +318,19 @@ class Stepwise(World):
             self._unsent.discard(cid)
             own = next(asked for asked in self.asked_for if asked.order and asked.order.client_id == cid)
             self.asked_for.remove(own)
-            self.post(self._stamped(own.refusal(0, "withdrawn")))
+            self._refuse(own, "withdrawn")
             self.post(self._stamped(CancelResult(at_ns=0, mono_ns=0, client_id=cid, outcome=Outcome.DONE)))
             return
         begun = [asked for asked in (*self.asked_for, *self.answers) if (order := asked.order) is not None and (
             order.client_id == cid or (effect.conditional and order.conditional and order.symbol == effect.symbol)
         )]  # fmt: skip
         self._ask(effect, tuple(begun))
+
+    def _refuse(self, asked: Asked, text: str) -> None:
+        """The carrier's own word."""
+        answer = asked.refusal(0, text)
+        self.on_heard(answer, asked)
+        self.post(self._stamped(answer))
 
     def _stamped(self, event: AnyEvent) -> AnyEvent:
         at_ns, mono_ns = self.now()
@@ -342,7 +348,7 @@ class Stepwise(World):
                     if waited_s >= ENTRY_WAIT_S:
                         self._unsent.discard(effect.order.client_id)
                         self.asked_for.remove(asked)
-                        self.post(self._stamped(asked.refusal(0, "not recorded")))
+                        self._refuse(asked, "not recorded")
                     continue
                 self._unsent.discard(effect.order.client_id)
             elif isinstance(effect, Submit | Cancel) and not stands and waited_s < EXIT_WAIT_S:

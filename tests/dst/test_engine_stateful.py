@@ -169,8 +169,11 @@ class Trading(RuleBasedStateMachine):
     def the_book_is_thin_or_not(self, symbol: str, lots: int) -> None:
         self.house.tape.lots[symbol] = lots
 
-    @rule(smoothly=st.booleans(), wants=st.booleans())
-    def bitcoin_crashes(self, smoothly: bool, wants: bool) -> None:
+    @rule(smoothly=st.booleans(), short=st.booleans(), wants=st.booleans())
+    def bitcoin_crashes(self, smoothly: bool, short: bool, wants: bool) -> None:
+        if short:
+            self._enter(SOL, Side.SELL, target_pct=20.0)
+            self.house.wait(0.4, smoothly=True)
         for _ in range(15):
             for symbol in (SOL, BTC):
                 self.house.tape.move(symbol, self.house.tape.price(symbol) * 0.996)
@@ -205,10 +208,7 @@ class Trading(RuleBasedStateMachine):
     def an_entry_fills_and_no_stop_is_taken(self, symbol: str, side: Side, seconds: float) -> None:
         house = self.house
         house.refuse_stops = True
-        house.wish(symbol, side)
-        house.wait(0.2, smoothly=True)
-        for card in house.open_cards():
-            house.command(Approve(proposal=card.id, shown=card.shown))
+        self._enter(symbol, side)
         house.wait(seconds, smoothly=True)
         house.refuse_stops = False
 
@@ -351,6 +351,12 @@ class Trading(RuleBasedStateMachine):
                 house.found.append(f"[I13] each comparison does something: {acts[-1:]}")
                 return
 
+    def _enter(self, symbol: str, side: Side, **more: float) -> None:
+        self.house.wish(symbol, side, **more)
+        self.house.wait(0.2, smoothly=True)
+        for card in self.house.open_cards():
+            self.house.command(Approve(proposal=card.id, shown=card.shown))
+
     def _standing_latches(self) -> set[Latch]:
         """By the commits that stand."""
         on: dict[Latch, bool] = {}
@@ -393,12 +399,16 @@ class Shared(Trading):
                 self.house.by_hand(symbol, Side.SELL if held > 0 else Side.BUY, str(qty), name)
         self.house.user()
 
-    @rule(symbol=SYMBOLS, stops=st.booleans())
-    def a_person_cancels_elsewhere(self, symbol: str, stops: bool) -> None:
+    @rule(symbol=SYMBOLS, stops=st.booleans(), told=st.booleans())
+    def a_person_cancels_elsewhere(self, symbol: str, stops: bool, told: bool) -> None:
         self.eyes.alone = False
         account = self.house.venue.account
         (account.conditionals.cancel_all if stops else account.cancel_all)(symbol, self.house.venue_ms)
-        self.house.user()
+        if told:
+            self.house.user()
+        else:
+            self.house.venue.take_events()
+            self.time_passes(8.0)
 
     @rule(symbol=SYMBOLS, liquidated=st.booleans())
     def the_venue_takes_the_position(self, symbol: str, liquidated: bool) -> None:

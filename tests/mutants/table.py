@@ -205,7 +205,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "foreign orders are cancelled", "I14", RECONCILE,
         "            mine = is_ours(cid, ledger.instance) and not", "            mine = bool(cid) and not",
     ),
-    one("data of any age will do", "I15", STALENESS, "    if quote.age_ms > limit_ms:\n", "    if quote.age_ms < 0:\n"),
+    one("data of any age will do", "I15", STALENESS, "    if quote.age_ms > limit_ms:\n", "    if quote.age_ms < 0:\n", "tests/shield/test_signal_guards.py"),
     one(
         "a book with a gap is served", "I16", MARKET,
         "    def invalid(self, event: BookInvalid) -> None:\n        state = self.symbols.get(event.symbol)\n        if state is not None:\n            state.book.invalidate()\n",
