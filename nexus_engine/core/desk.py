@@ -158,7 +158,13 @@ class Desk:
         beyond = (touch - limit) * proposal.side.sign > 0
         away = runs_away(proposal.signal, touch)
         shown_away = runs_away(proposal.signal, limit)
-        if not beyond and shown_away - away <= 2 * drift:
+        if _makes(proposal):
+            # it may rest a little behind the touch, but not where it would take
+            takes = (limit - entry_price(proposal.side, quote.bid, quote.ask)) * proposal.side.sign >= 0
+            good = not takes and away - shown_away <= drift / 2
+        else:
+            good = not beyond and shown_away - away <= 2 * drift
+        if good:
             return False
         stop = float(proposal.plan.stop)
         if (touch - stop) * proposal.side.sign <= 0:

@@ -8,7 +8,7 @@ from nexus_engine.model.facts import GuardTripped, LockSet, OrderChanged
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.verdicts import Reading, Verdict, allow, refuse
-from nexus_engine.model.words import UNSENT, Level, OrderStatus
+from nexus_engine.model.words import UNSENT, Level, OrderStatus, TimeInForce
 from nexus_engine.shield.blackswan import MINUTE_NS
 
 RATE_LOCK: Final = "orders"
@@ -45,7 +45,8 @@ def rejected_in_row(ledger: Ledger, symbol: str) -> int:
         if order.symbol != symbol:
             continue
         if order.status is OrderStatus.REJECTED and not order.venue_id:
-            count += order.reason not in UNSENT
+            # a post-only order that would have taken is nobody's fault
+            count += order.reason not in UNSENT and order.tif is not TimeInForce.GTX
         elif order.venue_id or order.filled:
             break
     return count

@@ -307,7 +307,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     one(
         "what our own carrier withdrew is a refusal", "I21", BREAKER,
-        "            count += order.reason not in UNSENT\n", "            count += 1\n",
+        "            count += order.reason not in UNSENT and order.tif is not TimeInForce.GTX\n",
+        "            count += 1\n",
         "tests/servos/test_breakers.py",
     ),
     one(
@@ -351,5 +352,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "a refused command is done all the same", "I24", ENGINE,
         "self.notebook.refuse(turn.at_ns, subject, event.by, refusal)\n            return\n",
         "self.notebook.refuse(turn.at_ns, subject, event.by, refusal)\n", "tests/core/test_roles.py",
+    ),
+    one(
+        "an approval does not look at the squeeze", "I4", DESK,
+        "blocked = self.blocked(turn) or self.objection(turn, signal)\n", "blocked = self.blocked(turn)\n",
+        "tests/core/test_hunt.py",
+    ),
+    one(
+        "a strategy that lost goes on", "I28", SIZING,
+        "    if kelly_pct == 0:\n", "    if kelly_pct is NotImplemented:\n", "tests/servos/test_edge.py",
     ),
 )  # fmt: skip
