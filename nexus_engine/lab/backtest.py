@@ -24,6 +24,7 @@ import numpy as np
 
 from nexus_engine.core.engine import Engine
 from nexus_engine.cortex.factory import STRATEGIES
+from nexus_engine.cortex.shark import Shark
 from nexus_engine.cortex.strategy import interval_ns
 from nexus_engine.lab import beside, history, metrics, report
 from nexus_engine.lab.bars import SECOND_NS, Bars, BarsError, utc
@@ -152,6 +153,8 @@ def _directive(order: BacktestOrder, bars: Bars, notes: list[str]) -> Directive:
     if not any(one["enabled"] for one in chosen.values()):
         told = "; ".join(notes) or "none is enabled"
         raise BarsError(f"{order.data[0]}: no strategy can run on it: {told}")
+    if chosen[Shark.name]["enabled"]:
+        notes.append("the Shark entered nothing: a file of bars says nothing of dominance and cap")
     shield = given.shield
     if order.symbol != shield.swan_symbol:
         notes.append(f"the Sentinel was not there: it watches {shield.swan_symbol}")

@@ -83,7 +83,7 @@ def test_a_bar_that_touches_stop_and_target_met_the_stop(side: Side, touch: tupl
 
 
 def test_a_target_is_filled_when_the_price_trades_through_and_not_at_a_touch() -> None:
-    target = 102.01
+    target = 102.02
     touched = wishful(bars_of([*flat(100.0, 4), (100.0, target, 100.0, 100.0), *flat(100.0, 4)]), [{"side": Side.BUY}])
     assert not touched.record.trades
     through = wishful(
@@ -92,6 +92,16 @@ def test_a_target_is_filled_when_the_price_trades_through_and_not_at_a_touch() -
     (trade,) = through.record.trades
     assert (trade.reason, trade.exit) == ("target", pytest.approx(trade.target))
     assert trade.slippage == pytest.approx(float(trade.qty) * 0.01)  # of the entry alone
+
+
+@pytest.mark.parametrize(("side", "target"), [(Side.BUY, 102.02), (Side.SELL, 98.0)])
+def test_a_bar_that_opens_at_a_target_has_not_traded_through_it(side: Side, target: float) -> None:
+    rows = flat(100.0, 4) + flat(target, 2)
+    drive = wishful(bars_of(rows), [{"side": side, "stop_pct": 4.0}])
+    assert drive.wire.venue.lots
+    beyond = target + side.sign * 0.01
+    (trade,) = wishful(bars_of(rows + flat(beyond, 3)), [{"side": side, "stop_pct": 4.0}]).record.trades
+    assert (trade.reason, trade.exit) == ("target", pytest.approx(target))
 
 
 def test_a_position_is_left_when_its_time_is_over() -> None:
@@ -193,6 +203,15 @@ def test_the_run_that_skips_is_the_run_that_steps_trade_by_trade(past: Bars, str
     assert skipped.signals == stepped.signals
     assert skipped.decisions_hash == stepped.decisions_hash
     assert sum(skipped.signals.values()) > 5
+
+
+def test_bars_that_close_at_the_same_instant_are_told_in_the_same_order(tmp_path: Path) -> None:
+    bars = walk(3, 4_500, 3_600, swing=0.006)
+    slow = FAST.model_copy(update={"strategies": {}})  # Flow on 4h, and the regime's hours
+    skipped, stepped = (played(bars, tmp_path, directive=slow, skipping=skipping) for skipping in (True, False))
+    assert skipped.signals == stepped.signals
+    assert skipped.decisions_hash == stepped.decisions_hash
+    assert sum(skipped.signals.values()) > 10
 
 
 def test_what_a_strategy_may_not_play_itself_is_approved_and_rests_as_a_maker(tmp_path: Path) -> None:
