@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from nexus_engine.cortex.regime_features import HORIZON_H
-from nexus_engine.cortex.regime_model import HEADS, TREND, RegimeModel
+from nexus_engine.cortex.regime_model import HEADS, STALE_DAYS, TREND, RegimeModel
 from nexus_engine.cortex.regime_switch import SMOOTH, Switch
 from nexus_engine.lab.regime_data import DataError, Found, Panel
 from nexus_engine.lab.regime_gating import Trades, coarser, gating, trend_trades
@@ -166,6 +166,7 @@ def _panel(model: RegimeModel, panel: Panel, at: Samples) -> dict[str, Any]:
                        "climatology_log_loss": task["climatology_log_loss"]}
                 for name, task in tasks.items()
             }  # fmt: skip
+    age_h = at.close_h - model.manifest.data_end_ns / HOUR_NS
     used = [panel_symbol for number, panel_symbol in enumerate(at.names) if (at.symbol == number).any()]
     return {
         "span": {"from": utc(float(at.close_h[0])), "to": utc(float(at.close_h[-1])), "step_h": panel.step_h,
@@ -177,7 +178,7 @@ def _panel(model: RegimeModel, panel: Panel, at: Samples) -> dict[str, Any]:
         "coverage": {
             "in_distribution": float((strange <= 1).mean()),
             "with_a_market": float(known(at).mean()),
-            "within_45_days": float(((at.close_h - model.manifest.data_end_ns / HOUR_NS) <= 45 * 24).mean()),
+            "within_45_days": float(((age_h >= 0) & (age_h <= STALE_DAYS * 24)).mean()),
         },
     }  # fmt: skip
 
