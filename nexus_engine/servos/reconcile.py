@@ -31,8 +31,8 @@ class Reconciler:
         self._awaited = False
         self._wanted = False
         self._open_since: int | None = None
-        self._doubts: dict[str, Decimal] = {}
-        """What the venue held at the last look, by symbol, where that was not what we expect."""
+        self._doubts: dict[str, tuple[Decimal, Decimal]] = {}
+        """What the venue held at the last look and what we did, by symbol, where these do not fit."""
         self._differences: list[str] = []
         manager.compare = self.ask
         self._restored: frozenset[str] = frozenset()
@@ -149,8 +149,9 @@ class Reconciler:
     def _positions(
         self, turn: Turn, venue: Mapping[str, PositionReport], marks: Mapping[str, Decimal], asked: Collection[str]
     ) -> None:
-        """Adopt what the venue holds, where two looks in a row agree: a reading races with the fills' events. Symbols
-        with orders that are `asked` for wait."""
+        """Adopt what the venue holds, where two looks in a row find the same, with the venue and with us: a reading
+        races with the fills' events, and what we have heard of since it was asked for is not in it. Symbols with orders
+        that are `asked` for wait."""
         ledger, differences = turn.ledger, self._differences
         doubts, self._doubts = self._doubts, {}
         # what was heard of before and is in no list now is flat at the venue: that is news too
@@ -165,8 +166,8 @@ class Reconciler:
             # one symbol, one net quantity: what is foreign on the other side has closed as much of ours
             if held == ours + ledger.foreign.get(symbol, ZERO) and (position is None or _holds(held, ours)):
                 continue
-            if symbol in asked or doubts.get(symbol) != held:
-                self._doubts[symbol] = held
+            if symbol in asked or doubts.get(symbol) != (held, ours):
+                self._doubts[symbol] = held, ours
                 continue
             if position is not None and not _holds(held, ours):
                 left = held if held * ours > 0 else ZERO

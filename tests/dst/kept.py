@@ -8,6 +8,7 @@ KEPT: dict[int, str] = {
     3964: "a stop that the journal had lost stayed: its cancel was lost, and nobody looked again for a minute",
     5171: "the same, for the stop of an earlier life",
     2394: "a foreign quantity on the other side left a rest of ours that no exit can close, and 244 exits tried to",
+    6191: "a late reading, older than our fills, repeated what one before them had said: our position was written off",
     # these were the checker's own mistakes
     2354: "a position ended in the calm, and the cancel of its stops waited for a submit that hung",
     127: "a wallet was compared before the account had been read",

@@ -199,7 +199,12 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     one(
         "what the venue lost is believed for ever", "I13", RECONCILE,
-        "            if symbol in asked or doubts.get(symbol) != held:\n", "            if symbol in asked or doubts.get(symbol) != ours:\n",
+        "doubts.get(symbol) != (held, ours):\n", "doubts.get(symbol) != (ours, held):\n",
+    ),
+    one(
+        "a reading older than our fills is believed", "I5 I13", RECONCILE,
+        "doubts.get(symbol) != (held, ours):\n", "doubts.get(symbol, (None,))[0] != held:\n",
+        "tests/servos/test_reconcile.py",
     ),
     one(
         "foreign orders are cancelled", "I14", RECONCILE,

@@ -2,7 +2,8 @@
 
 from decimal import Decimal
 
-from faulty import LOST_BEFORE, REFUSED, Fault, Rates
+from faulty import LOST, LOST_BEFORE, REFUSED, STALE, Fault, Rates
+from msgspec.structs import replace
 from world import BTC, SOL, World, virtual
 
 from nexus_engine.core import accounting
@@ -189,6 +190,52 @@ async def test_a_reading_that_was_overtaken_by_the_close_does_not_leave_a_symbol
     await world.run(3.0)
     assert world.engine.manager.venue_qty[SOL] == 0
     await world.enter()
+
+
+async def beside_a_stranger() -> World:
+    """An entry of ours rests, and a person bought 0.15 of the same."""
+    world = await World().start().ready()
+    world.wish(limit_pct=-0.1)
+    await world.until(world.resting, 5.0)
+    world.by_hand(SOL, Side.BUY, "0.15")
+    return world
+
+
+async def nothing_of_ours_was_lost(world: World) -> None:
+    await world.until(lambda: world.ledger.foreign.get(SOL) == Decimal("0.15"), 10.0)
+    (entry,) = world.orders(Leg.ENTRY)
+    assert not world.said("closed by someone else")
+    assert world.ours() == entry.filled == entry.qty
+    assert world.stop_qty() == [entry.qty]
+
+
+@virtual
+async def test_a_late_reading_that_our_fill_has_overtaken_closes_nothing_of_ours() -> None:
+    world = await beside_a_stranger()
+    world.wire.faults.append(Fault(call="snapshot", kind=STALE, after=1, delay_s=1.0))
+    begun = len(world.sent("snapshot"))
+    world.ask_account()
+    await world.until(lambda: len(world.sent("snapshot")) == begun + 2, 2.0)
+    await world.run(0.1)
+    world.tape.move(SOL, 149.5)
+    await world.until(world.ours, 0.5)
+    await nothing_of_ours_was_lost(world)
+
+
+@virtual
+async def test_a_fill_between_the_two_halves_of_a_reading_closes_nothing_of_ours() -> None:
+    world = await beside_a_stranger()
+    world.wire.faults.append(Fault(call="user", kind=LOST, count=0))
+    before = await world.wire.snapshot()
+    world.carrier.post(before)
+    world.tape.move(SOL, 149.5)
+    await world.until(lambda: not world.resting(), 0.4)
+    after = await world.wire.snapshot()
+    # its positions were read before the fill, its trades after
+    world.carrier.post(replace(before, fills=after.fills))
+    assert world.ours()
+    world.wire.faults.clear()
+    await nothing_of_ours_was_lost(world)
 
 
 @virtual
