@@ -35,6 +35,8 @@ class Wishes:
     def regime(self, symbol: str) -> RegimeView:
         return _REGIME
 
+    def use(self, model: object) -> None: ...
+
     def needs_history(self) -> list[tuple[str, str]]:
         return []
 

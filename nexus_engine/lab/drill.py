@@ -188,7 +188,8 @@ async def _play(
 ) -> Played:  # fmt: skip
     sides = dict.fromkeys(longs, Side.BUY) | dict.fromkeys(shorts, Side.SELL)
     async with Stage(ticks, start_ns, shield=shield, sides=sides, speed=speed, faults=faults) as stage:
-        return await stage.play(end_ns, lambda at_ns: say("playing", (at_ns - start_ns) / (end_ns - start_ns)))
+        span_ns = end_ns - start_ns
+        return await stage.play(end_ns, lambda at_ns: say("playing", min(1.0, (at_ns - start_ns) / span_ns)))
 
 
 def _result(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_engine.core.stress import stress
-from nexus_engine.model.facts import WalletSeen
+from nexus_engine.model.facts import OrderIntended, WalletSeen
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.orders import ExitPlan, Order
 from nexus_engine.model.positions import Position
@@ -143,10 +143,11 @@ def test_without_a_stop_the_whole_distance_is_staked(size: Decimal) -> None:
     bare = held(ledger(Decimal(1_000)), SYMBOL, size, Decimal(0))
     assert math.isclose(stressed(bare)[0], -float(size * MARK), rel_tol=1e-12)
     flying = ledger(Decimal(1_000))
-    flying.orders["e"] = Order(
+    order = Order(
         client_id="e", symbol=SYMBOL, side=Side.BUY, kind=OrderKind.LIMIT, leg=Leg.ENTRY, intent=1, qty=size,
         price=MARK, created_ns=1, changed_ns=1,
     )  # fmt: skip
+    flying.apply(OrderIntended(at_ns=1, order=order))
     assert math.isclose(stressed(flying)[0], -float(size * MARK), rel_tol=1e-12)
     assert stressed(flying)[2:] == (0.0, 0.0), "what is not held neither falls nor pays"
 

@@ -192,7 +192,7 @@ async def test_a_planted_key_is_in_no_log_traceback_journal_screen_recording_or_
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     wishes, broken = Wishes(), 0
-    monkeypatch.setattr("nexus_engine.core.engine.Cortex", lambda _: wishes)
+    monkeypatch.setattr("nexus_engine.core.engine.Cortex", lambda *_: wishes)
     order, algo = Engine._cancelled, UserFeed._algo
 
     def bug(self: Engine, turn: Any, event: Any) -> None:
