@@ -7,8 +7,8 @@ each) and the terminal share the other. Rows:
 - UI %: CPU of the UI's threads (loop, writer, input) of one core, at four frames a second
 - key ms: from a key to its answer in the outcome row, on a terminal that drains freely; PRESSES at random moments
 - dialog ms, kB: from a key to its dialog, and what was written until it was there
-- tick ms: from the venue's write of a depth frame to the engine's decision on it, through socket, decoder and book, while
-  books move and keys are pressed; beside_ms: the same while a dialog comes or goes every half a second
+- tick ms: from the venue's write of a depth frame to the engine's decision on it, through socket, decoder and book,
+  while books move and keys are pressed; beside_ms: the same while a dialog comes or goes every half a second
 - turn ms: of the first, the engine's own turn
 - 64 kB/s: the same behind a pty that is drained at 64 kB/s
 
