@@ -129,7 +129,7 @@ async def test_a_venue_that_gives_less_a_page_than_was_asked_for_has_told_its_ro
     """Mirrors cap a page as they like; only a page without rows, or one that reaches the end, is the last."""
     interval = "1m" if kind is KLINES else ""
     async with host(speed=0) as venue, Client(venue, (100, 100, 100)) as client:
-        for _ in range(60):
+        for _ in range(15):
             venue.venue.advance(1_000_000_000, time.time_ns())
             venue.venue.publish(SYMBOL)
         first = venue.venue.aggregates(SYMBOL)[0].at_ns // 1_000_000
