@@ -278,13 +278,13 @@ def _cockpit(runtime: "Runtime", leash: "Leash", comfort: "Comfort | None", unlo
 
     framed = threading.Event()
     runtime.start(after=framed)
-    give_way()
     _unlock(runtime, unlocked)
     read_only = runtime.options.read_only
     app = NexusApp(LocalLink(runtime), comfort=comfort, log_path=log_path(runtime.folder), read_only=read_only)
 
     def opened() -> None:
         framed.set()
+        give_way()  # not before: the engine's start waits for this frame, and what is naked waits for that
         signals.watch(app)
 
     left = _run(app, opened, _role_note(runtime.options))
