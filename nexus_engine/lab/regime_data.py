@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from nexus_engine.cortex.regime_features import NEED_H, Columns, Floats, Ints, Market
+from nexus_engine.model.usage import harmless
 
 STEPS_H: Final = (1, 2, 4)
 LONGEST_HOLE_H: Final = 24
@@ -72,7 +73,7 @@ def read(folder: Path, told: Callable[[str], None] = lambda text: None) -> Found
     raws: list[_Raw] = []
     notes: list[str] = []
     for path in files:
-        name = str(path.relative_to(folder)) if path != folder else path.name
+        name = harmless(path.relative_to(folder) if path != folder else path.name)
         told(f"reading {name}")
         try:
             raws += _file(path, folder, notes, name)
