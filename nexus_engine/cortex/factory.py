@@ -230,7 +230,7 @@ class Cortex:
             self._complain(strategy.name, error)
             return None
 
-    def _complain(self, name: str, error: Exception) -> None:
+    def _complain(self, name: str, error: BaseException) -> None:
         text = " ".join(str(error).split())
         self.problems.append(f"strategy {name} is off until a restart: {type(error).__name__}: {text}"[:300])
 
