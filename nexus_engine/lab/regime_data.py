@@ -67,7 +67,9 @@ def read(folder: Path, told: Callable[[str], None] = lambda text: None) -> Found
     if folder.is_file():
         files = [folder]
     elif folder.is_dir():
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".parquet", ".csv"))
+        files = sorted(
+            path for path in folder.rglob("*") if path.suffix.lower() in (".parquet", ".csv") and path.is_file()
+        )
     else:
         raise DataError(f"{folder}: there is no such folder")
     raws: list[_Raw] = []
@@ -101,9 +103,9 @@ def _file(path: Path, root: Path, notes: list[str], name: str) -> list[_Raw]:
         if path.suffix.lower() == ".parquet":
             columns = set(pl.read_parquet_schema(path))
             _needed(columns)
-            frame = pl.read_parquet(path, columns=[*_NAMES, *(["symbol"] if "symbol" in columns else [])])
+            frame = pl.read_parquet(path, columns=[*_NAMES, *(["symbol"] if "symbol" in columns else [])], glob=False)
         else:
-            frame = pl.read_csv(path, infer_schema_length=10_000)
+            frame = pl.read_csv(path, infer_schema_length=10_000, glob=False)
             _needed(set(frame.columns))
     except OSError as error:
         raise _UnusableError(f"cannot be read ({error.strerror or error})") from error
