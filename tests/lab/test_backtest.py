@@ -393,6 +393,14 @@ def test_a_wrong_command_is_one_line(
     assert said in err
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_market_that_stands_still_is_played_without_a_word(tmp_path: Path) -> None:
+    still = bars_of(flat(5.0, 3_000), step_s=300)
+    for strategy in ("harpoon", "scalping", "flow", "shark"):
+        result = run(BacktestOrder(data=(written(still, tmp_path / "s.parquet"),), symbol=SOL, strategy=strategy))
+        assert not result.trades
+
+
 def test_a_file_is_the_one_that_is_named_and_no_pattern(tmp_path: Path) -> None:
     written(walk(2, 40, 60), tmp_path / "BTC1.csv")
     for name in ("BTC*.csv", "BTC[1].parquet", "BTC?.csv"):
