@@ -54,6 +54,8 @@ class Desk:
     """The session's backtests, newest first. It outlives the page."""
 
     page_folder: Path
+    directive: Path | None = None
+    """What the backtests trade by; None: the defaults."""
     runs: list[Run] = field(default_factory=list)
 
     def add(self, run: Run) -> None:
@@ -78,7 +80,17 @@ async def work(desk: Desk, drawn: Any) -> None:
             drawn()
 
         page = desk.page_folder / f"backtest-{run.strategy}-{run.symbol}-{datetime.now(UTC):%Y%m%d-%H%M%S}.html"
-        words = ("backtest", "--data", str(run.data), "--symbol", run.symbol, "--strategy", run.strategy)
+        words: tuple[str, ...] = (
+            "backtest",
+            "--data",
+            str(run.data),
+            "--symbol",
+            run.symbol,
+            "--strategy",
+            run.strategy,
+        )
+        if desk.directive is not None:
+            words += ("--config", str(desk.directive))
         try:
             found = await child.run((*words, "--html", str(page)), hear, patient=True)
             told(found)

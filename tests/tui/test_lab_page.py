@@ -9,6 +9,7 @@ from test_screens import compare
 from tui_driving import cockpit
 
 from nexus_tui import child
+from nexus_tui.comfort import Comfort
 from nexus_tui.screens.lab import Desk, Run, files, sparkline, symbol_of, told, work
 
 FIGURES = {
@@ -121,6 +122,23 @@ async def test_one_that_breaks_in_our_own_hands_does_not_stop_the_others(
         desk.add(Run(tmp_path / "BTCUSDT.csv", "BTCUSDT", strategy))
     await work(desk, lambda: None)
     assert [bool(each.failed) for each in desk.runs] == [False, True, True]
+
+
+async def test_they_trade_by_the_directive_that_the_cockpit_was_started_with(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    async def run(words: tuple[str, ...], hear: Any, *, patient: bool = False) -> dict[str, Any]:
+        asked.append(words)
+        return dict(FOUND)
+
+    monkeypatch.setattr(child, "run", run)
+    async with cockpit(comfort=Comfort(file=tmp_path / "nexus.toml")) as driven:
+        desk = driven.app.lab
+        desk.add(Run(tmp_path / "BTCUSDT.csv", "BTCUSDT", "auto"))
+        await work(desk, lambda: None)
+    assert asked[0][7:9] == ("--config", str(tmp_path / "nexus.toml"))
 
 
 def test_of_many_files_the_first_by_name_are_shown(tmp_path: Path) -> None:
