@@ -359,4 +359,5 @@ def _gapless(rows: Sequence[BarRow], step: int) -> Sequence[BarRow]:
 
 def _sane(bar: Bar | BarRow) -> bool:
     """A number that is not finite would raise inside TA-Lib, a price of zero inside a logarithm."""
-    return 0 < bar.low <= bar.close <= bar.high < _INFINITY and 0 <= bar.volume < _INFINITY
+    low, high = bar.low, bar.high
+    return 0 < low <= bar.open <= high < _INFINITY and low <= bar.close <= high and 0 <= bar.volume < _INFINITY
