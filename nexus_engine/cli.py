@@ -1,6 +1,7 @@
 """Every command but the cockpit itself, each imported when it is called."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -37,12 +38,22 @@ COMMANDS: Final = {
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run `argv[0]` with the rest. Returns the exit code: 0 done, 1 the answer is no, 2 bad usage."""
+    """Run `argv[0]` with the rest. Returns the exit code: 0 done, 1 the answer is no, or nobody reads on, 2 bad usage,
+    130 stopped by ctrl-C."""
     if not argv or argv[0] not in COMMANDS:
         print(f"nexus: no command {argv[0] if argv else ''!r}; there are {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     module, _, function = COMMANDS[argv[0]][0].partition(":")
-    return int(getattr(importlib.import_module(module), function)(argv[1:]))
+    try:
+        code = int(getattr(importlib.import_module(module), function)(argv[1:]))
+        print(end="", flush=True)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # who read it, as `head` does, has enough; the end of the process flushes once more
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return code
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from textual.pilot import Pilot
 
@@ -116,7 +117,7 @@ def _options(given: "argparse.Namespace", *, attach: bool = False) -> "Options":
     return options
 
 
-def _comfort(directive: "Directive | None", file: object, person: str = "you") -> "Comfort | None":
+def _comfort(directive: "Directive | None", file: "Path | None", person: str = "you") -> "Comfort | None":
     """[ui] and [keys] for the cockpit, as the person likes it. Raises ConfigError. Without a directive nothing of it is
     imported."""
     if directive is None:
@@ -129,7 +130,7 @@ def _comfort(directive: "Directive | None", file: object, person: str = "you") -
     theme = (liked and liked.theme) or ui.theme
     bell = (liked and liked.bell) or ui.bell
     try:
-        return Comfort(theme=theme, bell=bell, confirm_pct=ui.confirm_pct, keys=remap(directive.keys))
+        return Comfort(theme=theme, bell=bell, confirm_pct=ui.confirm_pct, keys=remap(directive.keys), file=file)
     except KeyProblem as problem:
         raise ConfigError(f"{file}: [keys] {problem}") from problem
 

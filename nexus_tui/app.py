@@ -72,6 +72,7 @@ class NexusApp(PacedApp, inherit_bindings=False):
         self.emergency = emergency(comfort.keys)
         self.gate = KeyGate(self.drain, emergency=self.emergency, deciding=deciding(comfort.keys))
         self.confirm_pct = comfort.confirm_pct
+        self._directive = comfort.file
         self._ringer = Ringer(comfort.bell)
         self._heading = ""
         self._log_path = log_path
@@ -85,7 +86,7 @@ class NexusApp(PacedApp, inherit_bindings=False):
         """The session's backtests."""
         from nexus_tui.screens.lab import Desk
 
-        return Desk(self._log_path.parent if self._log_path is not None else Path())
+        return Desk(self._log_path.parent if self._log_path is not None else Path(), self._directive)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         return ANSI_VARIABLES

@@ -1,6 +1,7 @@
 """What a person likes: colours, keys, when the bell rings; and what the terminal's title says."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from nexus_engine.model.view import View
@@ -25,6 +26,8 @@ class Comfort(NamedTuple):
     confirm_pct: float = 0.5
     """Above this worst case, % of equity, an approval with real money asks twice."""
     keys: Sequence[Key] = KEYS
+    file: Path | None = None
+    """The nexus.toml itself, for what runs beside the cockpit."""
 
 
 class Ringer:

@@ -4,13 +4,13 @@ The account's stream tells of a transfer as it happens, and gives it no number; 
 also while nobody listened. One of each are the same transfer when amount and time agree.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from nexus_engine.core import accounting
 from nexus_engine.model.events import AccountUpdate, VenueSnapshot
 from nexus_engine.model.facts import Transferred
-from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.ledger import KEPT_TRANSFERS, Ledger
 from nexus_engine.model.orders import ZERO, Transfer
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import Level
@@ -50,10 +50,12 @@ def listed(turn: Turn, event: VenueSnapshot, marks: accounting.Marks) -> None:
         _note(turn, fact)
 
 
-def _unheard(known: Iterable[Transferred], rows: Iterable[Transfer]) -> list[Transfer]:
+def _unheard(known: Sequence[Transferred], rows: Iterable[Transfer]) -> list[Transfer]:
     """Rows that nobody has told of, oldest first."""
     ids = {old.id for old in known if old.id}
     open_ones = [old for old in known if not old.id]
+    # the list may reach further back than what is remembered: what was forgotten was heard
+    since_ns = (known[0].moved_ns or known[0].venue_ns) if len(known) >= KEPT_TRANSFERS else 0
     fresh = []
     for row in sorted(rows, key=lambda row: (row.at_ns, row.id)):
         if row.id in ids or not row.amount:
@@ -62,7 +64,7 @@ def _unheard(known: Iterable[Transferred], rows: Iterable[Transfer]) -> list[Tra
         apart_ns, nearest = min(near, key=lambda one: one[0], default=(LISTED_NS, None))
         if nearest is not None and apart_ns < LISTED_NS:
             open_ones.remove(nearest)
-        else:
+        elif row.at_ns >= since_ns:
             fresh.append(row)
     return fresh
 

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 import msgspec
+import numpy as np
 from msgspec import UNSET
 
 from nexus_engine.cortex.columns import Columns
@@ -19,7 +20,7 @@ from nexus_engine.cortex.regime_book import RegimeBook
 from nexus_engine.cortex.regime_model import RegimeModel
 from nexus_engine.cortex.scalping import Scalping
 from nexus_engine.cortex.shark import LeaderTrend, Shark
-from nexus_engine.cortex.strategy import NO_CONTEXT, Context, Gate, Skipping, Strategy, checked, interval_ns
+from nexus_engine.cortex.strategy import INTERVALS, NO_CONTEXT, Context, Gate, Skipping, Strategy, checked, interval_ns
 from nexus_engine.model.config import ConfigError
 from nexus_engine.model.events import Bar, BarRow
 from nexus_engine.model.signals import Quote, RegimeView, Signal
@@ -85,8 +86,11 @@ class Cortex:
             if not params[name].get("enabled", True):
                 continue
             try:
-                found.append((kind(params[name]), gates[kind]))
-            except Exception as error:
+                strategy = kind(params[name])
+                if name in self._own:
+                    _usable(strategy, name)
+                found.append((strategy, gates[kind]))
+            except (Exception, SystemExit) as error:
                 # a user's own code may do anything; the rest lives on
                 if name not in self._own:
                     raise
@@ -188,10 +192,25 @@ class Cortex:
         context = msgspec.structs.replace(context, leader=self._trend.view)
         found: list[Signal] = []
         for strategy, gate in self._on(interval):
-            signal = self._safely(strategy, partial(_asked, strategy, bar, quote, regime, context))
+            signal = self._safely(strategy, partial(self._asked, strategy, bar, quote, regime, context))
             if signal is not None and self._may(signal, gate):
                 found.append(self._weighed(signal))
         return tuple(found)
+
+    def _asked(self, strategy: Strategy, bar: Bar, quote: Quote, regime: RegimeView, context: Context) -> Signal | None:
+        """A signal that an order may be made of. Raises ValueError for another."""
+        signal = strategy.on_bar(bar, quote, regime, context)
+        if signal is None:
+            return None
+        if strategy.name in self._own:
+            signal = _typed(signal)
+        for name in ("price", "limit", "stop_distance", "risk_pct"):
+            number = getattr(signal, name)
+            if not 0 < number < _INFINITY:
+                raise ValueError(f"its {name} is {number!r}: must be above 0")
+        if (signal.strategy, signal.symbol) != (strategy.name, bar.symbol):
+            raise ValueError(f"it signs {signal.strategy!r} for {signal.symbol!r} at a bar of {bar.symbol}")
+        return signal
 
     def _on(self, interval: str) -> list[tuple[Strategy, Gate]]:
         return [
@@ -206,12 +225,12 @@ class Cortex:
             return work()
         try:
             return work()
-        except Exception as error:  # noqa: BLE001  # a user's own code may do anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's own code may do anything
             self._broken.add(strategy.name)
             self._complain(strategy.name, error)
             return None
 
-    def _complain(self, name: str, error: Exception) -> None:
+    def _complain(self, name: str, error: BaseException) -> None:
         text = " ".join(str(error).split())
         self.problems.append(f"strategy {name} is off until a restart: {type(error).__name__}: {text}"[:300])
 
@@ -292,18 +311,40 @@ REFUSED: Final = ("macro", "leader", "squeeze", "targets", "session", "no quote"
 _FUNNEL = ("bars", "patterns", "turned", *REFUSED, "regime", "signals")
 
 
-def _asked(strategy: Strategy, bar: Bar, quote: Quote, regime: RegimeView, context: Context) -> Signal | None:
-    """A signal that an order may be made of. Raises ValueError for another."""
-    signal = strategy.on_bar(bar, quote, regime, context)
-    if signal is None:
-        return None
-    for name in ("price", "limit", "stop_distance", "risk_pct"):
+def _usable(strategy: Strategy, name: str) -> None:
+    """Raises ValueError for an object of a user's own class that would break what runs beside it."""
+    if strategy.name != name:
+        raise ValueError(f"it calls itself {strategy.name!r}; its class is named {name}")
+    intervals = tuple(getattr(strategy, "intervals", ()))
+    if not intervals or not set(intervals) <= set(INTERVALS):
+        raise ValueError(f"intervals {intervals}: allowed are {', '.join(INTERVALS)}")
+    if not isinstance(getattr(strategy, "counters", None), Counter):
+        raise ValueError("its counters must be a Counter")
+
+
+def _typed(signal: Signal) -> Signal:
+    """What a user's own code says, made of the types that a signal has. Raises ValueError for what would only fail
+    where it is sized or written down, and the account with it."""
+    if not isinstance(signal, Signal):
+        raise ValueError(f"a {type(signal).__name__} is no Signal")
+    signal = msgspec.convert(msgspec.to_builtins(signal, enc_hook=_bare), Signal)
+    for name in ("target", "trail_distance", "break_even_r", "trail_from_r", "time_stop_ns"):
         number = getattr(signal, name)
-        if not 0 < number < _INFINITY:
-            raise ValueError(f"its {name} is {number!r}: must be above 0")
-    if (signal.strategy, signal.symbol) != (strategy.name, bar.symbol):
-        raise ValueError(f"it signs {signal.strategy!r} for {signal.symbol!r} at a bar of {bar.symbol}")
+        if number is not None and number is not UNSET and not 0 <= number < _INFINITY:
+            raise ValueError(f"its {name} is {number!r}: must be 0 or above")
+    partials = () if signal.partials is UNSET else signal.partials
+    if not all(0 < r < _INFINITY and 0 < part <= 1 for r, part in partials):
+        raise ValueError(f"its partials are {partials!r}: must be pairs of an R above 0 and a part up to 1")
+    if signal.leverage < 1:
+        raise ValueError(f"its leverage is {signal.leverage}: must be 1 or more")
     return signal
+
+
+def _bare(value: Any) -> Any:
+    """A number of numpy's as Python's own."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise ValueError(f"a {type(value).__name__} is no part of a Signal")
 
 
 def _gapless(rows: Sequence[BarRow], step: int) -> Sequence[BarRow]:
@@ -318,4 +359,5 @@ def _gapless(rows: Sequence[BarRow], step: int) -> Sequence[BarRow]:
 
 def _sane(bar: Bar | BarRow) -> bool:
     """A number that is not finite would raise inside TA-Lib, a price of zero inside a logarithm."""
-    return 0 < bar.low <= bar.close <= bar.high < _INFINITY and 0 <= bar.volume < _INFINITY
+    low, high = bar.low, bar.high
+    return 0 < low <= bar.open <= high < _INFINITY and low <= bar.close <= high and 0 <= bar.volume < _INFINITY

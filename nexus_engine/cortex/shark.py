@@ -9,6 +9,8 @@ That one is the default, and a person decides its entries.
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
+import numpy as np
+
 from nexus_engine.cortex.columns import Columns, Mask
 from nexus_engine.cortex.entry import SPEC, Patterned, Track, Wish, before, ready, shared
 from nexus_engine.cortex.features import Donchian
@@ -141,7 +143,9 @@ class Shark(Patterned[_Track]):
         broke = (close < low) if p["breakdown"] else found & False
         failed = (opened < before(ema)) & (columns.high >= ema) & (ema > close) & (close < opened)
         found &= broke | failed if p["bounce"] else broke
-        found &= (ema - close) / atr <= p["stretch_atr"]
+        # a market that stands still has no range; it breaks out of nothing either
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found &= (ema - close) / atr <= p["stretch_atr"]
         return found
 
 

@@ -16,6 +16,8 @@ from nexus_engine.model.words import Macro, Regime
 Value = bool | int | float | str
 Params = Mapping[str, Any]
 
+INTERVALS: Final = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d")
+"""Of bars, as venues name them."""
 _UNITS_NS = {"m": 60_000_000_000, "h": 3_600_000_000_000, "d": 86_400_000_000_000}
 
 

@@ -9,6 +9,7 @@ decisions.
 import argparse
 import json
 import logging
+import os
 import re
 import sys
 import time
@@ -37,7 +38,7 @@ from nexus_engine.lab.wire import THERE_NS, Clock
 from nexus_engine.model.config import ConfigError, Directive
 from nexus_engine.model.config import load as load_config
 from nexus_engine.model.ledger import Ledger
-from nexus_engine.model.usage import Parser, UsageError
+from nexus_engine.model.usage import Parser, UsageError, harmless
 from nexus_engine.sim.account import MAKER_FEE, TAKER_FEE
 from nexus_engine.sim.played import FUNDING_RATE
 
@@ -313,27 +314,21 @@ def _mean(numbers: Sequence[float]) -> float:
 
 
 def main(argv: Sequence[str]) -> int:
-    """0: it ran; 1: it was stopped; 2: bad usage or input, with one line on stderr."""
+    """0: it ran; 1: stopped, or its page could not be written; 2: bad usage or input, with one line on stderr."""
     try:
         given = _parser().parse_args(argv)
         order = _order(given)
     except (UsageError, ConfigError) as error:
-        sys.stderr.write(f"nexus backtest: {error}\n")
+        sys.stderr.write(f"nexus backtest: {harmless(error)}\n")
         return 2
     except SystemExit as stop:
         return int(stop.code or 0)
     logging.getLogger("nexus_engine").addHandler(logging.NullHandler())
     try:
         result = run(order, _progress(as_json=given.json))
-        if given.html is not None:
-            given.html.write_text(report.page(result), "utf-8")
     except (BarsError, ConfigError) as error:
         _wipe()
-        sys.stderr.write(f"nexus backtest: {error}\n")
-        return 2
-    except OSError as error:
-        _wipe()
-        sys.stderr.write(f"nexus backtest: {given.html}: cannot be written ({error.strerror})\n")
+        sys.stderr.write(f"nexus backtest: {harmless(error)}\n")
         return 2
     except KeyboardInterrupt:
         _wipe()
@@ -341,6 +336,12 @@ def main(argv: Sequence[str]) -> int:
         return 1
     _wipe()
     sys.stdout.write((json.dumps(report.told(result)) if given.json else report.text(result)) + "\n")
+    try:
+        if given.html is not None:
+            given.html.write_text(report.page(result), "utf-8")
+    except OSError as error:
+        sys.stderr.write(f"nexus backtest: {harmless(given.html)}: cannot be written ({error.strerror})\n")
+        return 1
     return 0
 
 
@@ -371,6 +372,11 @@ def _order(given: argparse.Namespace) -> BacktestOrder:
     if not 1 <= given.trials <= 1_000_000:
         raise UsageError(f"--trials {given.trials}: allowed are whole numbers from 1 to 1000000")
     since, until = moment("--from", given.since), moment("--to", given.until)
+    page: Path | None = given.html
+    if page is not None and (page.is_dir() or not page.parent.is_dir()):
+        raise UsageError(f"--html {page}: cannot be written: must be a file in a folder that there is")
+    if page is not None and not os.access(page if page.exists() else page.parent, os.W_OK):
+        raise UsageError(f"--html {page}: cannot be written: no right to")
     if until and since >= until:
         raise UsageError(f"--to {given.until}: must be after --from")
     return BacktestOrder(

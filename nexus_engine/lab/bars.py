@@ -1,6 +1,6 @@
 """Recorded bars: read and checked, and played as ticks on a grid of one second."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -72,11 +72,13 @@ def _weights(count: int) -> Floats:
 def load(path: Path) -> Bars:
     """Read parquet or CSV. Raises BarsError."""
     frame = table(path)
+    if not len(frame):
+        raise BarsError(f"{path}: holds no bars")
     return _checked(path, times(path, frame["open_time"]), frame)
 
 
-def table(path: Path) -> pl.DataFrame:
-    """The file as it is, with all the columns that are needed and at least one row. Raises BarsError."""
+def table(path: Path, columns: Sequence[str] = COLUMNS) -> pl.DataFrame:
+    """The file as it is, with all the columns that are needed. Raises BarsError."""
     if not path.is_file():
         raise BarsError(f"{path}: {'is not a file' if path.exists() else 'there is no such file'}")
     try:
@@ -84,18 +86,34 @@ def table(path: Path) -> pl.DataFrame:
             packed = file.read(4) == _MAGIC
         if not packed and path.suffix == ".parquet":
             raise BarsError(f"{path}: is not parquet")
-        frame = pl.read_parquet(path) if packed else pl.read_csv(path, infer_schema_length=None)
+        frame = pl.read_parquet(path, glob=False) if packed else pl.read_csv(path, infer_schema_length=None, glob=False)
     except OSError as error:
         raise BarsError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except pl.exceptions.PolarsError as error:
+    # The reader is native code over bytes of anybody: besides its own errors it panics, which is no Exception.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         reason = str(error).strip().partition("\n")[0]
         raise BarsError(f"{path}: is neither parquet nor CSV with a header ({reason})") from error
-    missing = [name for name in COLUMNS if name not in frame.columns]
+    missing = [name for name in columns if name not in frame.columns]
     if missing:
-        raise BarsError(f"{path}: has no column {', '.join(missing)}; needed are {', '.join(COLUMNS)}")
-    if not len(frame):
-        raise BarsError(f"{path}: holds no bars")
+        raise BarsError(f"{path}: has no column {', '.join(missing)}; needed are {', '.join(columns)}")
     return frame
+
+
+def of_symbol(path: Path, frame: pl.DataFrame, symbol: str, what: str) -> pl.DataFrame:
+    """The rows of a symbol; all of them where no column `symbol` says whose they are. Raises BarsError for none."""
+    if not len(frame):
+        raise BarsError(f"{path}: holds no {what}")
+    if "symbol" not in frame.columns:
+        return frame
+    try:
+        names = frame["symbol"].cast(pl.String)
+    except pl.exceptions.PolarsError as error:
+        raise BarsError(f"{path}: symbol is no column of names") from error
+    found = frame.filter(names == symbol)
+    if not len(found):
+        known = ", ".join(sorted(name for name in names.unique().drop_nulls())[:8]) or "no symbol"
+        raise BarsError(f"{path}: holds no {what} of {symbol}; it holds {known}")
+    return found
 
 
 def times(path: Path, column: pl.Series) -> Ints:

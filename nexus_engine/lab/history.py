@@ -12,10 +12,13 @@ import numpy as np
 import polars as pl
 
 from nexus_engine.cortex.strategy import interval_ns
-from nexus_engine.lab.bars import COLUMNS, SECOND_NS, Bars, BarsError, Floats, Ints, table, times, utc
+from nexus_engine.lab.bars import COLUMNS, SECOND_NS, Bars, BarsError, Floats, Ints, of_symbol, table, times, utc
 from nexus_engine.model.events import BarRow
 
 HOUR_NS: Final = 3600 * SECOND_NS
+MOST: Final = 1e12
+"""Of a price. A price is money to the cent all the way through, which 28 digits carry."""
+MOST_VOLUME: Final = 1e18
 
 
 class Mended(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,13 +53,7 @@ def gather(paths: Sequence[Path], symbol: str) -> tuple[Bars, Mended]:
     """
     parts: list[tuple[Path, Ints, Floats]] = []
     for path in paths:
-        frame = table(path)
-        if "symbol" in frame.columns:
-            names = frame["symbol"].cast(pl.String)
-            frame = frame.filter(names == symbol)
-            if not len(frame):
-                known = ", ".join(sorted(name for name in names.unique().drop_nulls())[:8])
-                raise BarsError(f"{path}: holds nothing of {symbol}; it holds {known}")
+        frame = of_symbol(path, table(path), symbol, "bars")
         parts.append((path, times(path, frame["open_time"]), _values(path, frame)))
     where = parts[0][0]
     open_ns = parts[0][1] if len(parts) == 1 else np.concatenate([part[1] for part in parts])
@@ -120,8 +117,10 @@ def _check(path: Path, open_ns: Ints, values: Floats) -> None:
     opens, highs, lows, closes, volumes = values.T
     wrongs = (
         ((values[:, :4] <= 0).any(axis=1), "a price is not above 0"),
+        ((values[:, :4] >= MOST).any(axis=1), f"a price is not below {MOST:g}"),
         ((highs < np.maximum(opens, closes)) | (lows > np.minimum(opens, closes)), "open and close are not within"),
         (volumes < 0, "the volume is below 0"),
+        (volumes >= MOST_VOLUME, f"the volume is not below {MOST_VOLUME:g}"),
     )
     for wrong, what in wrongs:
         if wrong.any():
@@ -186,23 +185,13 @@ def added_up(bars: Bars, interval: str) -> Series:
 
 def funding(path: Path, symbol: str) -> Mapping[int, float]:
     """Funding rates by their time in ns: columns `funding_time` and `rate`, and perhaps `symbol`. Raises BarsError."""
-    try:
-        frame = pl.read_parquet(path) if path.suffix == ".parquet" else pl.read_csv(path, infer_schema_length=None)
-    except OSError as error:
-        raise BarsError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except pl.exceptions.PolarsError as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise BarsError(f"{path}: is neither parquet nor CSV with a header ({reason})") from error
-    missing = [name for name in ("funding_time", "rate") if name not in frame.columns]
-    if missing:
-        raise BarsError(f"{path}: has no column {', '.join(missing)}; needed are funding_time, rate")
-    if "symbol" in frame.columns:
-        frame = frame.filter(pl.col("symbol") == symbol)
-    if not len(frame):
-        raise BarsError(f"{path}: holds no funding of {symbol}")
+    frame = of_symbol(path, table(path, ("funding_time", "rate")), symbol, "funding")
     at_ns = times(path, frame["funding_time"])
-    rates = frame["rate"].cast(pl.Float64, strict=False).to_numpy()
-    if not np.isfinite(rates).all():
-        raise BarsError(f"{path}: a rate is missing or not a number")
+    try:
+        rates = frame["rate"].cast(pl.Float64, strict=True).to_numpy()
+    except pl.exceptions.PolarsError as error:
+        raise BarsError(f"{path}: a rate is missing or not a number") from error
+    if not (np.abs(rates) < 1).all():
+        raise BarsError(f"{path}: a rate is missing, or not a number between -1 and 1")
     # A venue stamps its settlements some milliseconds late.
     return dict(zip(((at_ns + SECOND_NS // 2) // SECOND_NS * SECOND_NS).tolist(), rates.tolist(), strict=True))

@@ -16,7 +16,7 @@ import msgspec
 from nexus_engine.cortex.regime_model import ModelError, RegimeModel
 from nexus_engine.lab.regime_data import DataError, Found, read
 from nexus_engine.model.paths import StateError, state_root
-from nexus_engine.model.usage import Parser, UsageError
+from nexus_engine.model.usage import Parser, UsageError, harmless
 from nexus_engine.runtime.regime import (
     current_path,
     formula_hash,
@@ -46,10 +46,10 @@ def main(argv: Sequence[str]) -> int:
         finally:
             progress.end()
     except (UsageError, DataError, ModelError, StateError) as error:
-        sys.stderr.write(f"nexus regime: {error}\n")
+        sys.stderr.write(f"nexus regime: {harmless(error)}\n")
         return 2
     except OSError as error:
-        sys.stderr.write(f"nexus regime: {error.filename or ''}: {error.strerror or error}\n")
+        sys.stderr.write(f"nexus regime: {harmless(error.filename or '')}: {error.strerror or error}\n")
         return 2
     except KeyboardInterrupt:
         return 130
@@ -202,7 +202,7 @@ _COLUMNS: Final = ("balanced_accuracy", "macro_f1", "auc", "log_loss", "ece")
 def _told(report: dict[str, Any]) -> str:
     span, model = report["span"], report["model"]
     lines = [
-        f"{model['name']}, fitted to {model['train_from'][:10]} .. {model['train_to'][:10]}",
+        harmless(f"{model['name']}, fitted to {model['train_from'][:10]} .. {model['train_to'][:10]}"),
         f"on {', '.join(span['symbols'])}, {span['from'][:10]} .. {span['to'][:10]}, {span['step_h']} h bars",
     ]
     for name, task in report["tasks"].items():

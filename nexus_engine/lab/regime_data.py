@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from nexus_engine.cortex.regime_features import NEED_H, Columns, Floats, Ints, Market
+from nexus_engine.model.usage import harmless
 
 STEPS_H: Final = (1, 2, 4)
 LONGEST_HOLE_H: Final = 24
@@ -66,13 +67,15 @@ def read(folder: Path, told: Callable[[str], None] = lambda text: None) -> Found
     if folder.is_file():
         files = [folder]
     elif folder.is_dir():
-        files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".parquet", ".csv"))
+        files = sorted(
+            path for path in folder.rglob("*") if path.suffix.lower() in (".parquet", ".csv") and path.is_file()
+        )
     else:
         raise DataError(f"{folder}: there is no such folder")
     raws: list[_Raw] = []
     notes: list[str] = []
     for path in files:
-        name = str(path.relative_to(folder)) if path != folder else path.name
+        name = harmless(path.relative_to(folder) if path != folder else path.name)
         told(f"reading {name}")
         try:
             raws += _file(path, folder, notes, name)
@@ -100,9 +103,9 @@ def _file(path: Path, root: Path, notes: list[str], name: str) -> list[_Raw]:
         if path.suffix.lower() == ".parquet":
             columns = set(pl.read_parquet_schema(path))
             _needed(columns)
-            frame = pl.read_parquet(path, columns=[*_NAMES, *(["symbol"] if "symbol" in columns else [])])
+            frame = pl.read_parquet(path, columns=[*_NAMES, *(["symbol"] if "symbol" in columns else [])], glob=False)
         else:
-            frame = pl.read_csv(path, infer_schema_length=10_000)
+            frame = pl.read_csv(path, infer_schema_length=10_000, glob=False)
             _needed(set(frame.columns))
     except OSError as error:
         raise _UnusableError(f"cannot be read ({error.strerror or error})") from error

@@ -28,7 +28,7 @@ from nexus_engine.lab.bars import Bars, BarsError
 from nexus_engine.lab.metrics import DAYS
 from nexus_engine.model.config import ConfigError, Directive
 from nexus_engine.model.config import load as load_config
-from nexus_engine.model.usage import Parser, UsageError
+from nexus_engine.model.usage import Parser, UsageError, harmless
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -360,7 +360,7 @@ def main(argv: Sequence[str]) -> int:
         storage = opened(given.storage)
         found = studies(storage, given.study or _name(plan), plan, given.seed)
     except (UsageError, SweepError, BarsError, ConfigError) as error:
-        sys.stderr.write(f"nexus sweep: {error}\n")
+        sys.stderr.write(f"nexus sweep: {harmless(error)}\n")
         return 2
     except SystemExit as stop:
         return int(stop.code or 0)

@@ -11,6 +11,11 @@ class UsageError(Exception):
     """The command was not meant like this; the message is one clear line."""
 
 
+def harmless(text: object) -> str:
+    """Without anything that a terminal could obey, in one line: what a file is called or holds comes from anybody."""
+    return "".join(char if char.isprintable() else "?" for char in str(text))
+
+
 class Parser(argparse.ArgumentParser):
     """Raises UsageError where argparse would write its usage and end the process."""
 

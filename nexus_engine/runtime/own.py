@@ -14,8 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from nexus_engine.cortex.factory import STRATEGIES, Own
-from nexus_engine.cortex.strategy import Param, interval_ns
+from nexus_engine.cortex.factory import OWN_GATE, STRATEGIES, Own
+from nexus_engine.cortex.strategy import Gate, Param
 
 GROUP: Final = "nexus.strategies"
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
@@ -88,8 +88,11 @@ def _problem(kind: Any, known: dict[str, type[Any]]) -> str:
     for key in ("risk_pct", "leverage"):
         if key not in kind.PARAMS:
             return f"PARAMS has no {key}: every strategy declares what it risks"
-    for interval in getattr(kind, "intervals", ()):
-        interval_ns(interval)
+    leverage = kind.PARAMS["leverage"]
+    if not (type(leverage.default) is int and min(leverage.default, leverage.low) >= 1):
+        return "PARAMS['leverage'] must be a whole number above 0"
+    if not isinstance(getattr(kind, "GATE", OWN_GATE), Gate):
+        return "GATE is no Gate"
     return ""
 
 

@@ -9,6 +9,8 @@ import contextlib
 import hashlib
 import io
 import os
+import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -29,6 +31,11 @@ MOST_MANIFEST: Final = 256 << 10
 KEPT: Final = 3
 """Models that are kept beside the one in use."""
 _CURRENT: Final = "current"
+_BROKEN: Final = (
+    zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError, NotImplementedError, RuntimeError, EOFError,
+    ValueError, TypeError, KeyError,
+)  # fmt: skip
+"""What the readers of zip and of numpy's headers raise for bytes that are neither."""
 _FORMULAS: Final = Path(__file__).resolve().parents[1] / "cortex" / "regime_features.py"
 
 
@@ -74,6 +81,8 @@ def load_model(path: Path) -> RegimeModel:
 
 
 def _bytes(path: Path, most: int) -> bytes:
+    if path.exists() and not path.is_file():
+        raise ModelError(f"{path.name} is not a file")
     with path.open("rb") as file:
         read = file.read(most + 1)
     if len(read) > most:
@@ -88,11 +97,13 @@ def _unpacked(packed: bytes) -> dict[str, np.ndarray[Any, Any]]:
             members = archive.infolist()
             if len(members) > MOST_MEMBERS or sum(one.file_size for one in members) > MOST_UNPACKED:
                 raise ModelError("its arrays are too many or too large")
+            if any(one.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for one in members):
+                raise ModelError("its arrays are packed in another way than numpy's")
             for one in members:
                 with archive.open(one) as file:
                     content = file.read(one.file_size + 1)
                 found[one.filename.removesuffix(".npy")] = _array(one.filename, content)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except _BROKEN as error:
         if isinstance(error, ModelError):
             raise
         raise ModelError(f"its arrays cannot be unpacked ({str(error)[:80]})") from error

@@ -21,6 +21,7 @@ from nexus_engine.model.facts import (
     ProposalMade,
     SignalSeen,
 )
+from nexus_engine.model.usage import harmless
 from nexus_engine.model.verdicts import Reading, Verdict
 from nexus_engine.model.words import Leg
 from nexus_engine.store.rows import COLUMNS, Row, decode_fact, reading, rows
@@ -82,7 +83,7 @@ def recent_lines(seen: list[tuple[int, SignalSeen]]) -> Iterator[str]:
     for seq, fact in seen:
         ref = f"P{fact.proposal}" if fact.proposal else f"S{seq}"
         at = datetime.fromtimestamp(fact.at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        yield _plain(f"{ref:8} {at}  {fact.signal.strategy}: {fact.signal.side}, {fact.outcome}")
+        yield harmless(f"{ref:8} {at}  {fact.signal.strategy}: {fact.signal.side}, {fact.outcome}")
 
 
 def story(path: Path, intent: int) -> list[AnyFact]:
@@ -129,12 +130,8 @@ def lines(facts: list[AnyFact]) -> Iterator[str]:
     for fact in facts:
         head = datetime.fromtimestamp(fact.at_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
         for line in _TOLD[type(fact)](fact):
-            yield _plain(f"{head:23}  {line}")
+            yield harmless(f"{head:23}  {line}")
             head = ""
-
-
-def _plain(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)
 
 
 def _signal(fact: SignalSeen) -> Iterator[str]:

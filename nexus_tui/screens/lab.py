@@ -1,6 +1,8 @@
 """The Lab: backtests beside the account. They run as child processes, one at a time, and know nothing of it."""
 
+import heapq
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,22 +44,29 @@ class Run:
     found: dict[str, Any] | None = None
     failed: str = ""
 
+    @property
+    def over(self) -> bool:
+        return self.found is not None or bool(self.failed)
+
 
 @dataclass
 class Desk:
     """The session's backtests, newest first. It outlives the page."""
 
     page_folder: Path
+    directive: Path | None = None
+    """What the backtests trade by; None: the defaults."""
     runs: list[Run] = field(default_factory=list)
 
     def add(self, run: Run) -> None:
         self.runs.insert(0, run)
-        del self.runs[_KEPT:]
+        old = [each for each in self.runs[_KEPT:] if each.over]
+        self.runs = [each for each in self.runs if not any(each is one for one in old)]
 
     @property
     def waiting(self) -> Run | None:
         """The oldest that has not begun, unless one is under way."""
-        ours = [each for each in self.runs if each.found is None and not each.failed]
+        ours = [each for each in self.runs if not each.over]
         return None if any(each.begun for each in ours) else next(iter(reversed(ours)), None)
 
 
@@ -71,19 +80,38 @@ async def work(desk: Desk, drawn: Any) -> None:
             drawn()
 
         page = desk.page_folder / f"backtest-{run.strategy}-{run.symbol}-{datetime.now(UTC):%Y%m%d-%H%M%S}.html"
-        words = ("backtest", "--data", str(run.data), "--symbol", run.symbol, "--strategy", run.strategy)
+        words: tuple[str, ...] = (
+            "backtest",
+            "--data",
+            str(run.data),
+            "--symbol",
+            run.symbol,
+            "--strategy",
+            run.strategy,
+        )
+        if desk.directive is not None:
+            words += ("--config", str(desk.directive))
         try:
-            run.found = await child.run((*words, "--html", str(page)), hear, patient=True)
-            run.found["page"] = str(page)
+            found = await child.run((*words, "--html", str(page)), hear, patient=True)
+            told(found)
+            run.found = found | {"page": str(page)}
         except child.ChildFailed as error:
             run.failed = str(error)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            # what was said is not what a backtest says; the next one waits for this one's end
+            run.failed = plain(f"has said something else: {type(error).__name__} {error}", 52)
         drawn()
 
 
 def files(folder: Path) -> list[Path]:
     """Bars under a folder, as `nexus download` leaves them there."""
-    found = (path for kind in ("parquet", "csv") for path in folder.rglob(f"*.{kind}"))
-    return sorted(path for _, path in zip(range(_FILES), found, strict=False))
+    found = [
+        os.path.join(at, name)  # noqa: PTH118  # of thousands, between two frames
+        for at, _, names in os.walk(folder)
+        for name in names
+        if name.endswith((".parquet", ".csv"))
+    ]
+    return [Path(name) for name in heapq.nsmallest(_FILES, found)]
 
 
 def symbol_of(path: Path) -> str:
@@ -133,6 +161,9 @@ class Lab(Dialog[None]):
             self.app.push_screen(Report(found))
 
     def action_new(self) -> None:
+        if sum(not each.over for each in self._desk.runs) >= _KEPT:
+            self.nexus.say(f"{_KEPT} backtests wait already")
+            return
         found = {str(path): path for path in files(self._data)}
         if not found:
             where = plain(str(self._data.resolve()), 40)
@@ -157,7 +188,7 @@ class Lab(Dialog[None]):
         self.app.push_screen(Files("Which bars", list(found)), file_chosen)
 
     def _begin(self, run: Run) -> None:
-        idle = self._desk.waiting is None and not any(each.begun and not _over(each) for each in self._desk.runs)
+        idle = self._desk.waiting is None and not any(each.begun and not each.over for each in self._desk.runs)
         self._desk.add(run)
         self._at = 0
         if idle:
@@ -176,10 +207,6 @@ class Files(Find):
 
     def line(self, name: str) -> Row:
         return row(f" {plain(name[-66:], 66)}")
-
-
-def _over(run: Run) -> bool:
-    return run.found is not None or bool(run.failed)
 
 
 def _in_short(run: Run) -> tuple[str, str]:

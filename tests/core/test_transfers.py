@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from nexus_engine.core import accounting
 from nexus_engine.model import events as e
 from nexus_engine.model.facts import AnyFact, DayOpened, PeakSeen, Transferred, WalletSeen
-from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.ledger import KEPT_TRANSFERS, Ledger
 from nexus_engine.model.orders import ZERO, Transfer
 from nexus_engine.model.words import Latch, Venue
 from nexus_engine.shield.drawdown import falls
@@ -217,6 +217,24 @@ def test_a_message_that_lay_in_the_socket_while_the_process_stood_still_is_the_t
     bank.look()
     assert [fact.amount for fact in bank.ledger.transfers] == [D(1_000)]
     assert bank.day_pnl == 0 and bank.ledger.peak == D(11_000)
+
+
+@pytest.mark.parametrize("way", ["told", "missed"])
+def test_what_is_moved_more_often_than_is_remembered_is_noted_once_all_the_same(way: str) -> None:
+    bank = Bank()
+    bank.win(-2)
+    for _ in range(KEPT_TRANSFERS // 2 + 30):
+        for percent in (10, -9):
+            getattr(bank, way)(percent)
+            bank.off(1)
+        if way == "missed":
+            bank.snapshot(1)
+    for _ in range(3):
+        bank.look()
+    noted = [fact for fact in bank.facts if isinstance(fact, Transferred)]
+    assert len(noted) == len(bank.rows) > KEPT_TRANSFERS
+    assert bank.fall_pct == pytest.approx(0.2, abs=0.01)
+    assert bank.ledger.digest() == Ledger().fold(bank.facts).digest()
 
 
 def test_an_account_that_was_emptied_begins_anew_with_the_next_deposit() -> None:

@@ -180,7 +180,7 @@ def test_empty_history_asks_again():
     assert cortex.needs_history() == [SOL]
 
 
-@pytest.mark.parametrize("field", ["high", "low", "close", "volume"])
+@pytest.mark.parametrize("field", ["open", "high", "low", "close", "volume"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
 def test_a_broken_number_is_a_gap_and_no_crash(field, value):
     broken = msgspec.structs.replace(TAIL[0], **{field: value})

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from cortex_data import event, only, quote_at, rows_of, walk
 
@@ -11,6 +12,7 @@ from nexus_engine.cortex.factory import STRATEGIES, Cortex
 from nexus_engine.model.config import ConfigError, Directive, load
 from nexus_engine.model.events import BarRow
 from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.signals import Signal
 from nexus_engine.model.words import Mode
 from nexus_engine.runtime.options import Options, check
 from nexus_engine.runtime.own import load_own
@@ -54,6 +56,16 @@ BROKEN = {
     "empty": ("x = 1\n", "no class with name, PARAMS, warm and on_bar"),
     "twice": (EXAMPLE.read_text().replace('= "pullback"', '= "flow"'), "there is a strategy flow already"),
     "capital": (EXAMPLE.read_text().replace('= "pullback"', '= "Pull back"'), "name 'Pull back': must be"),
+    "gateless": (
+        EXAMPLE.read_text().replace("= Gate(trending=True)", '= "trending"').replace('= "pullback"', '= "gateless"'),
+        "GATE is no Gate",
+    ),
+    "geared": (
+        EXAMPLE.read_text()
+        .replace("Param(default=2, low=1", "Param(default=0, low=0")
+        .replace('= "pullback"', '= "geared"'),
+        "PARAMS['leverage'] must be a whole number above 0",
+    ),
     "riskless": (
         EXAMPLE.read_text().replace('"risk_pct": Param', '"risk": Param').replace('= "pullback"', '= "bold"'),
         "PARAMS has no risk_pct",
@@ -80,10 +92,30 @@ def test_a_broken_file_is_one_line_and_the_rest_lives(folder: Path, name: str) -
     ("line", "instead", "words"),
     [
         ("        fast, slow, atr = parts", "        1 / 0\n        fast, slow, atr = parts", "ZeroDivisionError"),
+        (
+            "        fast, slow, atr = parts",
+            "        raise SystemExit(3)\n        fast, slow, atr = parts",
+            "SystemExit: 3",
+        ),
+        ("self.params = params", "raise SystemExit(4)", "SystemExit: 4"),
         ("stop_distance=distance", "stop_distance=-distance", "its stop_distance is -"),
         ("limit=quote.ask + 0.1 * distance", "limit=float('nan')", "its limit is nan"),
         ("strategy=self.name", 'strategy="flow"', "it signs 'flow'"),
         ("symbol=bar.symbol", 'symbol="BTCUSDT"', "for 'BTCUSDT' at a bar of SOLUSDT"),
+        ("target=quote.ask + 2 * distance", "target=float('nan')", "its target is nan"),
+        ("target=quote.ask + 2 * distance", "target=-1.0, trail_distance=1.0", "its target is -1.0"),
+        ("side=Side.BUY", 'side="up"', "Invalid enum value 'up' - at `$.side`"),
+        ("side=Side.BUY", "side=Side.BUY, partials=((1.0, 7.0),)", "its partials are ((1.0, 7.0),)"),
+        ("side=Side.BUY", "side=Side.BUY, trail_distance=float('inf')", "its trail_distance is inf"),
+        ('leverage=self.params["leverage"]', "leverage=0", "its leverage is 0"),
+        ('leverage=self.params["leverage"]', "leverage=2.5", "at `$.leverage`"),
+        ("regime=regime", "regime=None", "at `$.regime`"),
+        ("return Signal(", "return dict(", "a dict is no Signal"),
+        ("self.counters: Counter[str] = Counter()", "self.counters = {}", "counters must be a Counter"),
+        ("self.counters: Counter[str] = Counter()", "pass", "counters must be a Counter"),
+        ("self.params = params", "self.params = params; self.intervals = ('7m',)", "intervals ('7m',): allowed are 1m"),
+        ('intervals = ("1h",)', "", "intervals (): allowed are 1m"),
+        ("self.params = params", "self.params = params; self.name = 'flow'", "it calls itself 'flow'"),
     ],
 )
 def test_one_that_fails_while_it_runs_is_left_out_and_the_rest_lives(
@@ -100,6 +132,21 @@ def test_one_that_fails_while_it_runs_is_left_out_and_the_rest_lives(
     assert problem.startswith("strategy pullback is off until a restart: ")
     assert words in problem
     assert cortex.names == ("flow",)
+
+
+def test_what_numpy_counted_is_a_number_like_any_other(folder: Path) -> None:
+    text = EXAMPLE.read_text().replace(
+        "        distance = ", "        import numpy as np\n        distance = np.float64(1.0) * "
+    )
+    (folder / "pullback.py").write_text(text)
+    cortex = Cortex(NONE | {"pullback": {"fast": 10}}, load_own(str(folder)))
+    cortex.history("SOLUSDT", "1h", HOURS[:700])
+    signals = [one for row in HOURS[700:] for one in cortex.bar(event(row, "1h"), quote_at(row.close))]
+    assert signals and not cortex.problems
+    # the journal takes no number of numpy's, and its repr is no Decimal
+    assert {type(one.stop_distance) for one in signals} == {type(one.limit) for one in signals} == {float}
+    for one in signals:
+        assert msgspec.msgpack.decode(msgspec.msgpack.encode(one), type=Signal) == one
 
 
 def test_a_relative_folder_is_seen_from_the_directive(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -176,11 +178,11 @@ def test_flipped_bytes_are_one_line(tmp_path_factory: pytest.TempPathFactory, da
         assert np.isfinite(found.many(found.filled(learned().rows[:5]))).all()
 
 
-def _npz(path: Path, members: dict[str, bytes]) -> None:
+def _npz(path: Path, members: dict[str, bytes], packing: int = zipfile.ZIP_DEFLATED) -> None:
     import hashlib
 
     packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(packed, "w", packing) as archive:
         for name, content in members.items():
             archive.writestr(name, content)
     path.with_suffix(".npz").write_bytes(packed.getvalue())
@@ -199,6 +201,29 @@ def test_a_header_that_promises_more_than_there_is_makes_no_room(saved: Path) ->
     np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)})
     _npz(saved, {"left.npy": header.getvalue()})
     with pytest.raises(ModelError, match="is not the numbers"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize("header", [b"(" * 99, b'"""', b"{'descr': '<f8', 'fortran_order': False, 'shape': (True,), }"])
+def test_a_header_that_is_none_is_one_line(saved: Path, header: bytes) -> None:
+    _npz(saved, {"left.npy": b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + bytes(8)})
+    with pytest.raises(ModelError) as error:
+        load_model(saved)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2])
+def test_only_what_numpy_packs_with_is_unpacked(saved: Path, packing: int) -> None:
+    _npz(saved, {"left.npy": b"x"}, packing)
+    with pytest.raises(ModelError, match="packed in another way"):
+        load_model(saved)
+
+
+@pytest.mark.parametrize("kind", [".json", ".npz"])
+def test_a_model_that_is_a_pipe_is_not_waited_for(saved: Path, kind: str) -> None:
+    saved.with_suffix(kind).unlink()
+    os.mkfifo(saved.with_suffix(kind))
+    with pytest.raises(ModelError, match="is not a file"):
         load_model(saved)
 
 

@@ -15,7 +15,7 @@ import pytest
 from past import MINUTE_NS, PLAIN, SOL, at, bars_of, flat, frame_of, walk, wishes, wishful, written
 
 from nexus_engine.core.engine import Engine
-from nexus_engine.lab import history
+from nexus_engine.lab import backtest, history
 from nexus_engine.lab.backtest import BacktestOrder, Result, main, run
 from nexus_engine.lab.bars import Bars, BarsError
 from nexus_engine.lab.record import OPEN
@@ -337,7 +337,7 @@ def test_a_symbol_is_taken_out_of_a_file_of_many(tmp_path: Path) -> None:
     pl.concat([one.with_columns(symbol=pl.lit(SOL)), two.with_columns(symbol=pl.lit("ADAUSDT"))]).write_parquet(path)
     bars, _ = history.gather([path], "ADAUSDT")
     assert bars.ohlc[:, 3].tolist() == two["close"].to_list()
-    with pytest.raises(BarsError, match="holds nothing of XRPUSDT; it holds ADAUSDT, SOLUSDT"):
+    with pytest.raises(BarsError, match="holds no bars of XRPUSDT; it holds ADAUSDT, SOLUSDT"):
         history.gather([path], "XRPUSDT")
 
 
@@ -349,7 +349,10 @@ def test_a_symbol_is_taken_out_of_a_file_of_many(tmp_path: Path) -> None:
         (frame_of(walk(1, 30, 60)).with_columns(low=pl.col("high") + 1), "open and close are not within"),
         (frame_of(walk(1, 30, 60)).with_columns(open=pl.lit(-1.0)), "a price is not above 0"),
         (frame_of(walk(1, 30, 60)).with_columns(volume=pl.lit(-1.0)), "the volume is below 0"),
+        (frame_of(walk(1, 30, 60)).with_columns(volume=pl.lit(float("inf"))), "the volume is not below"),
+        (frame_of(walk(1, 30, 60)).with_columns(pl.col("open", "high", "low", "close") * 1e200), "is not below 1e+12"),
         (frame_of(walk(1, 30, 60)).with_columns(close=pl.lit("x")), "a price or volume is not a number"),
+        (frame_of(walk(1, 30, 60)).with_columns(symbol=pl.lit([1, 2])), "symbol is no column of names"),
         (frame_of(walk(1, 30, 60)).clear(), "holds no bars"),
         (frame_of(walk(1, 30, 60)).with_columns(close=pl.lit(None, pl.Float64)), "holds no bar of numbers"),
         (frame_of(walk(1, 30, 7)), "does not open on a whole 7 s"),
@@ -388,6 +391,77 @@ def test_a_wrong_command_is_one_line(
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
     assert said in err
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_market_that_stands_still_is_played_without_a_word(tmp_path: Path) -> None:
+    still = bars_of(flat(5.0, 3_000), step_s=300)
+    for strategy in ("harpoon", "scalping", "flow", "shark"):
+        result = run(BacktestOrder(data=(written(still, tmp_path / "s.parquet"),), symbol=SOL, strategy=strategy))
+        assert not result.trades
+
+
+def test_a_file_is_the_one_that_is_named_and_no_pattern(tmp_path: Path) -> None:
+    written(walk(2, 40, 60), tmp_path / "BTC1.csv")
+    for name in ("BTC*.csv", "BTC[1].parquet", "BTC?.csv"):
+        named = written(walk(1, 30, 60), tmp_path / name)
+        assert len(history.gather([named], SOL)[0]) == 30
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_rates_that_are_no_file_are_refused_at_once(make: Any, tmp_path: Path) -> None:
+    make(tmp_path / "rates.csv")
+    with pytest.raises(BarsError, match=r"rates.csv: is not a file"):
+        history.funding(tmp_path / "rates.csv", SOL)
+
+
+def test_rates_of_symbols_that_are_numbers_are_of_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "rates.csv"
+    path.write_text("funding_time,rate,symbol\n1609459200000,0.0001,7\n")
+    with pytest.raises(BarsError, match="holds no funding of SOLUSDT"):
+        history.funding(path, SOL)
+    path = tmp_path / "odd.parquet"
+    pl.DataFrame({"funding_time": [1_609_459_200_000], "rate": [[1.0]], "symbol": [SOL]}).write_parquet(path)
+    with pytest.raises(BarsError, match="a rate is missing or not a number"):
+        history.funding(path, SOL)
+
+
+def test_what_a_file_holds_drives_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "bad\x1b[31m\nname.parquet"
+    frame_of(walk(1, 30, 60)).with_columns(symbol=pl.lit("\x1b[2JX\u202e")).write_parquet(path)
+    assert main(["--data", str(path), "--symbol", SOL]) == 2
+    err = capsys.readouterr().err
+    assert err.rstrip("\n").isprintable()
+    assert "it holds ?[2JX?" in err
+
+
+@pytest.mark.parametrize("where", ["nowhere/report.html", "."])
+def test_a_page_that_cannot_be_written_is_said_before_the_work(
+    where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(walk(1, 30, 300), tmp_path / "past.parquet")
+    monkeypatch.setattr(backtest, "run", lambda *_: pytest.fail("it was run"))
+    assert main(["--data", str(path), "--symbol", SOL, "--html", str(tmp_path / where)]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_what_was_found_is_told_even_where_its_page_is_lost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(walk(1, 400, 300), tmp_path / "past.parquet")
+    before = backtest.run
+
+    def run_and_lose_the_disk(order: BacktestOrder, progress: Any) -> Result:
+        page.unlink(missing_ok=True)
+        page.mkdir()
+        return before(order, progress)
+
+    page = tmp_path / "report.html"
+    monkeypatch.setattr(backtest, "run", run_and_lose_the_disk)
+    assert main(["--data", str(path), "--symbol", SOL, "--json", "--html", str(page)]) == 1
+    out, err = capsys.readouterr()
+    assert json.loads(out)["symbol"] == SOL
+    assert "report.html: cannot be written" in err
 
 
 # ---- the report ------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from test_screens import compare
 from tui_driving import cockpit
 
 from nexus_tui import child
+from nexus_tui.comfort import Comfort
 from nexus_tui.screens.lab import Desk, Run, files, sparkline, symbol_of, told, work
 
 FIGURES = {
@@ -89,6 +90,65 @@ async def test_one_runs_at_a_time_and_one_that_fails_says_why(monkeypatch: pytes
     assert drawn
 
 
+def test_what_waits_or_runs_is_never_dropped_from_the_list(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    done = [Run(tmp_path / "a.csv", "BTCUSDT", f"done{number}", found=dict(FOUND)) for number in range(12)]
+    ours = [Run(tmp_path / "a.csv", "BTCUSDT", f"waits{number}") for number in range(15)]
+    for run in (*done, *ours):
+        desk.add(run)
+    assert desk.runs == ours[::-1]
+    assert desk.waiting is ours[0]
+    ours[0].begun = True
+    desk.add(late := Run(tmp_path / "a.csv", "BTCUSDT", "late"))
+    assert desk.waiting is None
+    for run in ours:
+        run.failed = "no"
+    assert desk.waiting is late
+    desk.add(Run(tmp_path / "a.csv", "BTCUSDT", "last"))
+    assert len(desk.runs) == 12
+
+
+async def test_one_that_breaks_in_our_own_hands_does_not_stop_the_others(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def run(words: tuple[str, ...], hear: Any, *, patient: bool = False) -> dict[str, Any]:
+        if "flow" in words:
+            raise ValueError("a line that is too long")
+        return {} if "shark" in words else dict(FOUND)
+
+    monkeypatch.setattr(child, "run", run)
+    desk = Desk(tmp_path)
+    for strategy in ("flow", "shark", "auto"):
+        desk.add(Run(tmp_path / "BTCUSDT.csv", "BTCUSDT", strategy))
+    await work(desk, lambda: None)
+    assert [bool(each.failed) for each in desk.runs] == [False, True, True]
+
+
+async def test_they_trade_by_the_directive_that_the_cockpit_was_started_with(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    async def run(words: tuple[str, ...], hear: Any, *, patient: bool = False) -> dict[str, Any]:
+        asked.append(words)
+        return dict(FOUND)
+
+    monkeypatch.setattr(child, "run", run)
+    async with cockpit(comfort=Comfort(file=tmp_path / "nexus.toml")) as driven:
+        desk = driven.app.lab
+        desk.add(Run(tmp_path / "BTCUSDT.csv", "BTCUSDT", "auto"))
+        await work(desk, lambda: None)
+    assert asked[0][7:9] == ("--config", str(tmp_path / "nexus.toml"))
+
+
+def test_of_many_files_the_first_by_name_are_shown(tmp_path: Path) -> None:
+    for number in range(400):
+        (tmp_path / f"{(number * 7919) % 400:03}.csv").touch()
+    (tmp_path / "folder.csv").mkdir()
+    found = files(tmp_path)
+    assert [path.name for path in found] == [f"{number:03}.csv" for number in range(300)]
+
+
 async def test_a_file_is_chosen_then_a_strategy_and_what_runs_outlives_the_page(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -125,6 +185,15 @@ async def test_a_file_is_chosen_then_a_strategy_and_what_runs_outlives_the_page(
         assert driven.sent == []
     (words,) = asked
     assert words[:7] == ("backtest", "--data", "data/BTCUSDT_1h.csv", "--symbol", "BTCUSDT", "--strategy", "flow")
+
+
+async def test_the_list_is_never_longer_than_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with cockpit() as driven:
+        for _ in range(12):
+            driven.app.lab.add(Run(tmp_path / "a.csv", "BTCUSDT", "flow"))
+        await driven.press("5", "n")
+        assert "12 backtests wait already" in driven.text
 
 
 async def test_without_bars_it_says_where_they_come_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
