@@ -271,7 +271,7 @@ def told(found: Mapping[str, Any]) -> Sequence[Row]:
     low, high = net.get("expectancy_r_90") or (None, None)
     odds = _number(net.get("deflated_sharpe"), ".0%")
     spread = f"{_number(low, '+.2f')} to {_number(high, '+.2f')}"
-    rows.append(row(f" a trade lies in {spread} R (90 %), no luck by {odds} (deflated Sharpe)"))
+    rows.append(row(f" a trade lies in {spread} R (90 %); deflated Sharpe {odds}"))
     for regime, each in list(found["regimes"].items())[:5]:
         r = _number(each["expectancy_r"], "+.2f")
         rows.append(row(f" {plain(regime, 12):12} {each['trades']:5.0f} trades  {r} R"))
