@@ -30,6 +30,7 @@ from nexus_engine.cortex.strategy import interval_ns
 from nexus_engine.lab import beside, history, metrics, report
 from nexus_engine.lab.bars import SECOND_NS, Bars, BarsError, utc
 from nexus_engine.lab.drive import Drive, Mask
+from nexus_engine.lab.progress import Progress
 from nexus_engine.lab.record import Curve, Trade
 from nexus_engine.lab.scan import stretches
 from nexus_engine.lab.skip import Skipper
@@ -46,9 +47,8 @@ AUTO: Final = "auto"
 NAMES: Final = tuple(kind.name for kind in STRATEGIES)
 SENTINEL_NS: Final = 300 * SECOND_NS
 """Bars up to this length let the Sentinel see a crash."""
-_PROGRESS_S: Final = 0.25
 
-Progress = Callable[[float], None]
+Share = Callable[[float], None]
 
 
 class BacktestOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,7 +100,7 @@ class _Unsealed(Ledger):
         return ""
 
 
-def run(order: BacktestOrder, progress: Progress = lambda share: None) -> Result:
+def run(order: BacktestOrder, progress: Share = lambda share: None) -> Result:
     """Run it. Raises BarsError, ConfigError."""
     begun_s = time.monotonic()
     bars, mended = history.gather(order.data, order.symbol)
@@ -324,17 +324,18 @@ def main(argv: Sequence[str]) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     logging.getLogger("nexus_engine").addHandler(logging.NullHandler())
+    progress = Progress(as_json=given.json)
     try:
-        result = run(order, _progress(as_json=given.json))
+        result = run(order, lambda share: progress("backtest", share))
     except (BarsError, ConfigError) as error:
-        _wipe()
+        progress.wipe()
         sys.stderr.write(f"nexus backtest: {harmless(error)}\n")
         return 2
     except KeyboardInterrupt:
-        _wipe()
+        progress.wipe()
         sys.stderr.write("nexus backtest: stopped; nothing was kept\n")
         return 1
-    _wipe()
+    progress.wipe()
     sys.stdout.write((json.dumps(report.told(result)) if given.json else report.text(result)) + "\n")
     try:
         if given.html is not None:
@@ -400,27 +401,3 @@ def moment(option: str, text: str) -> int:
     except ValueError:
         raise UsageError(f"{option} {text!r}: must be a date or time, e.g. 2024-01-01 or 2024-01-01T08:00") from None
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()) * SECOND_NS
-
-
-def _progress(*, as_json: bool) -> Progress:
-    """On stderr: a bar that is written over on a terminal, JSON lines for a program that reads them, else nothing."""
-    live, said_s = sys.stderr.isatty() and not as_json, 0.0
-
-    def say(share: float) -> None:
-        nonlocal said_s
-        if (now := time.monotonic()) - said_s < _PROGRESS_S:
-            return
-        said_s = now
-        if as_json:
-            sys.stderr.write(json.dumps({"doing": "backtest", "share": round(share, 3)}) + "\n")
-        elif live:
-            full = int(share * 40)
-            sys.stderr.write(f"\r\x1b[K[{'#' * full}{'.' * (40 - full)}] {share:4.0%}")
-        sys.stderr.flush()
-
-    return say
-
-
-def _wipe() -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write("\r\x1b[K")

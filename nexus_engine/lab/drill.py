@@ -7,20 +7,21 @@ import json
 import logging
 import re
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import numpy as np
 
 from nexus_engine.lab.bars import SECOND_NS, Bars, BarsError, load, utc
 from nexus_engine.lab.crashes import BETA, CRASHES, OPENING, Crash, tape
+from nexus_engine.lab.progress import Progress
 from nexus_engine.lab.scan import Trip, scan
 from nexus_engine.lab.stage import Played, Stage, evidence_of
 from nexus_engine.model.config import ConfigError, ShieldConfig
 from nexus_engine.model.config import load as load_config
 from nexus_engine.model.drills import DRILLS
+from nexus_engine.model.usage import Parser, UsageError
 from nexus_engine.model.words import Side
 from nexus_engine.shield.blackswan import MINUTE_NS
 from nexus_engine.sim.faults import Fault
@@ -35,19 +36,9 @@ CALM_NS: Final = 10 * MINUTE_NS
 SPEED: Final = 120.0
 FASTEST: Final = 240.0
 LONG_ALTS, SHORT_ALTS = 3, 3
-_PROGRESS_S: Final = 0.5
 
 
-class UsageError(Exception):
-    """The command was not meant like this; the message is one clear line."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{message}; see {self.prog} --help")
-
-
-Progress = Callable[[str, float], None]
+Say = Callable[[str, float], None]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -67,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
     except SystemExit as stop:
         return int(stop.code or 0)
     logging.getLogger("nexus_engine").addHandler(logging.NullHandler())
-    say = _progress(as_json=given.json)
+    say = Progress(as_json=given.json)
     try:
         if crash is not None:
             found = asyncio.run(generated(given.scenario, crash, shield, given.speed, say))
@@ -76,13 +67,14 @@ def main(argv: Sequence[str]) -> int:
             found = asyncio.run(recorded(str(given.data), bars, shield, given.speed, say))
     except KeyboardInterrupt:
         return 1
+    say.wipe()
     sys.stdout.write((json.dumps(found) if given.json else "\n".join(_told(found))) + "\n")
     return 0 if found["ok"] else 1
 
 
 def _parser() -> argparse.ArgumentParser:
     listed = "\n".join(f"  {name:<20} {text}" for name, text in DRILLS.items())
-    parser = _Parser(
+    parser = Parser(
         prog="nexus drill", formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False,
         description=__doc__, epilog=f"scenarios:\n{listed}\n\nAlts follow the leader with a beta of {BETA} in log "
         "returns, without lag.\nA file has the columns open_time, open, high, low, close, volume; bars of 1 s to 5 m.",
@@ -107,9 +99,7 @@ def _crash(name: str) -> Crash:
 # ---- the drills ------------------------------------------------------------------------------------------------------
 
 
-async def generated(
-    name: str, crash: Crash, shield: ShieldConfig, speed: float | None, say: Progress
-) -> dict[str, Any]:
+async def generated(name: str, crash: Crash, shield: ShieldConfig, speed: float | None, say: Say) -> dict[str, Any]:
     """Play a generated crash."""
     longs, shorts = _cast(shield.swan_symbol)
     alts = (*longs[1:], *shorts)
@@ -123,7 +113,7 @@ async def generated(
     return _result(head, trips, [played], expected=crash.trips, faults=bool(faults))
 
 
-async def recorded(name: str, bars: Bars, shield: ShieldConfig, speed: float | None, say: Progress) -> dict[str, Any]:
+async def recorded(name: str, bars: Bars, shield: ShieldConfig, speed: float | None, say: Say) -> dict[str, Any]:
     """Scan recorded bars in-process, and play what is around each trip."""
     say("scanning", 0.0)
     found = await asyncio.to_thread(scan, bars, shield)
@@ -184,7 +174,7 @@ def _tape(bars: Bars, start_ns: int, end_ns: int, leader: str, alts: Sequence[st
 
 async def _play(
     ticks: dict[str, Ticks], start_ns: int, end_ns: int, shield: ShieldConfig, longs: Sequence[str],
-    shorts: Sequence[str], speed: float, say: Progress, *, faults: tuple[Fault, ...] = (),
+    shorts: Sequence[str], speed: float, say: Say, *, faults: tuple[Fault, ...] = (),
 ) -> Played:  # fmt: skip
     sides = dict.fromkeys(longs, Side.BUY) | dict.fromkeys(shorts, Side.SELL)
     async with Stage(ticks, start_ns, shield=shield, sides=sides, speed=speed, faults=faults) as stage:
@@ -243,24 +233,6 @@ def _problems(found: dict[str, Any], plays: Sequence[Played], *, acts_wanted: bo
 
 
 # ---- telling ---------------------------------------------------------------------------------------------------------
-
-
-def _progress(*, as_json: bool) -> Progress:
-    """On stderr: JSON lines for a program, a line that is written over on a terminal, nothing in a log."""
-    live, said_s = sys.stderr.isatty() and not as_json, 0.0
-
-    def say(text: str, share: float) -> None:
-        nonlocal said_s
-        if (now := time.monotonic()) - said_s < _PROGRESS_S:
-            return
-        said_s = now
-        if as_json:
-            sys.stderr.write(json.dumps({"doing": text, "share": round(share, 3)}) + "\n")
-        elif live:
-            sys.stderr.write(f"\r\x1b[K{text}  {share:.0%}")
-        sys.stderr.flush()
-
-    return say
 
 
 def _told(found: dict[str, Any]) -> list[str]:

@@ -26,6 +26,7 @@ from nexus_engine.lab import history
 from nexus_engine.lab.backtest import BacktestOrder, moment, run
 from nexus_engine.lab.bars import Bars, BarsError
 from nexus_engine.lab.metrics import DAYS
+from nexus_engine.lab.progress import Progress
 from nexus_engine.model.config import ConfigError, Directive
 from nexus_engine.model.config import load as load_config
 from nexus_engine.model.usage import Parser, UsageError, harmless
@@ -366,14 +367,16 @@ def main(argv: Sequence[str]) -> int:
         return int(stop.code or 0)
     for line in () if given.json else mended.said():
         sys.stderr.write(f"{line}\n")
-    say = _progress(as_json=given.json)
+    say = Progress(as_json=given.json)
     score = Backtests(given.data, given.symbol, plan.strategy, directive)
     try:
         work(found, plan, score, say)
         result = judged(found, plan, score)
     except KeyboardInterrupt:
-        sys.stderr.write("\nstopped; the same command goes on where it was\n")
+        say.wipe()
+        sys.stderr.write("nexus sweep: stopped; the same command goes on where it was\n")
         return 1
+    say.wipe()
     sys.stdout.write((json.dumps(result) if given.json else "\n".join(told(result))) + "\n")
     return 0
 
@@ -458,19 +461,3 @@ def digest(bars: Bars) -> str:
 
 def _name(plan: Plan) -> str:
     return f"{plan.strategy}-{plan.symbol}-{hashlib.blake2b(msgspec.json.encode(plan), digest_size=4).hexdigest()}"
-
-
-def _progress(*, as_json: bool) -> Say:
-    """A bar on a terminal, a line as JSON for a program, nothing for a file."""
-    out, begun_s = sys.stderr, time.monotonic()
-
-    def say(text: str, share: float) -> None:
-        if as_json:
-            out.write(json.dumps({"doing": text, "share": round(share, 4)}) + "\n")
-        elif out.isatty():
-            full = round(share * 30)
-            out.write(f"\r{'█' * full}{'░' * (30 - full)} {share:4.0%} {time.monotonic() - begun_s:5.0f} s  {text} ")
-            out.write("\n" if share >= 1 else "")
-        out.flush()
-
-    return say
