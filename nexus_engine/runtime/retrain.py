@@ -6,7 +6,6 @@ leaves in the state folder is taken over within a minute, whoever trained it.
 
 import asyncio
 import logging
-import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Callable, Sequence
@@ -100,12 +99,12 @@ class Keeper:
 
     async def _run(self, words: Sequence[str]) -> int:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "nexus_engine.cli", *words),
+            # not by a function between fork and exec: this process has threads, and one of them may hold a lock then
+            *("nice", "-n", str(NICE), sys.executable, "-m", "nexus_engine.cli", *words),
             cwd=_HOME,
             stdin=DEVNULL,
             stdout=DEVNULL,
             stderr=PIPE,
-            preexec_fn=_give_way,
         )
         try:
             async with asyncio.timeout(LONGEST_S):
@@ -120,7 +119,3 @@ class Keeper:
         last = told.decode(errors="replace").strip().rpartition("\n")[2][:300]
         log.info("nexus %s %s: %s %s", words[0], words[1], process.returncode, last)
         return process.returncode or 0
-
-
-def _give_way() -> None:
-    os.nice(NICE)
