@@ -11,6 +11,7 @@ from textual.app import App
 from textual.geometry import Size
 from textual.screen import Screen
 
+from nexus_tui.caches import forget
 from nexus_tui.canvas import Canvas
 from nexus_tui.drain import Drain
 from nexus_tui.screens.cockpit import Cockpit
@@ -83,6 +84,7 @@ class PacedApp(App[str], inherit_bindings=False):
     def on_resize(self) -> None:
         # also where the size is what it was: between two signals the terminal may have been smaller, and cut
         self.canvas.lost()
+        forget()
 
     def refresh_css(self, animate: bool = True) -> None:
         self.canvas.lost()  # every cell may look different

@@ -135,6 +135,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     conn = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         conn.execute("PRAGMA synchronous = FULL")
+        # a journal only grows at its end: sqlite would fill 2 MB with pages that nobody reads again, over hours
+        conn.execute("PRAGMA cache_size = -128")
     except sqlite3.Error:
         conn.close()
         raise

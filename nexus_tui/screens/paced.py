@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
 from textual import events
-from textual._styles_cache import StylesCache
 from textual.geometry import Region
 from textual.screen import ModalScreen, Screen, ScreenResultType
+
+from nexus_tui.caches import forget
 
 if TYPE_CHECKING:
     from nexus_tui.app import NexusApp
@@ -73,5 +74,4 @@ class PacedModal(Paced[ScreenResultType], ModalScreen[ScreenResultType]):
     """The same for a dialog."""
 
     def on_unmount(self) -> None:
-        # Textual keeps colours by the cache that asked for them, and with it the last lines of a thousand dead widgets.
-        StylesCache.get_inner_outer.cache_clear()
+        forget()

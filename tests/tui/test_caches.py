@@ -1,0 +1,27 @@
+"""What Textual and rich remember of dialogs and sizes that are gone."""
+
+from tui_driving import cockpit
+
+from nexus_tui.caches import _CACHES
+
+
+def kept() -> dict[str, int]:
+    """Entries by cache."""
+    caches = [getattr(each, "__func__", each) for each in _CACHES]
+    return {each.__qualname__: each.cache_info().currsize for each in caches}
+
+
+async def test_many_sizes_and_dialogs_leave_no_more_behind_than_the_last_one() -> None:
+    async with cockpit(size=(120, 40)) as driven:
+
+        async def once(width: int) -> None:
+            await driven.pilot.resize_terminal(width, 40)
+            await driven.press("question_mark", "escape")
+
+        await once(120)
+        first = kept()
+        for width in range(90, 200, 10):
+            await once(width)
+        await once(120)
+        grown = {name: (first[name], size) for name, size in kept().items() if size > 2 * first[name] + 20}
+    assert not grown
