@@ -1,6 +1,11 @@
 """What Textual and rich remember of dialogs and sizes that are gone."""
 
+import gc
+from decimal import Decimal
+
+from textual.strip import Strip
 from tui_driving import cockpit
+from tui_views import account, view
 
 from nexus_tui.caches import _CACHES
 
@@ -25,3 +30,19 @@ async def test_many_sizes_and_dialogs_leave_no_more_behind_than_the_last_one() -
         await once(120)
         grown = {name: (first[name], size) for name, size in kept().items() if size > 2 * first[name] + 20}
     assert not grown
+
+
+async def test_a_painted_line_is_no_cycle_that_waits_for_the_collector() -> None:
+    async with cockpit(size=(120, 40)) as driven:
+        gc.collect()
+        gc.disable()
+        try:
+            for equity in range(20):
+                await driven.show(view(account=account(equity=Decimal(equity))))
+            lines = [each for each in gc.get_objects() if isinstance(each, Strip)]
+            before = len(lines)
+            del lines
+            gc.collect()
+            assert before - sum(isinstance(each, Strip) for each in gc.get_objects()) < 20
+        finally:
+            gc.enable()
