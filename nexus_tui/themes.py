@@ -16,9 +16,9 @@ DARK: Final = Theme(
     panel="#18202a",
     success="#6cc08b",
     warning="#e0b458",
-    error="#e0696c",
+    error="#e37174",
     variables={
-        "quiet": "#71808f",
+        "quiet": "#8291a0",
         "line": "#34414e",
         "pick": "#1d2936",
         "bid": "#6cc08b",
@@ -42,13 +42,13 @@ LIGHT: Final = Theme(
     warning="#8a5a00",
     error="#b3262b",
     variables={
-        "quiet": "#69747e",
+        "quiet": "#5d6872",
         "line": "#b8c0c6",
         "pick": "#dfe8ef",
         "bid": "#16703c",
         "ask": "#b3262b",
-        "bid-bar": "#9fcbb0",
-        "ask-bar": "#e3abad",
+        "bid-bar": "#86bd9b",
+        "ask-bar": "#dc9396",
     },
 )
 
@@ -66,7 +66,7 @@ CVD: Final = Theme(
     warning="#f0e442",
     error="#e69f00",
     variables={
-        "quiet": "#7a8794",
+        "quiet": "#8795a2",
         "line": "#34414e",
         "pick": "#1d2936",
         "bid": "#56b4e9",

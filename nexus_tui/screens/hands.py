@@ -74,8 +74,11 @@ class Hands(Eyes):
             send(True)
             return
         lines = (
-            f"{proposal.side} {fmt.quantity(proposal.qty)} {proposal.symbol}, stop {proposal.plan.stop:,f}",
-            f"worst {fmt.money(-proposal.worst)}: {proposal.worst_pct:.2f}% of equity, over {self.nexus.confirm_pct}%",
+            f"{proposal.side} {fmt.quantity(proposal.qty)} {proposal.symbol} "
+            + ("at market" if proposal.market else f"at {fmt.price(proposal.limit, card.price_digits)}")
+            + f", stop {fmt.price(proposal.plan.stop, card.price_digits)}",
+            f"worst {fmt.money(-proposal.worst)} is {proposal.worst_pct:.2f}% of equity: "
+            f"above {self.nexus.confirm_pct}% it asks twice",
         )
         self.app.push_screen(
             Confirm(f"Approve {proposal.handle} with real money", lines, arm_ms=ARM_NS // 1_000_000), send
@@ -204,7 +207,11 @@ class Hands(Eyes):
             self.say(f"{latch} does not hold")
             return
         word = latch.value.lower()
-        lines = (f"held by {held.by} since {fmt.clock(held.since_ns)} UTC", held.reason or "no reason given")
+        others = ", ".join(each.latch for each in latches if each is not held)
+        lines = (
+            f"held by {held.by} since {fmt.clock(held.since_ns)} UTC" + (f": {held.reason}" if held.reason else ""),
+            f"then {others} still holds" if others else "then entries may be sent again; what was cancelled stays so",
+        )
 
         def done(yes: bool | None) -> None:
             if yes and self.nexus.send(c.Release(latch=latch, word=word)):

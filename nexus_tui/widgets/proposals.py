@@ -121,7 +121,7 @@ class Proposals(Pane):
             picked(left, right, width),
             picked(((f"     {fmt.joined(prices, gap, width - 5)}", "pick"),), (), width),
             picked(worst, ends, width),
-            picked(((f"     {why(card, width - 6, wide=wide)}", "quiet+pick"),), (), width),
+            picked(((f"     {why(card, width - 6, wide=wide)}", "pick"),), (), width),
         ]
         if card.shock is not None and tall > _CARD:
             rows.append(picked(((f"     {shock(card.shock, width - 6)}", "pick"),), (), width))
