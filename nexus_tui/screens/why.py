@@ -72,7 +72,7 @@ class WhyPage(Dialog[None]):
         rows = whole[self._top : self._top + height]
         below = len(whole) - self._top - len(rows)
         more = f"{below} more below: j, page down" if below else "that is all" if self._top else ""
-        return [*rows, ((f" {fmt.fit(more, _WIDTH - 12)}", "quiet"), ("esc closes", "quiet"))]
+        return [*rows, ((f" {fmt.fit(more, _WIDTH - 12)}", "quiet"), ("esc", "key"), (" closes", "quiet"))]
 
     def action_scroll_by(self, rows: int) -> None:
         self._top = max(0, self._top + rows)

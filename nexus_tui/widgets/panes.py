@@ -148,7 +148,8 @@ class Events(Pane):
             first, rest = fmt.words(plain(each.text), room), ""
         lines: list[Row] = [(*head, (first, kind))]
         if rest:
-            lines.append(((" " * 7, ""), (rest, kind)))
+            under = length(head) if cell_len(rest) <= room else 7
+            lines.append(((" " * under, ""), (rest, kind)))
         if not chosen:
             return lines
         return [tuple((text, f"{kind}+pick".removeprefix("+")) for text, kind in line) for line in lines]
