@@ -1,8 +1,8 @@
-"""The three faces of Nexus. Colour never says anything that the text beside it does not say."""
+"""The faces of Nexus. Colour never says anything that the text beside it does not say."""
 
 from typing import Final
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 DARK: Final = Theme(
     name="nexus-dark",
@@ -76,6 +76,31 @@ CVD: Final = Theme(
     },
 )
 """Blue and orange (the Okabe-Ito palette) in the place of green and red."""
+
+SIXTEEN: Final = Theme(
+    name="nexus-16",
+    ansi=True,
+    primary="ansi_cyan",
+    accent="ansi_yellow",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    success="ansi_green",
+    warning="ansi_yellow",
+    error="ansi_bright_red",
+    variables=BUILTIN_THEMES["ansi-dark"].variables
+    | {
+        "quiet": "ansi_default",
+        "line": "ansi_bright_black",
+        "pick": "ansi_default",
+        "bid": "ansi_green",
+        "ask": "ansi_bright_red",
+        "bid-bar": "ansi_green",
+        "ask-bar": "ansi_red",
+    },
+)
+"""Dark, where a terminal has sixteen colours: its own ones by name. The nearest to ours would all be white."""
 
 THEMES: Final = (DARK, LIGHT, CVD)
 BY_NAME: Final = {theme.name.removeprefix("nexus-"): theme.name for theme in THEMES}

@@ -1,4 +1,4 @@
-"""What can be said of the looks without a picture: what is written can be read, what is cut says so, keys that are named work."""
+"""The looks without a picture: what is written can be read, what is cut says so, keys that are named work."""
 
 import pytest
 from msgspec.structs import replace
