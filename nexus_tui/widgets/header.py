@@ -85,6 +85,8 @@ def second(view: View, width: int, silent: str) -> Row:
         fields.append((9, ((f"{gap}r releases", "quiet"),)))
     elif view.account.blocked:
         fields.append((9, ((f"{gap}{plain(view.account.blocked, 60)}", "warn"),)))
+    elif view.sentinel_reason and _SENTINEL[view.sentinel] == "alarm":
+        fields.append((9, ((f"{gap}{plain(view.sentinel_reason, 60)}", "warn"),)))
     nearest = sorted((gauge for gauge in view.gauges if gauge.label != "exposure"), key=lambda gauge: -gauge.used)
     for rank, each in enumerate(nearest[: 2 if width < _ROOMY else 4]):
         fields.append((7 - rank, ((f"{gap}{plain(each.label, 16)} ", "quiet"), (reading(each), heat(each.used)))))

@@ -6,8 +6,9 @@ from test_dialogs import DIALOGS
 from textual.color import Color
 from textual.theme import Theme
 from tui_driving import cockpit
-from tui_views import EVENTS, event, view
+from tui_views import EVENTS, card, event, view
 
+from nexus_engine.model.words import Sentinel
 from nexus_tui.themes import THEMES
 from nexus_tui.widgets.header import second
 from nexus_tui.widgets.ladder import Ladder
@@ -63,6 +64,19 @@ def test_an_event_that_has_one_line_left_says_that_it_goes_on() -> None:
                 assert line.endswith("…") or any(line.endswith(each.text) for each in (*EVENTS, long)), line
 
 
+def test_row_two_says_what_the_sentinel_saw_when_it_acts() -> None:
+    saw = "BTCUSDT fell 4.2 % under its 15 min high"
+    assert saw in said(second(view(sentinel=Sentinel.BLACK_SWAN, sentinel_reason=saw), 80, ""))
+    assert saw not in said(second(view(sentinel=Sentinel.SHARK, sentinel_reason=saw), 80, ""))
+
+
+async def test_a_card_without_a_target_has_no_multiple_of_its_risk() -> None:
+    for target, shown in (("144.40", True), (None, False)):
+        async with cockpit(view(proposals=(card(target=target),))) as driven:
+            assert ("2.0 R" in driven.text) is shown
+            assert ("no target" in driven.text) is not shown
+
+
 @pytest.mark.parametrize("width", range(80, 201))
 def test_a_part_of_row_two_never_stands_without_what_it_belongs_to(width: int) -> None:
     row = second(view(), width, "")
@@ -81,13 +95,17 @@ def test_the_spread_stands_in_one_column_whether_the_middle_is_between_two_ticks
     assert len(columns) == 1
 
 
-@pytest.mark.parametrize("name", ["flatten", "why", "edit", "menu", "confirm"])
+FROM_MENU = (view(), ("colon", *"history", "enter"))
+
+
+@pytest.mark.parametrize("name", ["flatten", "why", "edit", "menu", "confirm", "from menu"])
 async def test_a_dialog_names_only_keys_that_work_in_it(name: str) -> None:
-    picture, keys = DIALOGS[name]
+    picture, keys = DIALOGS.get(name, FROM_MENU)
     async with cockpit(picture) as driven:
         await driven.arm()
         before = driven.row(-1)
         await driven.press(*keys)
+        await driven.show(picture)
         assert driven.row(-1).strip() == "esc back  ! HALT"
         await driven.press("escape")
         await driven.pass_ms(200)
