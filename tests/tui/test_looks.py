@@ -1,8 +1,11 @@
 """The looks without a picture: what is written can be read, what is cut says so, keys that are named work."""
 
+from pathlib import Path
+
 import pytest
 from msgspec.structs import replace
 from test_dialogs import DIALOGS
+from test_screens import GOLDEN
 from textual.color import Color
 from textual.theme import Theme
 from tui_driving import cockpit
@@ -19,6 +22,13 @@ READABLE = 4.5
 """WCAG 2.2, 1.4.3: text against its ground."""
 SEEN = 2.0
 """A bar says again, as a picture, what the number beside it says."""
+
+
+def test_the_page_on_the_screens_shows_them_as_they_are() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "screens.md").read_text(encoding="utf-8")
+    for size in ("80x24", "120x40"):
+        drawn = (GOLDEN / f"cockpit-{size}.txt").read_text(encoding="utf-8")
+        assert f"## {size}\n\n```\n{drawn}```\n" in page
 
 
 def ratio(one: str, other: str) -> float:
