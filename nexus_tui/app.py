@@ -24,7 +24,7 @@ from nexus_tui.link import Link
 from nexus_tui.pace import PacedApp
 from nexus_tui.paths import styles_dir
 from nexus_tui.screens.cockpit import Cockpit
-from nexus_tui.themes import ANSI_VARIABLES, BY_NAME, NO_COLOUR, THEMES
+from nexus_tui.themes import ANSI_VARIABLES, BY_NAME, DARK, NO_COLOUR, SIXTEEN, THEMES
 
 if TYPE_CHECKING:
     from nexus_tui.screens.lab import Desk
@@ -76,9 +76,11 @@ class NexusApp(PacedApp, inherit_bindings=False):
         self._ringer = Ringer(comfort.bell)
         self._heading = ""
         self._log_path = log_path
-        for each in THEMES:
+        for each in (*THEMES, SIXTEEN):
             self.register_theme(each)
-        self.theme = NO_COLOUR if no_colour else BY_NAME[comfort.theme]
+        wanted = NO_COLOUR if no_colour else BY_NAME[comfort.theme]
+        few = wanted == DARK.name and self.console.color_system == "standard"
+        self.theme = SIXTEEN.name if few else wanted
         self.set_keymap(keymap(comfort.keys))
 
     @cached_property

@@ -11,7 +11,7 @@ from nexus_engine.model.words import Side
 
 Number = float | Decimal
 _SECOND = 1_000_000_000
-_UNIT = re.compile(r"(?<=\d) (?=(?:R|bp|ms|s|min|h|pt|x|USDT)\b)")
+_UNIT = re.compile(r"(?<=\d) (?=(?:R|bp|ms|s|min|h|pt|x|USDT)\b|%)")
 """The blank between a number and its unit, where no line is broken."""
 
 

@@ -1,8 +1,8 @@
-"""The three faces of Nexus. Colour never says anything that the text beside it does not say."""
+"""The faces of Nexus. Colour never says anything that the text beside it does not say."""
 
 from typing import Final
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
 DARK: Final = Theme(
     name="nexus-dark",
@@ -16,9 +16,9 @@ DARK: Final = Theme(
     panel="#18202a",
     success="#6cc08b",
     warning="#e0b458",
-    error="#e0696c",
+    error="#e37174",
     variables={
-        "quiet": "#71808f",
+        "quiet": "#8291a0",
         "line": "#34414e",
         "pick": "#1d2936",
         "bid": "#6cc08b",
@@ -42,13 +42,13 @@ LIGHT: Final = Theme(
     warning="#8a5a00",
     error="#b3262b",
     variables={
-        "quiet": "#69747e",
+        "quiet": "#5d6872",
         "line": "#b8c0c6",
         "pick": "#dfe8ef",
         "bid": "#16703c",
         "ask": "#b3262b",
-        "bid-bar": "#9fcbb0",
-        "ask-bar": "#e3abad",
+        "bid-bar": "#86bd9b",
+        "ask-bar": "#dc9396",
     },
 )
 
@@ -66,7 +66,7 @@ CVD: Final = Theme(
     warning="#f0e442",
     error="#e69f00",
     variables={
-        "quiet": "#7a8794",
+        "quiet": "#8795a2",
         "line": "#34414e",
         "pick": "#1d2936",
         "bid": "#56b4e9",
@@ -76,6 +76,31 @@ CVD: Final = Theme(
     },
 )
 """Blue and orange (the Okabe-Ito palette) in the place of green and red."""
+
+SIXTEEN: Final = Theme(
+    name="nexus-16",
+    ansi=True,
+    primary="ansi_cyan",
+    accent="ansi_yellow",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    success="ansi_green",
+    warning="ansi_yellow",
+    error="ansi_bright_red",
+    variables=BUILTIN_THEMES["ansi-dark"].variables
+    | {
+        "quiet": "ansi_default",
+        "line": "ansi_bright_black",
+        "pick": "ansi_default",
+        "bid": "ansi_green",
+        "ask": "ansi_bright_red",
+        "bid-bar": "ansi_green",
+        "ask-bar": "ansi_red",
+    },
+)
+"""Dark, where a terminal has sixteen colours: its own ones by name. The nearest to ours would all be white."""
 
 THEMES: Final = (DARK, LIGHT, CVD)
 BY_NAME: Final = {theme.name.removeprefix("nexus-"): theme.name for theme in THEMES}

@@ -22,7 +22,7 @@ class Funnel:
     def stop(self, at_ns: int, stage: str, symbol: str, reason: str) -> None:
         """A wish has ended here."""
         self.stopped[stage] += 1
-        self._last[stage] = at_ns, f"{symbol} {reason}"
+        self._last[stage] = at_ns, reason if reason.startswith(symbol) else f"{symbol} {reason}"
 
     def shown(self, counters: Mapping[str, int]) -> tuple[StageView, ...]:
         """Every stage in order. `counters` are the cortex's own: what ended there was never said to the desk."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from nexus_engine.model.effects import AnyEffect, Notify, Record
-from nexus_engine.model.facts import AnyFact, Noted, Reconciled
+from nexus_engine.model.facts import AnyFact, Noted, Reconciled, SignalSeen
 from nexus_engine.model.view import Compared, EventRow
 from nexus_engine.model.words import Level
 
@@ -44,7 +44,10 @@ class Notebook:
         return row
 
     def listen(self, effects: Iterable[AnyEffect], at_ns: int) -> None:
-        """Keep what people are told, and let the last command's outcome go on."""
+        """Keep what people are told, and let the last command's outcome go on. What a strategy wished for since is no
+        outcome of it."""
+        effects = tuple(effects)
+        wished = {each.fact.signal.symbol for each in effects if type(each) is Record and type(each.fact) is SignalSeen}
         for effect in effects:
             if type(effect) is Record and type(effect.fact) is Reconciled and effect.fact.differences:
                 self.compared = Compared(at_ns=at_ns, lines=effect.fact.differences)
@@ -52,6 +55,7 @@ class Notebook:
                 row = self.add(effect, at_ns)
                 said = self._said
                 follows = self._follows in ("", row.subject) and not self._is_refusal(row)
+                follows = follows and row.subject not in wished
                 if said is not None and follows and 0 < at_ns - said.at_ns < FOLLOWED_NS:
                     self._then.append(row.text)
                     self._level = row.level

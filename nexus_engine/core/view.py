@@ -161,7 +161,7 @@ def _account(engine: Engine, marks: accounting.Marks, at_ns: int, mono_ns: int) 
         equity=float(equity),
         wallet=float(ledger.wallet or 0),
         day_pnl=float(pnl),
-        day_realised=float(ledger.day_realised),
+        day_realised=float(ledger.day_realised - ledger.day_fees),
         day_fees=float(ledger.day_fees),
         day_trades=ledger.day_trades,
         open_pnl=float(accounting.open_pnl(ledger, marks)),

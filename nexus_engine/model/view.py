@@ -50,6 +50,7 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     wallet: float
     day_pnl: float
     day_realised: float
+    """After fees; `day_fees` says what of it they were."""
     day_fees: float
     day_trades: int
     open_pnl: float

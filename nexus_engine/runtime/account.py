@@ -274,7 +274,7 @@ class Account:
             until = datetime.fromtimestamp(model.manifest.data_end_ns / 1e9, UTC) + timedelta(days=STALE_DAYS)
             problem = f" until {until:%Y-%m-%d}"
             if until < datetime.now(UTC):
-                problem += ", so by rule; `nexus regime train` makes one of today"
+                problem = f", too old since {until:%Y-%m-%d}: by rule until `nexus regime train` makes a new one"
         self._carrier.post(RegimeModelChanged(at_ns=at_ns, mono_ns=mono_ns, name=name, sha256=sha256, reason=problem))
 
     def _without(self, unlisted: Sequence[str]) -> None:

@@ -30,5 +30,6 @@ class ClosePage(Confirm):
         held = f"{fmt.stance(chosen.side)} {fmt.quantity(chosen.qty)} {chosen.symbol}, PnL {fmt.money(chosen.pnl)}"
         qty = chosen.qty / 2 if self._half else chosen.qty
         slip = estimate(self._view, chosen.symbol, chosen.side.opposite, qty)
-        self._lines = [plain(held, 100), f"at market, reduce-only; {slip}"]
+        sent = f"{chosen.side.opposite} {'about ' if self._half else ''}{fmt.quantity(qty)}"
+        self._lines = [plain(held, 100), f"{sent} at market, reduce-only; {slip}"]
         return super().rows()

@@ -185,6 +185,7 @@ class Cockpit(Hands):
                 pane.stale = bool(silent)
                 pane.put(view)
         self.query_one(Outcome).put(view, self._saying(now_ns))
+        self.query_one(Footer).put(covered=self.app.screen is not self)
 
     def _silence(self, now_ns: int) -> str:
         """What row 2 says of an engine that shows nothing new: the old numbers must not pass for today's."""

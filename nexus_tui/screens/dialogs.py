@@ -134,7 +134,7 @@ class Typed(Dialog[bool]):
             yield Word(max_length=max(20, len(self._word)), compact=True, select_on_focus=False)
 
     def rows(self) -> list[Row]:
-        how = " and Enter; Esc or an empty line cancels"
+        how = " and enter; esc or an empty line cancels"
         ask: Row = ((" type ", "quiet"), (plain(self._word, 40), "key"), (how, "quiet"))
         return [*super().rows(), (), ask]
 
@@ -171,7 +171,7 @@ class Pick(Dialog[str]):
                 (each.key, "key+pick" if here else "key"),
                 (f" {fmt.fit(each.text, 100)}", "pick" if here else ""),
             ))  # fmt: skip
-        return [*rows, (), ((" Enter", "key"), (" takes it   ", "quiet"), ("esc", "key"), (" back", "quiet"))]
+        return [*rows, (), ((" enter", "key"), (" takes it   ", "quiet"), ("esc", "key"), (" back", "quiet"))]
 
     def action_step(self, step: int) -> None:
         self._at = max(0, min(len(self._choices) - 1, self._at + step))
@@ -209,7 +209,7 @@ class Price(Dialog[Decimal]):
 
     def rows(self) -> list[Row]:
         text, good = judged(self._typed, self._judge)
-        ask: Row = ((" type a price and Enter; Esc or an empty line cancels", "quiet"),)
+        ask: Row = ((" type a price and enter; esc or an empty line cancels", "quiet"),)
         return [*super().rows(), ((f" {text}", "strong" if good else "warn"),), ask]
 
     def on_input_changed(self, event: Input.Changed) -> None:
@@ -284,7 +284,7 @@ class Find(Dialog[str]):
         rows += [((" none of that name", "quiet"),)] if not found else []
         rows += [()] * (min(_FOUND, len(self._names)) - len(rows))
         more = ("   more below", "quiet") if len(found) > first + _FOUND else ("", "")
-        keys: Row = ((" ↓ ↑", "key"), (" move   ", "quiet"), ("Enter", "key"), (" takes it   ", "quiet"))
+        keys: Row = ((" ↓ ↑", "key"), (" move   ", "quiet"), ("enter", "key"), (" takes it   ", "quiet"))
         return [*rows, (), (*keys, ("esc", "key"), (" back", "quiet"), more)]
 
     def _marked(self, line: Row, *, chosen: bool) -> Row:

@@ -91,10 +91,10 @@ class EditPage(Dialog[Edit]):
             return [
                 *rows,
                 (),
-                ((f" stop: {text}" if text else " type the stop; Enter takes it", "" if good else "warn"),),
+                ((f" stop: {text}" if text else " type the stop; enter takes it", "" if good else "warn"),),
             ]
         keys: Row = (
-            (" Enter", "key"),
+            (" enter", "key"),
             (" makes the new card, nothing is sent   ", "quiet"),
             ("esc", "key"),
             (" back", "quiet"),

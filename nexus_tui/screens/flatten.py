@@ -60,7 +60,7 @@ class FlattenPage(Dialog[Flatten]):
             )
             for index, name in enumerate(_SCOPES)
         ]
-        ask: Row = ((" type ", "quiet"), ("flat", "key"), (" and Enter; Esc or an empty line cancels", "quiet"))
+        ask: Row = ((" type ", "quiet"), ("flat", "key"), (" and enter; esc or an empty line cancels", "quiet"))
         return [
             *scopes,
             (),

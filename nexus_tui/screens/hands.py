@@ -10,9 +10,10 @@ from nexus_tui import format as fmt
 from nexus_tui.cards import ARM_NS, READY, SENT, STALE
 from nexus_tui.safe import plain
 from nexus_tui.screens.close import ClosePage
-from nexus_tui.screens.dialogs import Choice, Confirm, Judged, Pick, Price, Typed
+from nexus_tui.screens.dialogs import Choice, Confirm, Pick, Typed
 from nexus_tui.screens.eyes import Eyes
 from nexus_tui.screens.flatten import FlattenPage
+from nexus_tui.screens.stop import StopPage
 from nexus_tui.widgets.positions import Positions
 
 _RANK: Final = {Mode.WATCHER: 0, Mode.COPILOT: 1, Mode.PILOT: 2}
@@ -74,8 +75,11 @@ class Hands(Eyes):
             send(True)
             return
         lines = (
-            f"{proposal.side} {fmt.quantity(proposal.qty)} {proposal.symbol}, stop {proposal.plan.stop:,f}",
-            f"worst {fmt.money(-proposal.worst)}: {proposal.worst_pct:.2f}% of equity, over {self.nexus.confirm_pct}%",
+            f"{proposal.side} {fmt.quantity(proposal.qty)} {proposal.symbol} "
+            + ("at market" if proposal.market else f"at {fmt.price(proposal.limit, card.price_digits)}")
+            + f", stop {fmt.price(proposal.plan.stop, card.price_digits)}",
+            f"worst {fmt.money(-proposal.worst)} is {proposal.worst_pct:.2f}% of equity: "
+            f"above {self.nexus.confirm_pct}% it asks twice",
         )
         self.app.push_screen(
             Confirm(f"Approve {proposal.handle} with real money", lines, arm_ms=ARM_NS // 1_000_000), send
@@ -143,19 +147,12 @@ class Hands(Eyes):
         chosen = self._position("protect")
         if chosen is None:
             return
-        digits = chosen.price_digits
-        lines = (
-            f"{fmt.stance(chosen.side)} {fmt.quantity(chosen.qty)} from {fmt.price(chosen.entry, digits)}, "
-            f"now {fmt.price(chosen.price, digits)}",
-            "stop none" if chosen.stop is None else f"stop {chosen.stop:,f}, {at_stop(chosen, chosen.stop)}",
-            "only towards less risk; the old one stays until the new one stands",
-        )
 
         def done(stop: Decimal | None) -> None:
             if stop is not None and self.nexus.send(c.MoveStop(symbol=chosen.symbol, stop=stop)):
                 self._sending(f"{chosen.symbol} stop {stop:,f} sent")
 
-        self.app.push_screen(Price(f"Stop of {chosen.symbol}", lines, lambda stop: judge_stop(chosen, stop)), done)
+        self.app.push_screen(StopPage(chosen), done)
 
     def action_release(self) -> None:
         """Re-arm a NAKED position that is selected, or is the only one; else release a latch."""
@@ -204,7 +201,11 @@ class Hands(Eyes):
             self.say(f"{latch} does not hold")
             return
         word = latch.value.lower()
-        lines = (f"held by {held.by} since {fmt.clock(held.since_ns)} UTC", held.reason or "no reason given")
+        others = ", ".join(each.latch for each in latches if each is not held)
+        lines = (
+            f"held by {held.by} since {fmt.clock(held.since_ns)} UTC" + (f": {held.reason}" if held.reason else ""),
+            f"then {others} still holds" if others else "then entries may be sent again; what was cancelled stays so",
+        )
 
         def done(yes: bool | None) -> None:
             if yes and self.nexus.send(c.Release(latch=latch, word=word)):
@@ -410,19 +411,3 @@ class Hands(Eyes):
                 self.app.exit(how)
 
         self.app.push_screen(Pick("Leave Nexus", lines, choices, start="stay"), done)
-
-
-def at_stop(position: PositionView, stop: Decimal) -> str:
-    """What a position is worth when its stop fills at its price, before fees."""
-    return f"at the stop {fmt.money((stop - position.entry) * position.qty * position.side.sign)} before fees"
-
-
-def judge_stop(position: PositionView, stop: Decimal) -> Judged:
-    """Only towards less risk, and not beyond the price."""
-    sign = position.side.sign
-    if position.stop is not None and (stop - position.stop) * sign <= 0:
-        return f"more risk than now: it must be {'above' if sign > 0 else 'below'} {position.stop:,f}", False
-    if (float(stop) - position.price) * sign >= 0:
-        return f"beyond the price {fmt.price(position.price, position.price_digits)}: it would fill at once", False
-    away = abs(float(stop) / position.price - 1) * 100
-    return f"stop {stop:,f}, {away:.2f}% away; {at_stop(position, stop)}", True

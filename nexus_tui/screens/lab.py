@@ -148,7 +148,7 @@ class Lab(Dialog[None]):
         if not rows:
             rows += [row(" no backtest yet in this session", "quiet")]
         keys: list[tuple[str, str]] = []
-        for key, text in (("n", "new"), ("Enter", "report"), ("j k", "move"), ("esc", "back; what runs goes on")):
+        for key, text in (("n", "new"), ("enter", "report"), ("j k", "move"), ("esc", "back; what runs goes on")):
             keys += [(f" {key}", "key"), (f" {text}  ", "quiet")]
         return [*rows, (), tuple(keys)]
 

@@ -70,7 +70,7 @@ class ReconcilePage(Dialog[Adopt | CloseForeign]):
             ),
             (
                 (" i", "key"),
-                (" ignore, as Enter and esc do: left alone   ", "quiet"),
+                (" ignore, as enter and esc do: left alone   ", "quiet"),
                 ("j k", "key"),
                 (" move", "quiet"),
             ),

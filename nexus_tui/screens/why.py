@@ -8,7 +8,7 @@ from nexus_engine.model.orders import Order
 from nexus_engine.model.signals import Signal
 from nexus_engine.model.verdicts import Reading, Verdict
 from nexus_engine.model.view import View, Why
-from nexus_engine.model.words import Regime, Ruling
+from nexus_engine.model.words import ProposalStatus, Regime, Ruling
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
 from nexus_tui.screens.dialogs import Dialog
@@ -22,6 +22,10 @@ _RULING: Final = {
     Ruling.ALLOW: ("ok     ", "good"),
     Ruling.REDUCE: ("reduces", "warn"),
     Ruling.REFUSE: ("refuses", "bad"),
+}
+_WAITS: Final[dict[str, str]] = {
+    ProposalStatus.PENDING: "waits for an answer",
+    ProposalStatus.STALE: "waits for an answer; its numbers have moved since it came",
 }
 _WIDTH: Final = 70
 
@@ -68,7 +72,7 @@ class WhyPage(Dialog[None]):
         rows = whole[self._top : self._top + height]
         below = len(whole) - self._top - len(rows)
         more = f"{below} more below: j, page down" if below else "that is all" if self._top else ""
-        return [*rows, ((f" {fmt.fit(more, _WIDTH - 12)}", "quiet"), ("esc closes", "quiet"))]
+        return [*rows, ((f" {fmt.fit(more, _WIDTH - 12)}", "quiet"), ("esc", "key"), (" closes", "quiet"))]
 
     def action_scroll_by(self, rows: int) -> None:
         self._top = max(0, self._top + rows)
@@ -79,7 +83,7 @@ def page(why: Why) -> list[Row]:
     """All rows of an explanation."""
     rows: list[Row] = [((f" {plain(why.title, _WIDTH)}", "strong"),)]
     if why.outcome:
-        rows += _text(why.outcome, "")
+        rows += _text(_WAITS.get(why.outcome, why.outcome), "")
     if why.signal is not None:
         rows += _signal(why.signal)
     if why.verdicts:
@@ -124,8 +128,9 @@ def _signal(signal: Signal) -> list[Row]:
     return rows
 
 
-def _reading(each: Reading, lead: str = "   ") -> Row:
-    limit = "" if each.limit is None else f" of {_number(each.limit)}"
+def _reading(each: Reading, lead: str = "   ", by: str = "vs") -> Row:
+    """A feature stands against its limit, on either side of it; a guard uses so much `of` its own."""
+    limit = "" if each.limit is None else f" {by} {_number(each.limit)}"
     unit = f" {plain(each.unit, 8)}" if each.unit else ""
     return ((fmt.fit(f"{lead}{plain(each.name, 28)}", 34), "quiet"), (f" {_number(each.value)}{limit}{unit}", ""))
 
@@ -143,7 +148,7 @@ def _verdict(verdict: Verdict) -> list[Row]:
     rows: list[Row] = [((f"   {word}", kind), (f" {plain(verdict.guard, 20)}{scale}", "strong"))]
     if verdict.reason:
         rows += [((f"        {text[0][0].strip()}", ""),) for text in _text(verdict.reason, "")]
-    rows += [_reading(each, "        ") for each in verdict.inputs]
+    rows += [_reading(each, "        ", "of") for each in verdict.inputs]
     return rows
 
 

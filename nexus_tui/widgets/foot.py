@@ -43,12 +43,19 @@ def _newest(said: str, width: int) -> str:
 
 
 class Footer(Rows):
-    """The keys of the table, as many as fit."""
+    """The keys of the table, as many as fit; under a dialog, which has keys of its own, those that work in it too."""
+
+    covered = False
+
+    def put(self, *, covered: bool) -> None:
+        if covered != self.covered:
+            self.covered = covered
+            self.on_resize()
 
     def on_resize(self) -> None:
         app = cast("NexusApp", self.app)
-        spans: list[tuple[str, str]] = []
         table = [key for key in app.key_table if not (app.read_only and acts(key))]
-        for face, word in footer(self.size.width, table):
-            spans += [(f" {face}", "key"), (f" {word} ", "quiet")]
-        self.show([tuple(spans)])
+        if self.covered:
+            table = [key for key in table if key.priority]
+        words = [*([("esc", "back")] if self.covered else []), *footer(self.size.width, table)]
+        self.show([tuple(span for face, word in words for span in ((f" {face}", "key"), (f" {word} ", "quiet")))])

@@ -85,6 +85,8 @@ def second(view: View, width: int, silent: str) -> Row:
         fields.append((9, ((f"{gap}r releases", "quiet"),)))
     elif view.account.blocked:
         fields.append((9, ((f"{gap}{plain(view.account.blocked, 60)}", "warn"),)))
+    elif view.sentinel_reason and _SENTINEL[view.sentinel] == "alarm":
+        fields.append((9, ((f"{gap}{plain(view.sentinel_reason, 60)}", "warn"),)))
     nearest = sorted((gauge for gauge in view.gauges if gauge.label != "exposure"), key=lambda gauge: -gauge.used)
     for rank, each in enumerate(nearest[: 2 if width < _ROOMY else 4]):
         fields.append((7 - rank, ((f"{gap}{plain(each.label, 16)} ", "quiet"), (reading(each), heat(each.used)))))
@@ -92,10 +94,10 @@ def second(view: View, width: int, silent: str) -> Row:
     limit = f" of {account.exposure_limit_pct:.0f}%" if width >= 112 else "%"
     fields.append((5, ((f"{gap}exposure ", "quiet"), (f"{account.exposure_pct:.0f}{limit}", ""))))
     if width >= 112:
-        age_ms = view.macro_view.age_ms
+        age_ms = view.macro_view.age_ms if width >= _ROOMY else None
         age = "" if age_ms is None else f" {fmt.age(age_ms)}"
         state: Span = (f"{view.macro}", "warn" if view.macro is Macro.SHARK else "")
-        fields += [(2, ((f"{gap}macro ", "quiet"), state)), (1, ((age, "quiet"),))]
+        fields.append((2, ((f"{gap}macro ", "quiet"), state, (age, "quiet"))))
     covered = sum(1 for each in view.positions if each.stop_state == "ok")
     if view.positions and width >= 112:
         fields.append((3, ((f"{gap}stops ", "quiet"), (f"{covered}/{len(view.positions)}", ""))))

@@ -101,10 +101,11 @@ class Ladder(Pane):
         spread = book.tick * spread_ticks
         middle = (book.asks[0][0] + book.bids[0][0]) / 2
         points = f" ({spread_ticks / middle * 1e4:.1f} bp)" if middle > 0 else ""
-        text = f"  spread {fmt.price(spread, book.price_digits)}"
-        # Between two ticks the middle needs one digit more to be itself.
-        digits = book.price_digits + (spread_ticks % 2)
-        mid = fmt.right(fmt.price(float(book.tick) * middle, digits), wide)
+        text = f" spread {fmt.price(spread, book.price_digits)}"
+        # Between two ticks the middle needs one digit more to be itself; that digit has a column of its own.
+        between = spread_ticks % 2
+        mid = fmt.right(fmt.price(float(book.tick) * middle, book.price_digits + between), wide + between)
+        mid += "" if between else " "
         centre: Row = (
             (f" {mid}", "strong"),
             (text + (points if len(mid) + 1 + len(text) + len(points) <= width else ""), "quiet"),

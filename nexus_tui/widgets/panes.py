@@ -119,14 +119,16 @@ class Events(Pane):
         for each in newest:
             chosen = self.active and each.at_ns == self.selected
             # only the newest may take a line for words alone: what happened before is worth more than they are
-            lines += self._lines(each, width, chosen=chosen, roomy=not lines and height > _ROOMY)
+            last = not self.active and len(lines) == height - 1
+            lines += self._lines(each, width, chosen=chosen, roomy=not lines and height > _ROOMY, one=last)
             if len(lines) >= height and (not self.active or each.at_ns <= self.selected):
                 break
         # The chosen row stays in sight: with it as the last one shown, older ones are found by going on.
         return row("Events", "title"), lines[max(0, len(lines) - height) :] if self.active else lines
 
-    def _lines(self, each: EventRow, width: int, *, chosen: bool, roomy: bool) -> list[Row]:
-        """One line, or two where the text needs them. A voice's words give way to the text, whole."""
+    def _lines(self, each: EventRow, width: int, *, chosen: bool, roomy: bool, one: bool) -> list[Row]:
+        """One line, or two where the text needs them and has not `one` alone. A voice's words give way to the text,
+        whole."""
         wide = width >= _CLOCK
         when = fmt.clock(each.at_ns) if wide else fmt.minute(each.at_ns)
         subject = plain(each.subject, 18)
@@ -140,10 +142,14 @@ class Events(Pane):
             (f"{fmt.fit(plain(each.by, 12), 9 if wide else 6)} ", "quiet"),
         )
         kind = _TEXT[each.level]
-        first, rest = _told(each, width - length(head), width - 7, roomy=roomy)
+        room = width - length(head)
+        first, rest = _told(each, room, width - 7, roomy=roomy)
+        if one and rest:
+            first, rest = fmt.words(plain(each.text), room), ""
         lines: list[Row] = [(*head, (first, kind))]
         if rest:
-            lines.append(((" " * 7, ""), (rest, kind)))
+            under = length(head) if cell_len(rest) <= room else 7
+            lines.append(((" " * under, ""), (rest, kind)))
         if not chosen:
             return lines
         return [tuple((text, f"{kind}+pick".removeprefix("+")) for text, kind in line) for line in lines]

@@ -94,7 +94,7 @@ _FULL: Final = (
     Column("entry", 9, lambda p, w: _price(float(p.entry), p, w)),
     Column("now", 9, lambda p, w: _price(p.price, p, w)),
     Column("PnL", 9, lambda p, w: _money(p.pnl, w)),
-    Column("R", 5, lambda p, w: (f"{p.r:+z.1f}", "")),
+    Column("R", 5, lambda p, w: (f"{p.r:+z.1f}".replace("+0.0", "0.0"), "")),
     Column("  stop at venue", 16, _stop_wide, right=False),
     Column("liq.", 7, lambda p, w: _liquidation(p, w)),
     Column("held", 6, lambda p, w: (fmt.held(p.held_ms), "quiet")),

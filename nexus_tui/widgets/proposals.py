@@ -5,6 +5,7 @@ from typing import Any, Final
 from msgspec import UNSET
 
 from nexus_engine.model.orders import ExitPlan
+from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.view import ProposalView, Shock, View
 from nexus_engine.model.words import Mode, Side
 from nexus_tui import format as fmt
@@ -72,7 +73,7 @@ class Proposals(Pane):
             (f"{fmt.quantity(proposal.qty)} {plain(proposal.symbol, 14)}", ""),
             (f"  {plain(proposal.strategy.capitalize(), 10)}" if width >= _WIDE else "", "quiet"),
             (f"  worst {fmt.money(-proposal.worst)}", "quiet"),
-            (f"   {proposal.r_multiple:.1f} R" if width >= _ROOMY else "", "quiet"),
+            (f"   {_multiple(proposal)}" if width >= _ROOMY else "", "quiet"),
         )
         left_over = ("expires " if width >= _WIDE else "") + fmt.countdown(card.left_ms)
         return spread(left, ((f" {left_over}       ", "quiet"),), width)
@@ -106,8 +107,8 @@ class Proposals(Pane):
         ]
         room = width - 5 - len(gap.join((*prices[:2], "")))
         prices.insert(2, targets(plan, digits, room))
-        edge = f"   edge {card.edge_bp:.0f} bp" if wide and card.edge_bp else ""
-        ends: Row = ((f"{proposal.r_multiple:.1f} R{edge if wide else f'  {lever}'} ", "pick"),)
+        edge = f"edge {card.edge_bp:.0f} bp" if wide and card.edge_bp else ""
+        ends: Row = ((gap.join(filter(None, (_multiple(proposal), edge if wide else lever))) + " ", "pick"),)
         worst: Row = (("     worst ", "pick"), (fmt.money(-proposal.worst), "strong+pick"))
         room = width - length(worst) - length(ends) - 3
         share = f"{proposal.worst_pct:.2f}%"
@@ -121,11 +122,16 @@ class Proposals(Pane):
             picked(left, right, width),
             picked(((f"     {fmt.joined(prices, gap, width - 5)}", "pick"),), (), width),
             picked(worst, ends, width),
-            picked(((f"     {why(card, width - 6, wide=wide)}", "quiet+pick"),), (), width),
+            picked(((f"     {why(card, width - 6, wide=wide)}", "pick"),), (), width),
         ]
         if card.shock is not None and tall > _CARD:
             rows.append(picked(((f"     {shock(card.shock, width - 6)}", "pick"),), (), width))
         return rows
+
+
+def _multiple(proposal: Proposal) -> str:
+    """What the target is of the risk; a plan without one has none."""
+    return f"{proposal.r_multiple:.1f} R" if proposal.plan.targets else ""
 
 
 def targets(plan: ExitPlan, digits: int, room: int) -> str:

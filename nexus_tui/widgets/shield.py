@@ -17,6 +17,8 @@ _NAME: Final = 16
 _WORD: Final = 8
 _BAR: Final = 8
 _TICKS: Final = 40
+_LARGE: Final = 100
+"""From here on a number needs no decimals."""
 _SPARK: Final = "▁▂▃▄▅▆▇█"
 
 
@@ -46,8 +48,9 @@ def _guard(each: GuardView, width: int) -> Row:
         left = f"{each.value:.0f} min left" if each.until_ns else ""
         text = "  ".join(filter(None, (left, plain(each.reason))))
         return name, (fmt.fit(f" {fmt.words(text, room - 2)}", room), ""), state
-    digits = _number if each.unit else _short
-    reading = f"{digits(each.value)} of {digits(each.limit)}{plain(each.unit, 4)}"
+    digits = _whole if each.limit >= _LARGE else _number if each.unit else _short
+    unit = plain(each.unit, 4) if each.unit == "%" else f" {plain(each.unit, 4)}".rstrip()
+    reading = f"{digits(each.value)} of {digits(each.limit)}{unit}"
     away = f"{_short(max(0.0, each.limit - each.value))} away" if each.used < 1.0 else "at limit"
     cells: list[Span] = [(fmt.right(reading, 16), heat(each.used))]
     if room >= 48:
@@ -60,12 +63,16 @@ def _guard(each: GuardView, width: int) -> Row:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}"
+    return f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.1f}"
+
+
+def _whole(value: float) -> str:
+    return f"{value:,.0f}"
 
 
 def _short(value: float) -> str:
     """As `_number`, and a whole one without decimals."""
-    return f"{value:.0f}" if value == int(value) and abs(value) < 100 else _number(value)
+    return f"{value:.0f}" if value == int(value) and abs(value) < _LARGE else _number(value)
 
 
 class Funnel(Pane):
@@ -89,9 +96,11 @@ class Funnel(Pane):
             through = stages[-1].passed if stages else 0
             rows.append(row(f" became orders or cards: {through}", "quiet"))
         else:
+            if height > len(stages):
+                rows.append(row(f" {'':<9}{'on':>6}{'ended':>6}  the last of them", "quiet"))
             for each in stages:
                 when = f"{fmt.minute(each.at_ns)} " if each.at_ns else ""
-                head = f" {plain(each.name):<9}{each.passed:>7,}{each.stopped:>7,}  "
+                head = f" {plain(each.name):<9}{each.passed:>6,}{each.stopped:>6,}  "
                 rows.append(((head, ""), (fmt.words(f"{when}{plain(each.reason)}", width - len(head)), "quiet")))
         words = "   wishes that went on, that ended, and why"
         return (("Why no trade?", "title"), (words, "quiet")), rows
@@ -150,9 +159,11 @@ def _audited(each: PositionView, width: int) -> Row:
     held = f" {side} {fmt.fit(plain(each.symbol), 9)} {fmt.right(fmt.short_quantity(each.qty, 9), 9)}"
     if each.stop_state == "ok" and each.stop is not None:
         equal = each.stop_qty is None or each.stop_qty == each.qty
-        quantity = "same size" if equal else f"stop closes {fmt.short_quantity(each.stop_qty or each.qty, 9)}"
+        price = fmt.short_price(each.stop, each.price_digits, 8)
         seen = "" if each.stop_seen_ms is None else f", {fmt.age(each.stop_seen_ms)}"
-        text = f"  {fmt.short_price(each.stop, each.price_digits, 8)} at venue, {quantity}{seen}"
+        text = f"  {price} at venue, same size{seen}"
+        if not equal:  # what is wrong comes first: the pane may be narrow
+            text = f"  stop closes {fmt.short_quantity(each.stop_qty or each.qty, 9)}, {price} at venue{seen}"
         return (held, ""), (fmt.words(text, width - len(held)), "" if equal else "warn")
     if each.stop_state == "unseen" and each.stop is not None:
         text = f"  {fmt.short_price(each.stop, each.price_digits, 8)} by the journal, not seen at the venue yet"
@@ -196,8 +207,8 @@ def _trip(trip: TripView, width: int, height: int) -> list[Row]:
         rows.append(row(fmt.words(f" {line}", width), "quiet"))
     if trip.ticks and len(rows) < height:
         prices = [price for _, price in trip.ticks][-min(_TICKS, width - 30) :]
-        rows.append(((f" ticks {fmt.short(prices[0], 10)} ", "quiet"), (_spark(prices), ""),
-                     (f" {fmt.short(prices[-1], 10)}", "quiet")))  # fmt: skip
+        rows.append(((f" ticks {prices[0]:,.8g} ", "quiet"), (_spark(prices), ""),
+                     (f" {prices[-1]:,.8g}", "quiet")))  # fmt: skip
     for each in trip.exits[: height - len(rows)]:
         done = (
             "not confirmed"

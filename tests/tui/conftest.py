@@ -12,3 +12,4 @@ sys.path.insert(0, str(Path(__file__).parent))
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("NO_COLOR", "TEXTUAL", "TEXTUAL_THEME", "TEXTUAL_COLOR_SYSTEM", "TEXTUAL_ANIMATIONS", "TEXTUAL_FPS"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("textual.constants.COLOR_SYSTEM", "truecolor")

@@ -174,6 +174,18 @@ async def test_a_theme_is_worn(name: str) -> None:
         assert not driven.app.no_color
 
 
+async def test_a_terminal_of_sixteen_colours_is_given_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("textual.constants.COLOR_SYSTEM", "standard")
+    async with cockpit() as driven:
+        await driven.arm()
+        assert driven.app.theme == "nexus-16"
+        looks = {segment.text: segment.style for strip in driven.app.screen._compositor.render_strips()
+                 for segment in strip if segment.style}  # fmt: skip
+        assert [looks[word].color.number for word in ("ACTIVE", "SELL ", "BUY  ")] == [2, 9, 2]
+    async with cockpit(comfort=Comfort(theme="light")) as driven:
+        assert driven.app.theme == "nexus-light"
+
+
 # ---- bell and title --------------------------------------------------------------------------------------------------
 
 

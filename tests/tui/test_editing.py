@@ -13,7 +13,7 @@ from nexus_engine.model.view import LatchView, View
 from nexus_engine.model.words import AccountKind, Latch, Side, TradingState
 from nexus_tui.screens.cockpit import Cockpit
 from nexus_tui.screens.dialogs import number
-from nexus_tui.screens.hands import judge_stop
+from nexus_tui.screens.stop import judge_stop
 from nexus_tui.slip import slippage
 
 D = Decimal
@@ -122,6 +122,18 @@ async def test_a_stop_moves_to_a_typed_price_towards_less_risk_only() -> None:
         await driven.press("enter")
         assert driven.sent == [MoveStop(symbol="BTCUSDT", stop=D("96000.5"))]
         assert "BTCUSDT stop 96,000.5 sent" in driven.row(-2)
+
+
+async def test_a_stop_is_judged_by_the_price_of_now_and_not_of_when_one_began_to_type() -> None:
+    held = POSITIONS[0]
+    async with cockpit(view(positions=(held,))) as driven:
+        await driven.press("s", *"96400")
+        assert "at the stop +7.98 before fees" in driven.text
+        await driven.show(view(positions=(replace(held, price=96_390.0, qty=D("0.021")),)))
+        assert "long 0.021 from 96,210.0, now 96,390.0" in driven.text
+        assert "beyond the price 96,390.0" in driven.text
+        await driven.press("enter")
+        assert driven.sent == []
 
 
 @pytest.mark.parametrize("text", ["", "abc", "-1", "nan", "1e999999", "97000"])
