@@ -25,7 +25,7 @@ LOOSE = {
     "peak_drawdown_pct": 80,
     "kelly_part": 0,
     "volatility_pct": 0,
-    "loss_streak": 30,
+    "loss_streak": 50,
     "swan_drop_pct": 15,
     "max_spread_bp": 100,
     "max_funding_bp": 100,
