@@ -24,8 +24,11 @@ from plant import Copy  # noqa: E402
 FOLDERS = ("nexus_engine/shield", "nexus_engine/servos")
 SHIELD, SERVOS, CORE = "tests/shield/test_", "tests/servos/test_", "tests/core/test_"
 FITTING = {
-    "blackswan": tuple(f"{SHIELD}blackswan{part}" for part in ("", "_ladder", "_volume", "_corpus"))
-    + (f"{CORE}black_swan",),
+    "blackswan": (
+        *(f"{SHIELD}blackswan{part}" for part in ("", "_ladder", "_volume")),
+        f"{CORE}black_swan",
+        f"{SHIELD}blackswan_corpus",
+    ),
     "breaker": (f"{SERVOS}breakers", f"{SHIELD}signal_guards"),
     "drawdown": (f"{SHIELD}loss_guards", f"{CORE}latches"),
     "exposure": (f"{SHIELD}exposure_guard",),
