@@ -33,6 +33,7 @@ from nexus_engine.runtime.health import Pulse, memory_mb
 from nexus_engine.runtime.memory import Memory
 from nexus_engine.runtime.options import Options, StartError, os_user, with_key
 from nexus_engine.runtime.retrain import Keeper
+from nexus_engine.runtime.stall import StallWatch
 from nexus_engine.runtime.uplinks import Address, Connect, Need, Uplink, address, connect_binance, warm
 from nexus_engine.runtime.voices import load_voices
 from nexus_engine.servos.personality import Personality
@@ -425,10 +426,12 @@ class Account:
 
     async def _beat(self) -> None:
         assert self._carrier is not None
-        while True:
-            if self._on_beat is not None:
-                self._on_beat()
-            await self.pulse.beat(self._carrier.posted)
+        with StallWatch() as watch:
+            while True:
+                watch.beat()
+                if self._on_beat is not None:
+                    self._on_beat()
+                await self.pulse.beat(self._carrier.posted)
 
     async def _watch_latch(self) -> None:
         assert self._carrier is not None

@@ -155,6 +155,16 @@ def test_a_strange_row_is_the_rules() -> None:
     assert view.source == "rule" and (reading(view, "silent: strangeness") or 0) > 1
 
 
+def test_a_price_that_stood_still_for_a_day_has_no_features_and_is_the_rules() -> None:
+    cortex = warmed()
+    last = row("BTCUSDT", START + WARM - 1).close
+    for at in range(START + WARM, START + WARM + 30):
+        still = msgspec.structs.replace(bar("BTCUSDT", at), open=last, high=last, low=last, close=last)
+        cortex.bar(still, quote("BTCUSDT"))
+    view = cortex.regime("BTCUSDT")
+    assert view.source == "rule" and (reading(view, "silent: features missing") or 0) > 0
+
+
 def test_a_lost_bar_is_unknown_until_history_comes() -> None:
     cortex = warmed()
     cortex.bar(bar("BTCUSDT", START + WARM + 1), quote("BTCUSDT"))

@@ -17,6 +17,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from msgspec.structs import replace
 from wishes import Wishes, _signal
 
 from nexus_engine.core import engine
@@ -46,19 +47,19 @@ class Busy(Wishes):
         if rng.random() > EAGERNESS or self.quiet.exists():
             return ()
         stop_pct = rng.uniform(0.15, 0.6)
-        return (
-            _signal(
-                bar.symbol,
-                rng.choice((Side.BUY, Side.SELL)),
-                quote,
-                bar.venue_ns,
-                stop_pct=stop_pct,
-                target_pct=rng.choice((None, stop_pct * 0.3, stop_pct)),
-                limit_pct=rng.choice((0.1, 0.1, 0.0, -0.02)),
-                time_stop_ns=rng.choice((0, 5, 15, 40)) * 1_000_000_000,
-                risk_pct=0.1,
-            ),
+        signal = _signal(
+            bar.symbol,
+            rng.choice((Side.BUY, Side.SELL)),
+            quote,
+            bar.venue_ns,
+            stop_pct=stop_pct,
+            target_pct=rng.choice((None, stop_pct * 0.3, stop_pct)),
+            limit_pct=rng.choice((0.1, 0.1, 0.0, -0.02)),
+            time_stop_ns=rng.choice((0, 5, 15, 40)) * 1_000_000_000,
+            risk_pct=0.1,
         )
+        # a strategy for each symbol: the streaks of one that pays for every trade are soon too long
+        return (replace(signal, strategy=f"wish {bar.symbol}"),)
 
 
 def forge(words: list[str]) -> None:

@@ -19,14 +19,26 @@ WAIT_S = 10.0
 LOOSE = {
     "crash_boots": 1_000,
     "day_loss_pct": 20,
-    "loss_streak": 30,
+    "day_loss_r": 50,
+    "week_loss_r": 100,
+    "day_drawdown_pct": 50,
+    "peak_drawdown_pct": 80,
+    "kelly_part": 0,
+    "volatility_pct": 0,
+    "loss_streak": 50,
     "swan_drop_pct": 15,
     "max_spread_bp": 100,
+    "max_funding_bp": 100,
+    "funding_quiet_s": 0,
     "orders_a_minute": 200,
     "orders_a_day": 100_000,
     "rejects_in_row": 50,
+    "exit_pause_min": 0,
+    "stops_window_min": 0,
+    "low_trades": 0,
 }
-"""Keys of whatever section that would end the trading of an engine that wants something every second, or is killed."""
+"""Keys of whatever section that would end the trading of an engine that wants something every second, or is killed.
+A key that is new and does so too shows as a run with too few entries, which is red."""
 
 
 def directive(ready: Path, more: str = "", **instead: float) -> str:

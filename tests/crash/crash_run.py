@@ -37,6 +37,8 @@ COLD = 0.04
 """Of the lives, so many start as a process that has imported nothing yet."""
 AGAIN = 0.3
 """Of the lives that find something naked, so many are killed before they need have protected it."""
+ENTRIES_A_KILL = 0.3
+"""At least so many, or something keeps the engine from trading."""
 MOMENTS = {"any": 0.35, "start": 0.1, "comparison": 0.1, "commit": 0.2, "order": 0.25}
 DIRECTIVE = """
 account.mode = "PILOT"
@@ -75,11 +77,15 @@ class Chapter:
     def run(self, kills: int) -> None:
         """Kill so often, then end in order and compare."""
         moments, weights = list(MOMENTS), list(MOMENTS.values())
+        before = self._tally.entries
         for _ in range(kills):
             moment = self._rng.choices(moments, weights)[0]
             self._live(moment)
             self._tally.kills[moment] += 1
         self._end()
+        entries = self._tally.entries - before
+        if entries < kills * ENTRIES_A_KILL:
+            self._fail(f"{entries} entries in {kills} lives: what hardly trades proves nothing; see LOOSE")
 
     def suffer(self, fault: Callable[[Life], object], seconds: float) -> None:
         """Let an engine trade, do something to its process, let it trade on, kill it if it is still there, then end in

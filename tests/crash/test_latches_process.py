@@ -32,10 +32,6 @@ DIRECTIVE = """
 account.mode = "PILOT"
 binance.symbols = ["BTCUSDT", "SOLUSDT", "DOGEUSDT", "XRPUSDT"]
 risk.entry_ms = 1000
-risk.day_loss_r = 50
-risk.week_loss_r = 100
-shield.stops_window_min = 0
-shield.low_trades = 0
 shield.loss_pause_min = 5
 shield.swan_lock_min = 1440
 """

@@ -24,7 +24,11 @@ from plant import Copy  # noqa: E402
 FOLDERS = ("nexus_engine/shield", "nexus_engine/servos")
 SHIELD, SERVOS, CORE = "tests/shield/test_", "tests/servos/test_", "tests/core/test_"
 FITTING = {
-    "blackswan": (f"{SHIELD}blackswan", f"{SHIELD}blackswan_ladder", f"{CORE}black_swan", f"{SHIELD}blackswan_corpus"),
+    "blackswan": (
+        *(f"{SHIELD}blackswan{part}" for part in ("", "_ladder", "_volume")),
+        f"{CORE}black_swan",
+        f"{SHIELD}blackswan_corpus",
+    ),
     "breaker": (f"{SERVOS}breakers", f"{SHIELD}signal_guards"),
     "drawdown": (f"{SHIELD}loss_guards", f"{CORE}latches"),
     "exposure": (f"{SHIELD}exposure_guard",),
@@ -38,14 +42,16 @@ FITTING = {
     "streak": (f"{SHIELD}loss_guards", f"{SHIELD}sentinel", f"{CORE}latches"),
     "asking": (f"{SERVOS}unknown", f"{SERVOS}exits_owed", f"{SERVOS}stops"),
     "byhand": (f"{SERVOS}byhand",),
-    "copilot": (f"{SERVOS}decisions", f"{SERVOS}edit"),
+    "copilot": (f"{SERVOS}decisions", f"{SERVOS}edit", f"{SERVOS}maker"),
+    "edge": (f"{SERVOS}edge",),
     "ladder": (f"{SERVOS}naked_ladder", f"{SERVOS}stops"),
     "personality": (f"{SERVOS}personality",),
     "protection": (f"{SERVOS}stops", f"{SERVOS}naked_ladder", f"{SERVOS}exits_owed"),
     "reconcile": (f"{SERVOS}reconcile", f"{SERVOS}unknown", f"{SERVOS}byhand"),
-    "sizing": (f"{SERVOS}edit", f"{SERVOS}exit_plan", f"{SERVOS}decisions"),
+    "sizing": (f"{SERVOS}sizing", f"{SERVOS}edge", f"{SERVOS}edit", f"{SERVOS}exit_plan", f"{SERVOS}decisions"),
     "targets": (f"{SERVOS}exit_plan", f"{SERVOS}stops"),
-    "trailing": (f"{SERVOS}exit_plan",),
+    "trailing": (f"{SERVOS}exit_plan", f"{SERVOS}maker"),
+    "turnover": (f"{SHIELD}blackswan_volume",),
     "case": (f"{SHIELD}signal_guards",),
 }
 """Whose subject a file is. The managers are everybody's: their slips are looked for where most of them show."""

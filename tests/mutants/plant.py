@@ -30,7 +30,7 @@ class Copy:
 
     def __init__(self, folder: Path) -> None:
         self.root = folder
-        for name in ("nexus_engine", "tests"):
+        for name in ("nexus_engine", "nexus_tui", "tests"):
             shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "terminal"))
         shutil.copy(ROOT / "pyproject.toml", folder)
 

@@ -15,6 +15,8 @@ MANAGER, PROTECTION, RECONCILE = E + "servos/manager.py", E + "servos/protection
 COPILOT, ASKING, SIZING = E + "servos/copilot.py", E + "servos/asking.py", E + "servos/sizing.py"
 LADDER, BREAKER, MACRO = E + "servos/ladder.py", E + "shield/breaker.py", E + "shield/macro.py"
 TRANSFERS = E + "core/transfers.py"
+CONTROL, SQLITE, WHY = E + "runtime/control.py", E + "store/sqlite.py", E + "core/why.py"
+MODEL, BOOK = E + "cortex/regime_model.py", E + "cortex/regime_book.py"
 PEOPLE, PRESENCE, HINDRANCES = E + "model/people.py", E + "core/presence.py", E + "core/hindrances.py"
 EXPOSURE, GUARDS, STALENESS = E + "shield/exposure.py", E + "shield/guards.py", E + "shield/staleness.py"
 SWAN, LEASE, MARKET, LIMITS = (
@@ -249,7 +251,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)\n", "            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)\n",
         "tests/store/test_account_lock.py",
     ),
-    one("a secret is printed", "I23", SECRET, "    def __str__(self) -> str:\n        return MASK\n", "    def __str__(self) -> str:\n        return self.__value\n", "tests/vault/test_vault.py"),
+    one("a secret is printed", "I23", SECRET, "    def __str__(self) -> str:\n        return MASK\n", "    def __str__(self) -> str:\n        return self.__value\n", "tests/model/test_secret.py"),
     one(
         "what a person holds a position for is for ever", "I5", LADDER,
         "        if symbol in turn.ledger.holds:\n            return", "        if symbol in ():\n            return",
@@ -385,5 +387,50 @@ MUTANTS: tuple[Mutant, ...] = (
     one(
         "a strategy that lost goes on", "I28", SIZING,
         "    if kelly_pct == 0:\n", "    if kelly_pct is NotImplemented:\n", "tests/servos/test_edge.py",
+    ),
+    one(
+        "a cockpit that never reads is kept for ever", "I25", CONTROL,
+        "                async with asyncio.timeout(_ANSWER_S):\n                    await writer.drain()\n", "",
+        "tests/runtime/test_runtime_control.py::test_a_client_that_never_reads_is_cut",
+    ),
+    one(
+        "any number of facts may wait for the disk", "I26", SQLITE,
+        "writer.waiting + len(facts) > MAX_WAITING", "writer.waiting + len(facts) > MAX_WAITING * 1_000",
+        "tests/store/test_journal_failures.py",
+    ),
+    one(
+        "an exit is tried once", "I27", PROTECTION,
+        "if self._exit_under_way(turn, symbol) or self._unknowable_exit(turn, symbol):", "if position.leaving:",
+        "tests/servos/test_exits_owed.py",
+    ),
+    one(
+        "a model with a number that is none is taken", "I29", MODEL,
+        "array.size == 0 or not np.isfinite(array).all()", "array.size == 0", "tests/cortex/test_regime_model.py",
+    ),
+    one(
+        "a model speaks on features that are missing", "I29", BOOK,
+        "        if not np.isfinite(row).all():\n", "        if not np.isfinite(row).any():\n",
+        "tests/cortex/test_regime_book.py",
+    ),
+    one(
+        "every order that ever was is remembered", "I30", LEDGER,
+        "        if len(self.orders) > KEPT_ORDERS * 2:\n", "        if len(self.orders) > KEPT_ORDERS * 2_000:\n",
+        "tests/model/test_ledger.py",
+    ),
+    one(
+        "every look of a strategy is remembered", "I30", WHY,
+        "deque(maxlen=KEPT)", "deque()", "tests/core/test_view.py",
+    ),
+    one(
+        "the core looks at a clock of its own", "I19 I32", ASKING,
+        "        if turn.mono_ns - first >= NOT_FOUND_TWICE_NS:\n",
+        "        import time\n\n        if time.monotonic_ns() - first >= NOT_FOUND_TWICE_NS:\n",
+        "tests/core/test_core_is_pure.py",
+    ),
+    one(
+        "decisions come in the order of a set", "I32", RECONCILE,
+        "in sorted({*venue, *ledger.positions, *ledger.foreign, *self._manager.venue_qty}):",
+        "in {*venue, *ledger.positions, *ledger.foreign, *self._manager.venue_qty}:",
+        "tests/core/test_determinism.py",
     ),
 )  # fmt: skip

@@ -228,7 +228,7 @@ async def test_flatten_closes_everything_of_ours_and_needs_the_word() -> None:
     world.command(Flatten(word=""))
     await world.run(1.0)
     assert world.held(SOL)
-    world.command(Flatten(word="flat"))
+    assert world.command(Flatten(word="flat")) == "closing 2 positions at market"
     await world.until(lambda: not world.held(SOL) and not world.held(BTC), 2.0)
     await world.run(2.0)
     assert world.converged()

@@ -1,13 +1,16 @@
 """Journal against venue: what is ours, what is not, and what to do when nobody can say."""
 
+import asyncio
 from decimal import Decimal
 
 from faulty import LOST, LOST_BEFORE, REFUSED, STALE, Fault, Rates
 from msgspec.structs import replace
+from virtual_loop import START_NS, VirtualClock
 from world import BTC, SOL, World, virtual
 
 from nexus_engine.core import accounting
 from nexus_engine.model.commands import ClosePosition, Release
+from nexus_engine.model.facts import OrderChanged
 from nexus_engine.model.words import Latch, Leg, OrderStatus, Side, TradingState
 
 
@@ -248,3 +251,45 @@ async def test_an_order_of_ours_that_nobody_knows_goes_although_its_cancel_is_lo
     await world.until(lambda: not world.resting(), 6.0)
     await world.run(1.0)
     assert world.converged()
+
+
+class Rebooted(VirtualClock):
+    """The machine was started anew: its monotonic clock counts from here."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._since_ns = super().mono_ns()
+
+    def mono_ns(self) -> int:
+        return super().mono_ns() - self._since_ns
+
+    def utc_ns(self) -> int:
+        return START_NS + super().mono_ns()
+
+
+@virtual
+async def test_a_stop_of_an_earlier_boot_that_is_gone_is_missed_whatever_its_stamps() -> None:
+    world = await World().start().ready()
+    await world.run(30.0)
+    await world.enter(target_pct=None)
+    await world.kill()
+    world.venue.account.conditionals.cancel_all(SOL, 0)
+    world.venue.take_events()  # nobody is there to hear of it
+    world.clock = Rebooted(asyncio.get_running_loop())
+    world.start()
+    await world.until(world.protected, 3.0)
+    await world.until(lambda: not world.blocked and world.converged(), 3.0)
+
+
+@virtual
+async def test_what_was_placed_while_the_account_was_being_read_is_not_missed_in_the_reading() -> None:
+    world = await World().start().ready()
+    world.wire.faults.append(Fault(call="snapshot", kind=STALE, delay_s=3.0))
+    world.ask_account()
+    await world.run(0.1)
+    await world.enter(target_pct=None)
+    await world.run(3.0)
+    assert not world.said("is not at the venue any more")
+    assert not [
+        fact for fact in world.journal.facts() if isinstance(fact, OrderChanged) and fact.status is OrderStatus.UNKNOWN
+    ]

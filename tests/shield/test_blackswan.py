@@ -379,3 +379,20 @@ def test_a_lane_measures_between_confirmed_highs_and_lows(steps: list[tuple[int,
         for at, span_s in enumerate((60, 120)):
             within = [high for slot, high in highs if slot >= venue_ns // SECOND_NS - span_s]
             assert lane.high(at, venue_ns) == max(within, default=-inf)
+
+
+def test_a_high_counts_for_its_window_to_the_second() -> None:
+    lane = Lane(1, 1, (5, 15), 10**18)
+    for second in range(902):
+        at_ns = START_NS + second * SECOND_NS
+        lane.add(CALM if second == 0 else FALLEN, at_ns, at_ns)
+        for window, span_s in enumerate((300, 900)):
+            assert lane.high(window, at_ns) == (CALM if second <= span_s else FALLEN)
+
+
+@pytest.mark.parametrize(("silent_s", "believed"), [(300, False), (301, True)])
+def test_after_a_silence_of_its_longest_window_any_price_is_a_beginning(silent_s: int, believed: bool) -> None:
+    lane = Lane(1, 1, (1, 5), 10**18)
+    assert lane.add(CALM, START_NS, START_NS)
+    at_ns = START_NS + silent_s * SECOND_NS
+    assert lane.add(CALM / ABSURD / 2, at_ns, at_ns) is believed

@@ -112,6 +112,12 @@ def test_the_busiest_of_the_newest_minutes_in_usual_ones(usual: list[float], new
     assert turnover.times_usual(now * MINUTE_NS, 60) == pytest.approx(newest / middle)
 
 
+def test_minutes_without_a_trade_are_none_of_the_usual() -> None:
+    turnover = Turnover(60)
+    turnover.seed([BarRow(at * MINUTE_NS, 1, 1, 1, 1, USUAL) for at in range(LEAST_MIN)])
+    assert turnover.times_usual((LEAST_MIN + 60) * MINUTE_NS, 60) == 0.0
+
+
 def test_it_keeps_no_more_than_it_needs() -> None:
     turnover = Turnover(60)
     for minute in range(2_000):
