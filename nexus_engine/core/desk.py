@@ -141,9 +141,8 @@ class Desk:
 
     def refresh(self, turn: Turn) -> None:
         """Keep the open cards honest: new numbers when price has left the shown ones."""
-        for proposal in list(turn.ledger.proposals.values()):
-            if proposal.status.open:
-                self._moved(turn, proposal)
+        for proposal in turn.ledger.cards():
+            self._moved(turn, proposal)
 
     # ---- inside ------------------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from nexus_engine.core import accounting, live, transfers
 from nexus_engine.core.calendar import Calendar
+from nexus_engine.core.calm import Calm, calm
 from nexus_engine.core.chart import Lines
 from nexus_engine.core.curve import Curve
 from nexus_engine.core.desk import Desk
@@ -175,13 +176,14 @@ class Engine:
             turn.effects, self._unfinished = self._unfinished, []
         self._unfinished = turn.effects
         self._handlers[kind](turn, event)
+        if not turn.effects:
+            return NOTHING
         self.shield.ordered(turn)
         self._unfinished = []
         effects = turn.seal()
-        if effects:
-            self.notebook.listen(effects, event.at_ns)
-            self.reasons.listen(effects)
-            self.trips.listen(effects)
+        self.notebook.listen(effects, event.at_ns)
+        self.reasons.listen(effects)
+        self.trips.listen(effects)
         return effects
 
     def leap(self, at_ns: int, mono_ns: int) -> None:
@@ -192,6 +194,15 @@ class Engine:
         for order in self.ledger.alive():
             if order.status.resting:
                 self.manager.asker.found(order.client_id, mono_ns)
+
+    def calm(self, symbol: str) -> Calm | None:
+        """Where a pulse would find nothing to do about the position there, the day's turn aside; None: nowhere."""
+        return calm(self.ledger, self.shield.drawdown, self.market.symbols[symbol].instrument)
+
+    def rest(self, symbol: str, mark: float, looks: int) -> None:
+        """So many pulses were left out, all of them within `calm`, and the last at this mark."""
+        marks = self.market.marks() | {symbol: self.market.symbols[symbol].instrument.nearest(mark)}
+        self.shield.drawdown.rest(accounting.equity(self.ledger, marks), looks)
 
     def recall(self, facts: Iterable[AnyFact]) -> None:
         """Before the first event: put back what earlier runs said, for people to read."""

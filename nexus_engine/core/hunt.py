@@ -62,7 +62,7 @@ class Hunt:
 
 def withdraw(turn: Turn, copilot: Copilot, strategy: str, reason: str) -> int:
     """End a strategy's open cards and cancel its working entries. Returns how many."""
-    cards = [card for card in turn.ledger.proposals.values() if card.status.open and card.strategy == strategy]
+    cards = [card for card in turn.ledger.cards() if card.strategy == strategy]
     for card in cards:
         copilot.expire(turn, card, reason)
     entries = [
@@ -81,5 +81,5 @@ def _hunted(ledger: Ledger) -> frozenset[str]:
     return frozenset(
         [position.symbol for position in ledger.positions.values() if position.strategy == name]
         + [order.symbol for order in ledger.alive(leg=Leg.ENTRY) if order.strategy == name]
-        + [card.symbol for card in ledger.proposals.values() if card.status.open and card.strategy == name]
+        + [card.symbol for card in ledger.cards() if card.strategy == name]
     )

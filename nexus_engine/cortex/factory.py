@@ -114,6 +114,7 @@ class Cortex:
         self._closed: dict[tuple[str, str], int] = {}
         self._gaps: dict[tuple[str, str], None] = {}
         self._broken: set[str] = set()
+        self._by_interval: dict[str, list[tuple[Strategy, Gate]]] = {}
         self._gated: Counter[str] = Counter()
 
     @property
@@ -188,11 +189,17 @@ class Cortex:
                 self._trend.update(bar)
             if self._book is not None:
                 self._book.bar(bar, self._rules[symbol].view)
+        asked = self._on(interval)
+        if not asked:
+            return ()
         regime = self.regime(symbol)
         context = msgspec.structs.replace(context, leader=self._trend.view)
         found: list[Signal] = []
-        for strategy, gate in self._on(interval):
-            signal = self._safely(strategy, partial(self._asked, strategy, bar, quote, regime, context))
+        for strategy, gate in asked:
+            if strategy.name in self._own:
+                signal = self._safely(strategy, partial(self._asked, strategy, bar, quote, regime, context))
+            else:
+                signal = self._asked(strategy, bar, quote, regime, context)
             if signal is not None and self._may(signal, gate):
                 found.append(self._weighed(signal))
         return tuple(found)
@@ -213,11 +220,14 @@ class Cortex:
         return signal
 
     def _on(self, interval: str) -> list[tuple[Strategy, Gate]]:
-        return [
-            (strategy, gate)
-            for strategy, gate in self._strategies
-            if interval in strategy.intervals and strategy.name not in self._broken
-        ]
+        found = self._by_interval.get(interval)
+        if found is None:
+            found = self._by_interval[interval] = [
+                (strategy, gate)
+                for strategy, gate in self._strategies
+                if interval in strategy.intervals and strategy.name not in self._broken
+            ]
+        return found
 
     def _safely(self, strategy: Strategy, work: Callable[[], T]) -> T | None:
         """What a strategy answers. A user's own that fails is left out from then on, and the rest lives."""
@@ -227,6 +237,7 @@ class Cortex:
             return work()
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's own code may do anything
             self._broken.add(strategy.name)
+            self._by_interval.clear()
             self._complain(strategy.name, error)
             return None
 

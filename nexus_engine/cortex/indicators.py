@@ -7,6 +7,7 @@ it where the first `upto` bars of whole columns would have left it, to the bit; 
 
 import math
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -44,11 +45,13 @@ class Indicator(Protocol[V]):
 class _Handle(Generic[V]):
     """One TA-Lib function over some columns of the bars. Its handle opens as soon as TA-Lib has enough history."""
 
-    __slots__ = ("_empty", "_fields", "_name", "_options", "_pending", "_update", "needs", "seen", "value")
+    __slots__ = ("_empty", "_fields", "_name", "_of", "_options", "_pending", "_update", "needs", "seen", "value")
 
     def __init__(self, name: str, fields: tuple[str, ...], needs: int, empty: V, **options: float) -> None:
         self._name = name
         self._fields = fields
+        read: Callable[[Candle], Any] = attrgetter(*fields)
+        self._of: Callable[[Candle], tuple[float, ...]] = read if len(fields) > 1 else lambda bar: (read(bar),)
         self._options = options
         self._empty: V = empty
         self._pending: list[tuple[float, ...]] = []
@@ -106,9 +109,6 @@ class _Handle(Generic[V]):
         self._update = step
         self.seen = upto
         self.value = read() if upto else self._empty
-
-    def _of(self, bar: Candle) -> tuple[float, ...]:
-        return tuple(getattr(bar, field) for field in self._fields)
 
     def _try_open(self) -> None:
         if not self._pending:

@@ -154,16 +154,11 @@ class LeaderTrend:
 
     def __init__(self) -> None:
         self._averages = EMA(20), EMA(50), EMA(200)
-        self._last: tuple[int, float] = (0, 0.0)
+        self.view: Leader | None = None
 
     def update(self, bar: Candle) -> None:
         for average in self._averages:
             average.update(bar)
-        self._last = bar.open_ns, bar.close
-
-    @property
-    def view(self) -> Leader | None:
-        if not all(average.ready for average in self._averages):
-            return None
-        fast, slow, long = (average.value for average in self._averages)
-        return Leader(open_ns=self._last[0], close=self._last[1], ema20=fast, ema50=slow, ema200=long)
+        if all(average.ready for average in self._averages):
+            fast, slow, long = (average.value for average in self._averages)
+            self.view = Leader(open_ns=bar.open_ns, close=bar.close, ema20=fast, ema50=slow, ema200=long)

@@ -205,7 +205,7 @@ def _result(order: BacktestOrder, bars: Bars, start: int, drive: Drive, notes: l
             "net": net | _held(trades, played, curve),
             "gross": _figures(curve, trades, order, 0.0),
         },
-        costs=_costs(drive, trades, curve, order),
+        costs=_costs(drive, trades, curve, order, net),
         regimes=_regimes(trades),
         benchmarks={
             "buy_and_hold": beside.buy_and_hold(played, drive.venue),
@@ -253,8 +253,10 @@ def _held(trades: Sequence[Trade], played: Bars, curve: Curve) -> dict[str, Any]
     }
 
 
-def _costs(drive: Drive, trades: Sequence[Trade], curve: Curve, order: BacktestOrder) -> dict[str, Any]:
-    """What trading cost, and what is left when it costs once and twice as much."""
+def _costs(
+    drive: Drive, trades: Sequence[Trade], curve: Curve, order: BacktestOrder, net: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What trading cost, and what is left when it costs once (`net`) and twice as much."""
     fees, spread = sum(trade.fees for trade in trades), sum(trade.spread for trade in trades)
     slippage, funding = sum(trade.slippage for trade in trades), sum(trade.funding for trade in trades)
     total = fees + spread + slippage
@@ -277,7 +279,7 @@ def _costs(drive: Drive, trades: Sequence[Trade], curve: Curve, order: BacktestO
             "funding": "as given" if order.funding else f"{FUNDING_RATE:.4%} in 8 h",
             "latency_ms": THERE_NS // 1_000_000,
         },
-        "x1": _short(_figures(curve, trades, order, 1.0)),
+        "x1": _short(net),
         "x2": _short(doubled),
     }
 

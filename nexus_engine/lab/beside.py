@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from math import ceil
-from random import Random
 from typing import Any, Final
 
 import numpy as np
@@ -61,9 +60,10 @@ def random_entries(played: Bars, trades: Sequence[Trade], venue: BarVenue) -> Ma
     measured = [trade for trade in trades if trade.stop and trade.stop != trade.entry][:TRADES]
     if not measured:
         return {"draws": 0, "expectancy_r": None, "beaten_by": None}
-    random = Random(f"{venue.symbol}:{len(played)}")
+    draws = metrics.drawn(f"{venue.symbol}:{len(played)}", len(measured) * DRAWS).reshape(-1, DRAWS)
     coarse: dict[int, Floats] = {}
-    found = np.stack([_drawn(played, trade, taken(venue), random, coarse) for trade in measured])
+    cost = taken(venue)
+    found = np.stack([_drawn(played, trade, cost, at, coarse) for trade, at in zip(measured, draws, strict=True)])
     means = found.mean(axis=0)
     own = sum(trade.r for trade in measured) / len(measured)
     low, high = np.quantile(means, (0.05, 0.95))
@@ -75,15 +75,15 @@ def random_entries(played: Bars, trades: Sequence[Trade], venue: BarVenue) -> Ma
     }
 
 
-def _drawn(played: Bars, trade: Trade, cost: float, random: Random, coarse: dict[int, Floats]) -> Floats:
-    """R of the random trades that are like this one."""
+def _drawn(played: Bars, trade: Trade, cost: float, at: Floats, coarse: dict[int, Floats]) -> Floats:
+    """R of the random trades that are like this one; `at` is when each begins, in [0, 1) of the bars there are."""
     span = max(1, ceil((trade.closed_ns - trade.opened_ns) / played.step_ns))
     factor = ceil(span / LONGEST)
     if factor not in coarse:
         coarse[factor] = _merged(played.ohlc, factor)
     ohlc = coarse[factor]
     steps = min(ceil(span / factor), len(ohlc))
-    begins = np.array([int(random.random() * (len(ohlc) - steps + 1)) for _ in range(DRAWS)])
+    begins = (at * (len(ohlc) - steps + 1)).astype(np.int64)
     window = ohlc[begins[:, None] + np.arange(steps)]
     entry, sign = window[:, 0, 0], trade.side.sign
     distance = abs(trade.entry - trade.stop) / trade.entry

@@ -2,7 +2,8 @@
 position meets the side of its stop first. Everything the core hears, decides and sends is as live, in virtual time.
 
 Stepping tells the core of every closed bar. Skipping tells it only of those at which a strategy could speak, and brings
-its state up in between; while a position rests, bars that touch nothing of it are gone over at once.
+its state up in between. Either way, while a position rests, the core is shown prices only where they touch something of
+it: it says itself where a look would find nothing to do (`Engine.calm`).
 """
 
 from collections.abc import Callable, Sequence
@@ -10,7 +11,6 @@ from math import inf
 from typing import Final, Protocol
 
 import numpy as np
-from msgspec import UNSET
 from numpy.typing import NDArray
 
 from nexus_engine.core.engine import PULSE, Engine
@@ -33,10 +33,8 @@ from nexus_engine.model.events import (
     Trade,
 )
 from nexus_engine.model.ledger import DAY_NS
-from nexus_engine.model.positions import Position
 from nexus_engine.model.words import AccountKind, Mode, Venue
-from nexus_engine.servos.trailing import SMALLEST_STEP
-from nexus_engine.shield.drawdown import LOOKS, PEAK_STEP
+from nexus_engine.shield.drawdown import LOOKS
 from nexus_engine.sim.played import FUNDING_NS
 
 DWELL_NS: Final = SECOND_NS
@@ -83,14 +81,22 @@ class Drive:
         self.wire = Wire(engine, venue, clock, self.record.heard, self.record.traded)
         self.released = 0
         self._bars, self._frames, self._start = bars, frames, start
-        self._watched, self._skip, self._progress = watched, skip, progress
+        self._skip, self._progress = skip, progress
+        self._watched = None if watched is None else watched.tobytes()
         self._step_ns = bars.step_ns
         self._dwell_ns = min(DWELL_NS, bars.step_ns // 4)
         self._symbol = venue.symbol
         self._flat_looks = 0
+        self._quiet_for: tuple[object, ...] = (None, None, None)
+        self._quiet_to = 0
+        self._rested: int | None = None
+        """The first of the bars that were gone over and that nobody was told of yet; they end before `_rested_to`."""
+        self._rested_to = 0
         self._updates = 0
         self._seconds = False
         """The Sentinel sees every second of this bar."""
+        self._anew: list[set[int]] = []
+        """By frame: the rows before which a bar is missing."""
         self._known = [0] * len(frames)
         """By frame: how many of its rows are history when the run begins."""
         ends = (bars.open_ns + bars.step_ns) // FUNDING_NS != bars.open_ns // FUNDING_NS
@@ -107,6 +113,7 @@ class Drive:
         start_ns = int(self._bars.open_ns[self._start])
         parts = []
         for number, frame in enumerate(self._frames):
+            self._anew.append({0, *(np.flatnonzero(np.diff(frame.open_ns) != frame.step_ns) + 1).tolist()})
             close_ns = frame.open_ns[: frame.whole] + frame.step_ns
             row = np.arange(frame.whole)
             known = int(np.searchsorted(close_ns, start_ns, side="right"))
@@ -118,7 +125,8 @@ class Drive:
             )
         merged = np.concatenate(parts, axis=1)
         order = np.lexsort((merged[1], merged[0]))
-        self._close_ns, self._close_frame, self._close_row, self._close_base = merged[:, order]
+        columns = [memoryview(column).cast("B").cast("q") for column in np.ascontiguousarray(merged[:, order])]
+        self._close_ns, self._close_frame, self._close_row, self._close_base = columns
         self._next = 0
 
     # ---- the run -----------------------------------------------------------------------------------------------------
@@ -131,9 +139,16 @@ class Drive:
             if self._awake(at):
                 quiet = self._quiet(at)
                 if quiet > at:
-                    self._glide(at, quiet)
-                    at = quiet
+                    told = self._close_base[self._next] if self._next < len(self._close_base) else count
+                    if told < quiet:
+                        self._glide(at, told + 1)
+                        self._decide(told)
+                        at = told + 1
+                    else:
+                        self._glide(at, quiet)
+                        at = quiet
                 else:
+                    self._wake()
                     self._bar(at)
                     at += 1
             else:
@@ -141,6 +156,7 @@ class Drive:
             tell += 1
             if not tell % 256:
                 self._progress((at - self._start) / (count - self._start))
+        self._wake()
         end_ns = int(self._bars.open_ns[-1]) + self._step_ns
         self.clock.now_ns = max(self.clock.now_ns, end_ns)
         self.record.look(self.clock.now_ns)
@@ -173,19 +189,19 @@ class Drive:
     def _leap(self, at: int) -> int:
         """Nothing is held and nothing is under way: on to the next bar that must be told. Returns the bar after it."""
         count = len(self._bars)
-        base = int(self._close_base[self._next]) if self._next < len(self._close_base) else count
-        if self._watched is not None and (ahead := self._watched[at : base + 1]).any():
-            return at + int(np.argmax(ahead))
+        base = self._close_base[self._next] if self._next < len(self._close_base) else count
+        if self._watched is not None and (ahead := self._watched.find(1, at, base + 1)) >= 0:
+            return ahead
         if base >= count:
             return count
-        self.venue.price = float(self._bars.ohlc[base, 3])
+        self.venue.price = self._bars.ohlc.item(base, 3)
         self._decide(base)
         return base + 1
 
     # ---- one bar -----------------------------------------------------------------------------------------------------
 
     def _bar(self, at: int) -> None:
-        open_ns = int(self._bars.open_ns[at])
+        open_ns = self._bars.open_ns.item(at)
         open_, high, low, close = self._bars.ohlc[at].tolist()
         if open_ns > (before_ns := self.clock.now_ns):
             self.wire.market_open = False
@@ -315,12 +331,12 @@ class Drive:
     def _decide(self, base: int) -> None:
         """Tell of the bars that end with this base bar."""
         while self._next < len(self._close_ns) and self._close_base[self._next] == base:
-            close_ns = int(self._close_ns[self._next])
+            close_ns = self._close_ns[self._next]
             self._morning(close_ns)
             self._reach(close_ns)
             self._quote()
             while self._next < len(self._close_ns) and self._close_ns[self._next] == close_ns:
-                self._told(int(self._close_frame[self._next]), int(self._close_row[self._next]))
+                self._told(self._close_frame[self._next], self._close_row[self._next])
                 self._next += 1
 
     def _morning(self, now: int) -> None:
@@ -346,7 +362,7 @@ class Drive:
         frame, now = self._frames[number], self.clock.now_ns
         if self._skip is not None:
             self._skip.prepare(number, row, now)
-        open_ns = int(frame.open_ns[row])
+        open_ns = frame.open_ns.item(row)
         open_, high, low, close, volume = frame.ohlcv[row].tolist()
         self.wire.post(
             Bar(
@@ -356,7 +372,7 @@ class Drive:
         )  # fmt: skip
         if self.record.cards:
             self._approve(now)
-        if row == 0 or frame.open_ns[row] != frame.open_ns[row - 1] + frame.step_ns:
+        if row in self._anew[number]:
             # as live: what lost a bar is told its past anew, which begins after the gap
             self._history(frame, row, row + 1)
 
@@ -374,26 +390,32 @@ class Drive:
         rows = frame.rows(low, high)
         self.wire.post(History(at_ns=now, mono_ns=now, symbol=self._symbol, interval=frame.interval, bars=rows))
 
-    # ---- skipping ----------------------------------------------------------------------------------------------------
+    # ---- what is gone over -------------------------------------------------------------------------------------------
 
     def _quiet(self, at: int) -> int:
         """The first bar from here on in which something may happen to what is held; this one when it may in it."""
-        wire, ledger, symbol = self.wire, self.engine.ledger, self._symbol
-        position = ledger.positions.get(symbol)
-        if self._skip is None or self._special[at] or wire.busy or position is None or not self.venue.lots:
+        ledger = self.engine.ledger
+        position = ledger.positions.get(self._symbol)
+        if self._special[at] or self.wire.busy or ledger.latches or position is None or not self.venue.lots:
             return at
-        if position.naked_since_ns is not None or position.leaving or ledger.latches or symbol in ledger.rungs:
+        # what is calm hangs on these alone, and they are replaced when they change
+        known = (position, ledger.wallet, ledger.peak)
+        if at >= self._quiet_to or any(old is not new for old, new in zip(self._quiet_for, known, strict=True)):
+            self._quiet_for, self._quiet_to = known, self._quiet_from(at)
+        return self._quiet_to
+
+    def _quiet_from(self, at: int) -> int:
+        band = self.engine.calm(self._symbol)
+        if band is None:
             return at
         end = len(self._bars)
         place = int(np.searchsorted(self._specials, at))
         if place < len(self._specials):
             end = int(self._specials[place])
-        if self._next < len(self._close_base):
-            end = min(end, int(self._close_base[self._next]))
-        if position.plan.time_stop_ns:
-            over_ns = (position.opened_market_ns or position.opened_ns) + position.plan.time_stop_ns
-            end = min(end, int(np.searchsorted(self._bars.open_ns, over_ns, side="right")) - 1)
-        down, up = self._band(position)
+        if band.until_ns < inf:
+            end = min(end, int(np.searchsorted(self._bars.open_ns, band.until_ns)) - 1)
+        up, down = self.venue.levels()
+        up, down = min(up, band.high), max(down, band.low)
         size = 64
         while at < end:
             part = self._bars.ohlc[at : min(end, at + size)]
@@ -403,53 +425,25 @@ class Drive:
             at, size = at + len(part), size * 4
         return max(at, end)
 
-    def _band(self, position: Position) -> tuple[float, float]:
-        """Strictly between these prices neither the venue nor the core does anything about a position that rests: no
-        stop, target or liquidation, no trail, no new peak of equity and no drawdown."""
-        venue, ledger = self.venue, self.engine.ledger
-        up, down = venue.levels()
-        slack = 2 * venue.tick
-        risk = self.engine.directive.risk
-        if not ledger.peak:
-            return inf, 0.0
-        peak = float(ledger.peak)
-        day = float(ledger.day_from or ledger.peak)
-        least = max(peak * (1 - risk.peak_drawdown_pct / 100), day * (1 - risk.day_drawdown_pct / 100))
-        worth = [venue.price_at(peak * float(PEAK_STEP)), venue.price_at(least)]
-        high, low = max(worth) - slack, min(worth) + slack
-        up, down = min(up, high), max(down, low)
-        follows = trails_from(position, venue.tick)
-        if follows is not None:
-            up, down = (min(up, follows - slack), down) if venue.lots > 0 else (up, max(down, follows + slack))
-        return down, up
-
     def _glide(self, at: int, end: int) -> None:
-        """Go over bars that touch nothing: only the price has moved."""
+        """Go over bars that touch nothing: only the price moves."""
+        if self._rested is None:
+            self._rested = at
+        self.venue.price = self._bars.ohlc.item(end - 1, 3)
+        self.clock.now_ns = self._bars.open_ns.item(end - 1) + self._step_ns
+        self._rested_to = end
+
+    def _wake(self) -> None:
+        """Write down what was gone over since something last happened, before something does."""
+        if self._rested is None:
+            return
+        at, end, self._rested = self._rested, self._rested_to, None
         open_ns, ohlc = self._bars.open_ns[at:end], self._bars.ohlc[at:end]
         step, dwell = self._step_ns, self._dwell_ns
         after = np.array([0, dwell, dwell + (step - dwell) // 3, dwell + (step - dwell) * 2 // 3, step])
         order = [0, 0, 2, 1, 3] if self.venue.lots > 0 else [0, 0, 1, 2, 3]
         self.record.look_back((open_ns[:, None] + after).ravel(), ohlc[:, order].ravel())
-        self.venue.price = float(ohlc[-1, 3])
-        self.clock.now_ns = int(open_ns[-1]) + step
-
-
-def trails_from(position: Position, tick: float) -> float | None:
-    """The price from which the plan's trail would move the stop (`servos/trailing.py`); None where it never does."""
-    plan = position.plan.trail
-    if plan is UNSET:
-        return None
-    sign, stop, entry = position.side.sign, float(position.plan.stop), float(position.entry)
-    risk = float(position.first_risk_per_unit)
-    least = max(tick, risk * SMALLEST_STEP)
-    found = []
-    if plan.break_even_r and (entry - stop) * sign > 0:
-        found.append(entry + sign * risk * plan.break_even_r)
-    if plan.distance:
-        from_r = 0.0 if plan.from_r is UNSET else plan.from_r
-        begins = (entry + sign * risk * from_r) * sign if from_r else -inf
-        found.append(max(begins, (stop + sign * (float(plan.distance) + least)) * sign) * sign)
-    return min(found, key=lambda price: price * sign, default=None)
+        self.engine.rest(self._symbol, self.venue.price, len(after) * (end - at))
 
 
 def _between(begin_ns: int, begin: float, end_ns: int, end: float, at_ns: int) -> float:

@@ -115,12 +115,6 @@ class BarVenue:
             return float(ledger.wallet)
         return float(ledger.wallet) + position.lots * self.step * price - float(position.cost)
 
-    def price_at(self, equity: float) -> float:
-        """The price at which the account, which holds something, would be worth that."""
-        ledger = self.account.ledger
-        position = ledger.positions[self.symbol]
-        return (equity - float(ledger.wallet) + float(position.cost)) / (position.lots * self.step)
-
     def equities(self, prices: Floats) -> Floats:
         """The same at many prices."""
         ledger = self.account.ledger

@@ -174,6 +174,8 @@ class Ledger:
         self._trades: dict[tuple[str, str], None] = {}
         self._living: dict[str, None] = {}
         """Client ids of the orders that are not over: they are few among those that are remembered."""
+        self._waiting: dict[int, None] = {}
+        """Numbers of the proposals that nobody has decided: they too are few."""
         self._apply: Final[dict[type, Callable[[Any], None]]] = {
             RunStarted: self._run_started,
             Crashed: self._crashed,
@@ -221,6 +223,12 @@ class Ledger:
             order = self.orders[cid]
             if order.alive and (symbol is None or order.symbol == symbol) and (leg is None or order.leg is leg):
                 yield order
+
+    def cards(self) -> Iterator[Proposal]:
+        """Proposals that can still be decided, oldest first."""
+        for number in tuple(self._waiting):
+            if (proposal := self.proposals.get(number)) is not None and proposal.status.open:
+                yield proposal
 
     def has_trade(self, fill: Fill) -> bool:
         """The fill has been counted."""
@@ -516,18 +524,26 @@ class Ledger:
         )
 
     def _proposal_made(self, fact: ProposalMade) -> None:
-        self.proposals[fact.proposal.id] = fact.proposal
+        self._propose(fact.proposal)
         self.market_ns = max(self.market_ns, fact.proposal.signal.market_ns)
         self.next_intent = max(self.next_intent, fact.proposal.id + 1)
-        closed = [key for key, proposal in self.proposals.items() if not proposal.status.open]
-        for key in closed[: max(0, len(closed) - KEPT_PROPOSALS)]:
-            del self.proposals[key]
+        over = len(self.proposals) - len(self._waiting) - KEPT_PROPOSALS
+        if over > 0:
+            for key in [key for key in self.proposals if key not in self._waiting][:over]:
+                del self.proposals[key]
+
+    def _propose(self, proposal: Proposal) -> None:
+        self.proposals[proposal.id] = proposal
+        if proposal.status.open:
+            self._waiting[proposal.id] = None
+        else:
+            self._waiting.pop(proposal.id, None)
 
     def _proposal_changed(self, fact: ProposalChanged) -> None:
         proposal = self.proposals.get(fact.proposal)
         if proposal is not None:
-            self.proposals[fact.proposal] = replace(
-                proposal, status=fact.status, by=fact.by or proposal.by, reason=fact.reason or proposal.reason
+            self._propose(
+                replace(proposal, status=fact.status, by=fact.by or proposal.by, reason=fact.reason or proposal.reason)
             )
 
     def _latch_set(self, fact: LatchSet) -> None:

@@ -23,7 +23,7 @@ class Copilot:
 
     def full(self, turn: Turn) -> bool:
         """No card more fits beside the open ones."""
-        return sum(proposal.status.open for proposal in turn.ledger.proposals.values()) >= self._config.max_open
+        return sum(1 for _ in turn.ledger.cards()) >= self._config.max_open
 
     def propose(self, turn: Turn, signal: Signal, sized: Sized, verdicts: tuple[Verdict, ...]) -> Proposal:
         """Make a proposal out of a judged and sized signal."""
@@ -117,8 +117,8 @@ class Copilot:
 
     def expire_all(self, turn: Turn, reason: str, *, longs_only: bool = False) -> None:
         """Nothing that waits may be approved any more."""
-        for proposal in list(turn.ledger.proposals.values()):
-            if proposal.status.open and (not longs_only or proposal.side.sign > 0):
+        for proposal in turn.ledger.cards():
+            if not longs_only or proposal.side.sign > 0:
                 self.expire(turn, proposal, reason)
 
     def timer(self, turn: Turn, number: int) -> None:

@@ -128,9 +128,12 @@ class Lane:
             self.reset()
         elif venue_ns - self.venue_ns > GAP_NS or mono_ns - self._mono_ns > self._stale_ns:
             self._begin_run()
-            if all(window.top(venue_ns // SECOND_NS - self._memory_s) == -inf for _, window in self._windows):
+            oldest = venue_ns // SECOND_NS - self._memory_s
+            for _, window in self._windows:
+                if window.top(oldest) > -inf:
+                    break
+            else:
                 self.last = 0.0
-                self.forget()
         # NaN and infinity fail the first comparison.
         if not 0.0 < price < inf or (self.last and not self.last / ABSURD < price < self.last * ABSURD):
             return False

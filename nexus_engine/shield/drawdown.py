@@ -42,6 +42,23 @@ class Drawdown:
         for name, fall_pct, limit_pct in falls(ledger, self._risk, lasting_high):
             self._judge(turn, name, fall_pct, limit_pct)
 
+    def calm(self, ledger: Ledger) -> tuple[float, float]:
+        """Strictly between these equities a look changes nothing: no new peak, and no fall that is told of, latches or
+        is over. For one that knows a peak."""
+        low, high = 0.0, float(ledger.peak * PEAK_STEP)
+        for name, base, limit_pct in _bases(ledger, self._risk):
+            first = float(base)
+            if name in self._warned:
+                low = max(low, first * (1 - limit_pct / 100))
+                high = min(high, first * (1 - CALM_AT * limit_pct / 100))
+            else:
+                low = max(low, first * (1 - WARN_AT * limit_pct / 100))
+        return low, high
+
+    def rest(self, equity: Decimal, looks: int) -> None:
+        """So many looks were left out, all of them calm, and the last at this equity."""
+        self._seen.extend([equity] * min(looks, LOOKS))
+
     def _judge(self, turn: Turn, name: str, fall_pct: float, limit_pct: float) -> None:
         used = fall_pct / limit_pct
         text = f"equity is {fall_pct:.1f} % under {_FROM[name]}, limit {limit_pct:g} %"
@@ -63,10 +80,14 @@ _FROM: Final = {"day drawdown": "the day's first", "drawdown": "its peak"}
 
 def falls(ledger: Ledger, risk: RiskConfig, equity: Decimal) -> tuple[tuple[str, float, float], ...]:
     """(name, fall in percent, limit) of both measures, each at least 0."""
-    bases = (
+    return tuple(
+        (name, max(0.0, float(1 - equity / base) * 100.0) if base > 0 else 0.0, limit)
+        for name, base, limit in _bases(ledger, risk)
+    )
+
+
+def _bases(ledger: Ledger, risk: RiskConfig) -> tuple[tuple[str, Decimal, float], ...]:
+    return (
         ("day drawdown", ledger.day_from or ledger.peak, risk.day_drawdown_pct),
         ("drawdown", ledger.peak, risk.peak_drawdown_pct),
-    )
-    return tuple(
-        (name, max(0.0, float(1 - equity / base) * 100.0) if base > 0 else 0.0, limit) for name, base, limit in bases
     )

@@ -105,8 +105,8 @@ def _symbol(case: Case) -> Verdict:
 
 def _proposal(case: Case) -> Verdict:
     # A card is judged again when it is approved; it does not stand in its own way.
-    for proposal in case.ledger.proposals.values():
-        if proposal.status.open and proposal.symbol == case.signal.symbol and proposal.signal != case.signal:
+    for proposal in case.ledger.cards():
+        if proposal.symbol == case.signal.symbol and proposal.signal != case.signal:
             return refuse("proposal", f"{proposal.symbol}: {proposal.handle} waits for an answer")
     return allow("proposal")
 
