@@ -113,13 +113,14 @@ class Cortex:
         self._book: RegimeBook | None = None
         self._closed: dict[tuple[str, str], int] = {}
         self._gaps: dict[tuple[str, str], None] = {}
-        self._broken: set[str] = set()
+        self.broken: dict[str, str] = {}
+        """Own strategies that failed while they ran, and how."""
         self._gated: Counter[str] = Counter()
 
     @property
     def names(self) -> tuple[str, ...]:
         """The strategies that run."""
-        return tuple(strategy.name for strategy, _ in self._strategies if strategy.name not in self._broken)
+        return tuple(strategy.name for strategy, _ in self._strategies if strategy.name not in self.broken)
 
     def history(self, symbol: str, interval: str, rows: Sequence[BarRow]) -> None:
         """Closed candles, oldest first. They replace what was known; only those after their last gap are used."""
@@ -146,9 +147,18 @@ class Cortex:
             if self._book is not None:
                 self._book.history(symbol, rows)
 
-    def shipped(self, interval: str) -> tuple[Skipping, ...]:
-        """Those that run on an interval and can be skipped through."""
-        return tuple(strategy for strategy, _ in self._on(interval) if isinstance(strategy, Skipping))
+    def skipping(self, interval: str) -> tuple[Skipping, ...] | None:
+        """Those that run on an interval; None where one of them must see every bar, with a quote: a user's own that
+        cannot be skipped through, or is of the regime's interval, whose bars come one by one."""
+        found = []
+        for strategy, _ in self._on(interval):
+            own = strategy.name in self._own
+            if not isinstance(strategy, Skipping) or (own and strategy.intervals != (interval,)):
+                return None
+            if own and interval == REGIME_INTERVAL:
+                return None
+            found.append(strategy)
+        return tuple(found)
 
     def skip(self, symbol: str, interval: str, columns: Columns, upto: int) -> None:
         """Put the strategies of an interval where the first `upto` bars of whole columns leave them; the bars that
@@ -216,7 +226,7 @@ class Cortex:
         return [
             (strategy, gate)
             for strategy, gate in self._strategies
-            if interval in strategy.intervals and strategy.name not in self._broken
+            if interval in strategy.intervals and strategy.name not in self.broken
         ]
 
     def _safely(self, strategy: Strategy, work: Callable[[], T]) -> T | None:
@@ -226,13 +236,13 @@ class Cortex:
         try:
             return work()
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's own code may do anything
-            self._broken.add(strategy.name)
-            self._complain(strategy.name, error)
+            self.broken[strategy.name] = self._complain(strategy.name, error)
             return None
 
-    def _complain(self, name: str, error: BaseException) -> None:
-        text = " ".join(str(error).split())
-        self.problems.append(f"strategy {name} is off until a restart: {type(error).__name__}: {text}"[:300])
+    def _complain(self, name: str, error: BaseException) -> str:
+        told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        self.problems.append(f"strategy {name} is off until a restart: {told}"[:300])
+        return told[:260]
 
     def regime(self, symbol: str) -> RegimeView:
         """UNKNOWN without enough gapless history."""

@@ -24,11 +24,11 @@ import msgspec
 import numpy as np
 
 from nexus_engine.core.engine import Engine
-from nexus_engine.cortex.factory import STRATEGIES
+from nexus_engine.cortex.factory import NO_OWN, Own
 from nexus_engine.cortex.shark import Shark
-from nexus_engine.cortex.strategy import interval_ns
 from nexus_engine.lab import beside, history, metrics, report
 from nexus_engine.lab.bars import SECOND_NS, Bars, BarsError, utc
+from nexus_engine.lab.chosen import AUTO, NAMES, Chosen, find, switched
 from nexus_engine.lab.drive import Drive, Mask
 from nexus_engine.lab.progress import Progress
 from nexus_engine.lab.record import Curve, Trade
@@ -43,8 +43,6 @@ from nexus_engine.model.usage import Parser, UsageError, harmless
 from nexus_engine.sim.account import MAKER_FEE, TAKER_FEE
 from nexus_engine.sim.played import FUNDING_RATE
 
-AUTO: Final = "auto"
-NAMES: Final = tuple(kind.name for kind in STRATEGIES)
 SENTINEL_NS: Final = 300 * SECOND_NS
 """Bars up to this length let the Sentinel see a crash."""
 
@@ -60,6 +58,8 @@ class BacktestOrder(msgspec.Struct, frozen=True, kw_only=True):
     data: tuple[Path, ...]
     symbol: str
     strategy: str = AUTO
+    own: Own = NO_OWN
+    """The user's own strategies: with `auto` all of them run beside the shipped ones."""
     since: int = 0
     until: int = 0
     funding: Path | None = None
@@ -111,8 +111,8 @@ def run(order: BacktestOrder, progress: Share = lambda share: None) -> Result:
         raise BarsError(f"{order.data[0]}: holds no bar of {order.symbol} between --from and --to")
     rates = None if order.funding is None else history.funding(order.funding, order.symbol)
     notes = list(mended.said())
-    directive = _directive(order, bars, notes)
-    engine = Engine(directive, _Unsealed())
+    directive, own = _directive(order, bars, notes)
+    engine = Engine(directive, _Unsealed(), own)
     frames = [history.added_up(bars, interval) for interval in engine.cortex.intervals]
     clock = Clock(int(bars.open_ns[start]))
     venue = BarVenue(
@@ -133,34 +133,17 @@ def run(order: BacktestOrder, progress: Share = lambda share: None) -> Result:
     return _result(order, bars, start, drive, notes, time.monotonic() - begun_s)
 
 
-def _directive(order: BacktestOrder, bars: Bars, notes: list[str]) -> Directive:
-    """The directive with the strategies that run. With `auto` those that the bars are too coarse for are left out."""
+def _directive(order: BacktestOrder, bars: Bars, notes: list[str]) -> tuple[Directive, Own]:
+    """The directive with the strategies that run, and the user's own among them."""
     given = order.directive
-    chosen: dict[str, dict[str, Any]] = {}
-    probe = {name: dict(given.strategies.get(name, {})) for name in NAMES}
-    for kind in STRATEGIES:
-        name = kind.name
-        wanted = order.strategy in (AUTO, name)
-        if wanted and order.strategy == AUTO:
-            wanted = probe[name].get("enabled", kind.PARAMS["enabled"].default)
-        interval = str(probe[name].get("interval", kind.PARAMS["interval"].default))
-        if wanted and interval_ns(interval) % bars.step_ns:
-            lacks = f"{name} needs {interval} bars, which {bars.step_ns / SECOND_NS:g} s bars do not make"
-            if order.strategy != AUTO:
-                raise BarsError(f"{order.data[0]}: {lacks}")
-            notes.append(lacks)
-            wanted = False
-        chosen[name] = probe[name] | {"enabled": bool(wanted)}
-    if not any(one["enabled"] for one in chosen.values()):
-        told = "; ".join(notes) or "none is enabled"
-        raise BarsError(f"{order.data[0]}: no strategy can run on it: {told}")
-    if chosen[Shark.name]["enabled"]:
+    tables, own = switched(Chosen(order.strategy, order.own), given.strategies, bars, order.data[0], notes)
+    if tables[Shark.name]["enabled"]:
         notes.append("the Shark entered nothing: a file of bars says nothing of dominance and cap")
     shield = given.shield
     if order.symbol != shield.swan_symbol:
         notes.append(f"the Sentinel was not there: it watches {shield.swan_symbol}")
         shield = shield.model_copy(update={"swan_symbol": order.symbol})
-    return given.model_copy(update={"strategies": chosen, "shield": shield, "people": {}})
+    return given.model_copy(update={"strategies": tables, "shield": shield, "people": {}}), own
 
 
 def _watched(bars: Bars, order: BacktestOrder, directive: Directive, notes: list[str]) -> Mask | None:
@@ -189,6 +172,8 @@ def _result(order: BacktestOrder, bars: Bars, start: int, drive: Drive, notes: l
         notes.append(f"{utc(at_ns)} {latch} latched: {reason}; a person released it on the next day")
     if approved := record.outcomes["approved by you"]:
         notes.append(f"{approved} cards that a strategy may not play itself were approved at once, as by a person")
+    for name, text in drive.engine.cortex.broken.items():
+        notes.append(f"strategy {name} failed on its way and said nothing more: {text}")
     if left is not None:
         notes.append("a position is open at the end; it is valued at the last close and is in no statistics of trades")
     net = _figures(curve, trades, order, 1.0)
@@ -355,7 +340,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--data", metavar="F", type=Path, nargs="+", required=True, help="recorded bars of the symbol")
     add("--symbol", metavar="S", required=True, help="whose bars they are, e.g. BTCUSDT")
-    add("--strategy", metavar="NAME", choices=(AUTO, *NAMES), default=AUTO, help=f"{AUTO}, {', '.join(NAMES)}")
+    add("--strategy", metavar="NAME", default=AUTO, help=f"{AUTO}, {', '.join(NAMES)}, one of your own (of the folder "
+        "that --config names in account.own_strategies), or the path of its file")
     add("--from", dest="since", metavar="DATE", default="", help="play from here on (UTC); earlier bars warm up")
     add("--to", dest="until", metavar="DATE", default="", help="and up to before this")
     add("--funding", metavar="FILE", type=Path, help="rates: funding_time, rate; without it 1 bp in 8 h")
@@ -380,14 +366,17 @@ def _order(given: argparse.Namespace) -> BacktestOrder:
         raise UsageError(f"--html {page}: cannot be written: no right to")
     if until and since >= until:
         raise UsageError(f"--to {given.until}: must be after --from")
+    directive = load_config(given.config)
+    chosen = find(given.strategy, directive)
     return BacktestOrder(
         data=tuple(given.data),
         symbol=given.symbol,
-        strategy=given.strategy,
+        strategy=chosen.name,
+        own=chosen.own,
         since=since,
         until=until,
         funding=given.funding,
-        directive=load_config(given.config),
+        directive=directive,
         skipping=not given.step,
         trials=given.trials,
     )

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import msgspec
 
-from nexus_engine.cortex.factory import STRATEGIES
 from nexus_engine.cortex.strategy import Param, Strategy, Value, checked
 from nexus_engine.lab import history
 from nexus_engine.lab.backtest import BacktestOrder, moment, run
 from nexus_engine.lab.bars import Bars, BarsError
+from nexus_engine.lab.chosen import AUTO, NAMES, Chosen, find
 from nexus_engine.lab.metrics import DAYS
 from nexus_engine.lab.progress import Progress
 from nexus_engine.model.config import ConfigError, Directive
@@ -101,6 +101,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     space: dict[str, tuple[Value, ...]]
     given: dict[str, Value] = {}
     """Parameters that are set and not searched."""
+    code: str | msgspec.UnsetType = msgspec.UNSET
+    """A digest of a user's own strategy; a shipped one has none."""
 
 
 def folds(from_ns: int, to_ns: int, count: int) -> tuple[Fold, ...]:
@@ -357,7 +359,10 @@ def main(argv: Sequence[str]) -> int:
         given = _parser().parse_args(argv)
         directive = load_config(given.config)
         bars, mended = history.gather(given.data, given.symbol)
-        plan = _plan(given, directive, bars)
+        if given.strategy == AUTO:
+            raise UsageError(f"--strategy {AUTO}: name the one whose parameters are searched")
+        chosen = find(given.strategy, directive)
+        plan = _plan(given, chosen, directive, bars)
         storage = opened(given.storage)
         found = studies(storage, given.study or _name(plan), plan, given.seed)
     except (UsageError, SweepError, BarsError, ConfigError) as error:
@@ -368,10 +373,14 @@ def main(argv: Sequence[str]) -> int:
     for line in () if given.json else mended.said():
         sys.stderr.write(f"{line}\n")
     say = Progress(as_json=given.json)
-    score = Backtests(given.data, given.symbol, plan.strategy, directive)
+    score = Backtests(given.data, given.symbol, chosen, directive)
     try:
         work(found, plan, score, say)
         result = judged(found, plan, score)
+    except (BarsError, ConfigError) as error:
+        say.wipe()
+        sys.stderr.write(f"nexus sweep: {harmless(error)}\n")
+        return 2
     except KeyboardInterrupt:
         say.wipe()
         sys.stderr.write("nexus sweep: stopped; the same command goes on where it was\n")
@@ -384,16 +393,17 @@ def main(argv: Sequence[str]) -> int:
 class Backtests:
     """The score: a backtest of these files."""
 
-    def __init__(self, data: Sequence[Path], symbol: str, strategy: str, directive: Directive) -> None:
-        self._data, self._symbol, self._strategy = tuple(data), symbol, strategy
+    def __init__(self, data: Sequence[Path], symbol: str, chosen: Chosen, directive: Directive) -> None:
+        self._data, self._symbol, self._chosen = tuple(data), symbol, chosen
         self._directive = directive
 
     def __call__(self, params: Mapping[str, Value], from_ns: int, to_ns: int, tried: Tried = ONCE, /) -> Figures:
-        before = self._directive.strategies.get(self._strategy, {})
-        strategies = self._directive.strategies | {self._strategy: {**before, **params}}
+        name = self._chosen.name
+        before = self._directive.strategies.get(name, {})
+        strategies = self._directive.strategies | {name: {**before, **params}}
         result = run(
             BacktestOrder(
-                data=self._data, symbol=self._symbol, strategy=self._strategy, since=from_ns, until=to_ns,
+                data=self._data, symbol=self._symbol, strategy=name, own=self._chosen.own, since=from_ns, until=to_ns,
                 directive=self._directive.model_copy(update={"strategies": strategies}), trials=tried.count,
                 trial_variance=tried.variance,
             )
@@ -410,8 +420,8 @@ def _parser() -> Parser:
     )
     parser.add_argument("--data", metavar="F", type=Path, nargs="+", required=True, help="bars, parquet or CSV")
     parser.add_argument("--symbol", metavar="S", required=True, help="whose bars they are")
-    names = [kind.name for kind in STRATEGIES]
-    parser.add_argument("--strategy", choices=names, required=True, help="what is searched")
+    parser.add_argument("--strategy", metavar="NAME", required=True, help=f"what is searched: {', '.join(NAMES)}, one "
+                        "of your own (of the folder that --config names), or the path of its file")  # fmt: skip
     parser.add_argument("--search", metavar="P", nargs="+", default=[], help="only these: name, or name=low:high")
     parser.add_argument("--trials", metavar="N", type=int, default=50, help="trials a fold, all workers together (50)")
     parser.add_argument("--folds", metavar="N", type=int, default=3, help="times it is judged on the next part (3)")
@@ -429,25 +439,26 @@ def _parser() -> Parser:
     return parser
 
 
-def _plan(given: argparse.Namespace, directive: Directive, bars: Bars) -> Plan:
+def _plan(given: argparse.Namespace, chosen: Chosen, directive: Directive, bars: Bars) -> Plan:
     for name, least, most in (("trials", 1, 100_000), ("folds", 1, 50)):
         if not least <= getattr(given, name) <= most:
             raise UsageError(f"--{name} {getattr(given, name)}: must be from {least} to {most}")
-    kind = next(kind for kind in STRATEGIES if kind.name == given.strategy)
-    fixed = checked(kind, directive.strategies.get(given.strategy, {}))
+    kind, tables = chosen.kind, directive.strategies.get(chosen.name, {})
+    fixed = checked(kind, tables)
     begin_ns = int(bars.open_ns[0]) if given.since is None else moment("--from", given.since)
     end_ns = int(bars.open_ns[-1]) + bars.step_ns if given.until is None else moment("--to", given.until)
     if begin_ns >= end_ns:
         raise UsageError("--from must lie before --to")
     return Plan(
-        strategy=given.strategy,
+        strategy=chosen.name,
         symbol=given.symbol,
         data=digest(bars),
         metric=given.metric,
         trials=given.trials,
         folds=folds(begin_ns, end_ns, given.folds),
         space=space(kind, given.search),
-        given={name: value for name, value in fixed.items() if name in directive.strategies.get(given.strategy, {})},
+        given={name: value for name, value in fixed.items() if name in tables},
+        code=chosen.code or msgspec.UNSET,
     )
 
 

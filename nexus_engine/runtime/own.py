@@ -48,6 +48,21 @@ def load_own(folder: str) -> Own:
     return Own(tuple(kinds.values()), problems)
 
 
+def load_file(file: Path) -> Own:
+    """The strategies of one file alone."""
+    if not file.is_file():
+        return Own((), {file.stem: "no such file"})
+    kinds: dict[str, type[Any]] = {}
+    try:
+        for kind in _in_file(file):
+            if problem := _problem(kind, kinds):
+                return Own((), {file.stem: problem})
+            kinds[kind.name] = kind
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a file of somebody else's may do anything
+        return Own((), {file.stem: _line(error)})
+    return Own(tuple(kinds.values()))
+
+
 def _in_file(file: Path) -> list[type[Any]]:
     """The classes of a file that are strategies. Raises whatever the file does."""
     name = f"nexus_own_{file.stem}"
