@@ -340,8 +340,13 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--data", metavar="F", type=Path, nargs="+", required=True, help="recorded bars of the symbol")
     add("--symbol", metavar="S", required=True, help="whose bars they are, e.g. BTCUSDT")
-    add("--strategy", metavar="NAME", default=AUTO, help=f"{AUTO}, {', '.join(NAMES)}, one of your own (of the folder "
-        "that --config names in account.own_strategies), or the path of its file")
+    add(
+        "--strategy",
+        metavar="NAME",
+        default=AUTO,
+        help=f"{AUTO}, {', '.join(NAMES)}, one of your own (of the folder "
+        "that --config names in account.own_strategies), or the path of its file",
+    )
     add("--from", dest="since", metavar="DATE", default="", help="play from here on (UTC); earlier bars warm up")
     add("--to", dest="until", metavar="DATE", default="", help="and up to before this")
     add("--funding", metavar="FILE", type=Path, help="rates: funding_time, rate; without it 1 bp in 8 h")
