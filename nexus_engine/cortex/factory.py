@@ -40,6 +40,8 @@ won in the highest only; the Shark goes by the macro state."""
 OWN_GATE: Final = Gate(blind=True)
 """That of a user's own strategy that names none as its `GATE`."""
 
+SILENT: Final = "model silent"
+"""How a reading begins that tells why the rule speaks where there is a model."""
 _UNKNOWN_SCALE = 0.5
 _INFINITY = float("inf")
 _VOLATILITY_BARS = 168
@@ -116,6 +118,9 @@ class Cortex:
         self.broken: dict[str, str] = {}
         """Own strategies that failed while they ran, and how."""
         self._gated: Counter[str] = Counter()
+        self.hours: Counter[tuple[Regime, str]] = Counter()
+        """Closed hours so far, of all symbols, by the regime and who said it: `rule`, why the model was silent, or the
+        model's name."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -199,6 +204,8 @@ class Cortex:
             if self._book is not None:
                 self._book.bar(bar, self._rules[symbol].view)
         regime = self.regime(symbol)
+        if interval == REGIME_INTERVAL:
+            self.hours[regime.regime, _teller(regime)] += 1
         context = msgspec.structs.replace(context, leader=self._trend.view)
         found: list[Signal] = []
         for strategy, gate in self._on(interval):
@@ -319,6 +326,11 @@ class Cortex:
 REFUSED: Final = ("macro", "leader", "squeeze", "targets", "session", "no quote", "costs", "reward")
 """Why a pattern was no wish."""
 _FUNNEL = ("bars", "patterns", "turned", *REFUSED, "regime", "signals")
+
+
+def _teller(view: RegimeView) -> str:
+    last = view.readings[-1].name if view.readings else ""
+    return last if last.startswith(SILENT) else view.source
 
 
 def _usable(strategy: Strategy, name: str) -> None:

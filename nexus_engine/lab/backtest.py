@@ -24,7 +24,8 @@ import msgspec
 import numpy as np
 
 from nexus_engine.core.engine import Engine
-from nexus_engine.cortex.factory import NO_OWN, Own
+from nexus_engine.cortex.factory import NO_OWN, SILENT, Own
+from nexus_engine.cortex.regime_model import ModelError, RegimeModel
 from nexus_engine.cortex.shark import Shark
 from nexus_engine.lab import beside, history, metrics, report
 from nexus_engine.lab.bars import SECOND_NS, Bars, BarsError, utc
@@ -39,7 +40,10 @@ from nexus_engine.lab.wire import THERE_NS, Clock
 from nexus_engine.model.config import ConfigError, Directive
 from nexus_engine.model.config import load as load_config
 from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.paths import StateError, state_root
 from nexus_engine.model.usage import Parser, UsageError, harmless
+from nexus_engine.model.words import Regime
+from nexus_engine.runtime.regime import find_model
 from nexus_engine.sim.account import MAKER_FEE, TAKER_FEE
 from nexus_engine.sim.played import FUNDING_RATE
 
@@ -64,6 +68,8 @@ class BacktestOrder(msgspec.Struct, frozen=True, kw_only=True):
     until: int = 0
     funding: Path | None = None
     directive: Directive = Directive()
+    model: RegimeModel | None = None
+    """Tells the regime where it can, as live; None: the rule alone."""
     costs: Costs | None = None
     skipping: bool = True
     trials: int = 1
@@ -84,6 +90,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Mapping[str, Any]
     costs: Mapping[str, Any]
     regimes: Mapping[str, Any]
+    """By regime: its `hours`, in how many of them the model said it (`by_model`), and the trades entered in it."""
+    regime_model: Mapping[str, Any]
+    """Its `name`, in how many hours it `answered`, and in how many it was `silent`, by reason."""
     benchmarks: Mapping[str, Any]
     signals: Mapping[str, int]
     notes: tuple[str, ...]
@@ -113,6 +122,7 @@ def run(order: BacktestOrder, progress: Share = lambda share: None) -> Result:
     notes = list(mended.said())
     directive, own = _directive(order, bars, notes)
     engine = Engine(directive, _Unsealed(), own)
+    engine.cortex.use(order.model)
     frames = [history.added_up(bars, interval) for interval in engine.cortex.intervals]
     clock = Clock(int(bars.open_ns[start]))
     venue = BarVenue(
@@ -129,6 +139,8 @@ def run(order: BacktestOrder, progress: Share = lambda share: None) -> Result:
         skip = Skipper(engine.cortex, order.symbol, frames, start_ns=clock.now_ns, warmup=engine.warmup_bars)
     drive = Drive(engine, venue, bars, frames, start=start, clock=clock, watched=watched, skip=skip, progress=progress)
     drive.run()
+    if skip is not None:
+        skip.rest()
     progress(1.0)
     return _result(order, bars, start, drive, notes, time.monotonic() - begun_s)
 
@@ -191,7 +203,8 @@ def _result(order: BacktestOrder, bars: Bars, start: int, drive: Drive, notes: l
             "gross": _figures(curve, trades, order, 0.0),
         },
         costs=_costs(drive, trades, curve, order),
-        regimes=_regimes(trades),
+        regimes=_regimes(trades, drive.engine.cortex.hours, order.model),
+        regime_model=_told_by(drive.engine.cortex.hours, order.model),
         benchmarks={
             "buy_and_hold": beside.buy_and_hold(played, drive.venue),
             "random_entries": beside.random_entries(played, trades, drive.venue),
@@ -274,17 +287,34 @@ def _short(figures: Mapping[str, Any]) -> dict[str, Any]:
     return {name: figures[name] for name in _SHORT}
 
 
-def _regimes(trades: Sequence[Trade]) -> dict[str, Any]:
-    """The trades by the regime that they were entered in."""
+def _regimes(
+    trades: Sequence[Trade], hours: Mapping[tuple[Regime, str], int], model: RegimeModel | None
+) -> dict[str, Any]:
+    """The hours of each regime, and the trades that were entered in it."""
     found: dict[str, Any] = {}
-    for name in sorted({trade.regime for trade in trades}):
+    for name in sorted({trade.regime for trade in trades} | {regime.value for regime, _ in hours}):
         of = [trade for trade in trades if trade.regime == name]
         money, r = np.array([trade.net for trade in of]), np.array([trade.r for trade in of])
         figures = metrics.of_trades(money, r)
-        found[name] = {
+        by_model = 0 if model is None else sum(hours[key] for key in hours if key == (name, model.name))
+        found[name] = {"hours": sum(count for (regime, _), count in hours.items() if regime == name)}
+        found[name] |= {"by_model": by_model}
+        found[name] |= {
             key: figures[key] for key in ("trades", "profit", "win_rate", "profit_factor", "expectancy_r", "sqn")
         }
     return found
+
+
+def _told_by(hours: Mapping[tuple[Regime, str], int], model: RegimeModel | None) -> dict[str, Any]:
+    if model is None:
+        return {"name": None, "answered": 0, "silent": {}}
+    silent: Counter[str] = Counter()
+    for (regime, teller), count in hours.items():
+        if teller != model.name:
+            known = teller.removeprefix(SILENT).strip(": ") if teller.startswith(SILENT) else "the rule knows nothing"
+            silent["regime unknown" if regime is Regime.UNKNOWN else known] += count
+    answered = sum(count for (_, teller), count in hours.items() if teller == model.name)
+    return {"name": model.name, "answered": answered, "silent": dict(sorted(silent.items()))}
 
 
 def _counted(words: Iterable[str]) -> dict[str, int]:
@@ -382,9 +412,18 @@ def _order(given: argparse.Namespace) -> BacktestOrder:
         until=until,
         funding=given.funding,
         directive=directive,
+        model=model_of(directive),
         skipping=not given.step,
         trials=given.trials,
     )
+
+
+def model_of(directive: Directive) -> RegimeModel | None:
+    """The model that an account of this directive would begin with. Raises UsageError."""
+    try:
+        return find_model(state_root(), directive.regime.model)
+    except (ModelError, StateError) as error:
+        raise UsageError(f'the regime model: {error}; `[regime] model = "off"` goes by the rule') from error
 
 
 def moment(option: str, text: str) -> int:

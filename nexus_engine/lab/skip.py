@@ -64,6 +64,10 @@ class Skipper:
             self._cortex.skip(self._symbol, self._frames[frame].interval, self._of(frame, begin, end), row - begin)
         self._upto[frame] = row + 1
 
+    def rest(self) -> None:
+        """The regime to the end of the bars."""
+        self._hours(self._frames[self._regime].whole)
+
     def _hours(self, upto: int) -> None:
         frame = self._frames[self._regime]
         for row in range(self._upto[self._regime], upto):

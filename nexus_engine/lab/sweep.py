@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import msgspec
 
+from nexus_engine.cortex.regime_model import RegimeModel
 from nexus_engine.cortex.strategy import Param, Strategy, Value, checked
 from nexus_engine.lab import history
-from nexus_engine.lab.backtest import BacktestOrder, moment, run
+from nexus_engine.lab.backtest import BacktestOrder, model_of, moment, run
 from nexus_engine.lab.bars import Bars, BarsError
 from nexus_engine.lab.chosen import AUTO, NAMES, Chosen, find
 from nexus_engine.lab.metrics import DAYS
@@ -103,6 +104,8 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     """Parameters that are set and not searched."""
     code: str | msgspec.UnsetType = msgspec.UNSET
     """A digest of a user's own strategy; a shipped one has none."""
+    model: str | msgspec.UnsetType = msgspec.UNSET
+    """The regime model that tells; without one the rule does."""
 
 
 def folds(from_ns: int, to_ns: int, count: int) -> tuple[Fold, ...]:
@@ -362,7 +365,8 @@ def main(argv: Sequence[str]) -> int:
         if given.strategy == AUTO:
             raise UsageError(f"--strategy {AUTO}: name the one whose parameters are searched")
         chosen = find(given.strategy, directive)
-        plan = _plan(given, chosen, directive, bars)
+        model = model_of(directive)
+        plan = _plan(given, chosen, directive, bars, model)
         storage = opened(given.storage)
         found = studies(storage, given.study or _name(plan), plan, given.seed)
     except (UsageError, SweepError, BarsError, ConfigError) as error:
@@ -373,7 +377,7 @@ def main(argv: Sequence[str]) -> int:
     for line in () if given.json else mended.said():
         sys.stderr.write(f"{line}\n")
     say = Progress(as_json=given.json)
-    score = Backtests(given.data, given.symbol, chosen, directive)
+    score = Backtests(given.data, given.symbol, chosen, directive, model)
     try:
         work(found, plan, score, say)
         result = judged(found, plan, score)
@@ -393,9 +397,11 @@ def main(argv: Sequence[str]) -> int:
 class Backtests:
     """The score: a backtest of these files."""
 
-    def __init__(self, data: Sequence[Path], symbol: str, chosen: Chosen, directive: Directive) -> None:
+    def __init__(
+        self, data: Sequence[Path], symbol: str, chosen: Chosen, directive: Directive, model: RegimeModel | None
+    ) -> None:
         self._data, self._symbol, self._chosen = tuple(data), symbol, chosen
-        self._directive = directive
+        self._directive, self._model = directive, model
 
     def __call__(self, params: Mapping[str, Value], from_ns: int, to_ns: int, tried: Tried = ONCE, /) -> Figures:
         name = self._chosen.name
@@ -404,8 +410,8 @@ class Backtests:
         result = run(
             BacktestOrder(
                 data=self._data, symbol=self._symbol, strategy=name, own=self._chosen.own, since=from_ns, until=to_ns,
-                directive=self._directive.model_copy(update={"strategies": strategies}), trials=tried.count,
-                trial_variance=tried.variance,
+                directive=self._directive.model_copy(update={"strategies": strategies}), model=self._model,
+                trials=tried.count, trial_variance=tried.variance,
             )
         )  # fmt: skip
         return {key: float(result.metrics["net"][key]) for key in SHOWN}
@@ -439,7 +445,9 @@ def _parser() -> Parser:
     return parser
 
 
-def _plan(given: argparse.Namespace, chosen: Chosen, directive: Directive, bars: Bars) -> Plan:
+def _plan(
+    given: argparse.Namespace, chosen: Chosen, directive: Directive, bars: Bars, model: RegimeModel | None
+) -> Plan:
     for name, least, most in (("trials", 1, 100_000), ("folds", 1, 50)):
         if not least <= getattr(given, name) <= most:
             raise UsageError(f"--{name} {getattr(given, name)}: must be from {least} to {most}")
@@ -459,6 +467,7 @@ def _plan(given: argparse.Namespace, chosen: Chosen, directive: Directive, bars:
         space=space(kind, given.search),
         given={name: value for name, value in fixed.items() if name in tables},
         code=chosen.code or msgspec.UNSET,
+        model=msgspec.UNSET if model is None else model.name,
     )
 
 

@@ -290,7 +290,8 @@ def told(found: Mapping[str, Any]) -> Sequence[Row]:
     odds = _number(net.get("deflated_sharpe"), ".0%")
     spread = f"{_number(low, '+.2f')} to {_number(high, '+.2f')}"
     rows.append(row(f" a trade lies in {spread} R (90 %); deflated Sharpe {odds}"))
-    for regime, each in list(found["regimes"].items())[:5]:
+    entered = [(regime, each) for regime, each in found["regimes"].items() if each["trades"]]
+    for regime, each in entered[:5]:
         r = _number(each["expectancy_r"], "+.2f")
         rows.append(row(f" {plain(regime, 12):12} {each['trades']:5.0f} trades  {r} R"))
     rows += [row(f" {fmt.words(plain(note, 200), _WIDTH)}", "warn") for note in found["notes"][:3]]

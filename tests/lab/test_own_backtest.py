@@ -1,4 +1,4 @@
-"""A user's own strategies in backtests and sweeps: found by name or by file, stepped or skipped, honest where broken."""
+"""A user's own strategies in backtests and sweeps: found by name or by file, stepped or skipped, honest if broken."""
 
 import json
 from pathlib import Path
