@@ -118,8 +118,10 @@ class Cortex:
         self.broken: dict[str, str] = {}
         """Own strategies that failed while they ran, and how."""
         self._gated: Counter[str] = Counter()
+        self.watched: frozenset[str] = frozenset()
+        """Symbols that are looked at and not traded: no strategy is told of their bars."""
         self.hours: Counter[tuple[Regime, str]] = Counter()
-        """Closed hours so far, of all symbols, by the regime and who said it: `rule`, why the model was silent, or the
+        """Closed hours so far, of all that are traded, by the regime and who said it: `rule`, why the model was silent, or the
         model's name."""
 
     @property
@@ -138,7 +140,7 @@ class Cortex:
             return
         self._closed[symbol, interval] = rows[-1].open_ns
         self._gaps.pop((symbol, interval), None)
-        for strategy, _ in self._on(interval):
+        for strategy, _ in () if symbol in self.watched else self._on(interval):
             self._safely(strategy, partial(strategy.warm, symbol, interval, rows))
         if interval == REGIME_INTERVAL:
             rule = self._rules[symbol] = RegimeRule()
@@ -203,6 +205,8 @@ class Cortex:
                 self._trend.update(bar)
             if self._book is not None:
                 self._book.bar(bar, self._rules[symbol].view)
+        if symbol in self.watched:
+            return ()
         regime = self.regime(symbol)
         if interval == REGIME_INTERVAL:
             self.hours[regime.regime, _teller(regime)] += 1

@@ -14,7 +14,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -24,10 +24,13 @@ import msgspec
 import numpy as np
 
 from nexus_engine.core.engine import Engine
-from nexus_engine.cortex.factory import NO_OWN, SILENT, Own
+from nexus_engine.core.hunt import Hunt
+from nexus_engine.core.market import HOURLY
+from nexus_engine.cortex.factory import NO_OWN, SILENT, Cortex, Own
 from nexus_engine.cortex.regime_model import ModelError, RegimeModel
 from nexus_engine.cortex.shark import Shark
 from nexus_engine.lab import beside, history, metrics, report
+from nexus_engine.lab.around import Daily, Timed, figures, led, told
 from nexus_engine.lab.bars import SECOND_NS, Bars, BarsError, utc
 from nexus_engine.lab.chosen import AUTO, NAMES, Chosen, find, switched
 from nexus_engine.lab.drive import Drive, Mask
@@ -35,7 +38,7 @@ from nexus_engine.lab.progress import Progress
 from nexus_engine.lab.record import Curve, Trade
 from nexus_engine.lab.scan import stretches
 from nexus_engine.lab.skip import Skipper
-from nexus_engine.lab.venue import BarVenue, Costs
+from nexus_engine.lab.venue import BarVenue, Costs, instrument_of
 from nexus_engine.lab.wire import THERE_NS, Clock
 from nexus_engine.model.config import ConfigError, Directive
 from nexus_engine.model.config import load as load_config
@@ -45,7 +48,7 @@ from nexus_engine.model.usage import Parser, UsageError, harmless
 from nexus_engine.model.words import Regime
 from nexus_engine.runtime.regime import find_model
 from nexus_engine.sim.account import MAKER_FEE, TAKER_FEE
-from nexus_engine.sim.played import FUNDING_RATE
+from nexus_engine.sim.played import FUNDING_RATE, spec_of
 
 SENTINEL_NS: Final = 300 * SECOND_NS
 """Bars up to this length let the Sentinel see a crash."""
@@ -67,6 +70,10 @@ class BacktestOrder(msgspec.Struct, frozen=True, kw_only=True):
     since: int = 0
     until: int = 0
     funding: Path | None = None
+    macro: tuple[Path, ...] = ()
+    """Dominance and cap by day."""
+    leader: tuple[Path, ...] = ()
+    """Bars of the symbol that the Shark follows, which is the one that the Sentinel watches."""
     directive: Directive = Directive()
     model: RegimeModel | None = None
     """Tells the regime where it can, as live; None: the rule alone."""
@@ -122,6 +129,7 @@ def run(order: BacktestOrder, progress: Share = lambda share: None) -> Result:
     notes = list(mended.said())
     directive, own = _directive(order, bars, notes)
     engine = Engine(directive, _Unsealed(), own)
+    engine.cortex = Cortex(directive.strategies, own, order.directive.shield.swan_symbol)
     engine.cortex.use(order.model)
     frames = [history.added_up(bars, interval) for interval in engine.cortex.intervals]
     clock = Clock(int(bars.open_ns[start]))
@@ -134,10 +142,15 @@ def run(order: BacktestOrder, progress: Share = lambda share: None) -> Result:
         funding=rates,
     )
     watched = _watched(bars, order, directive, notes)
+    around = _around(order, engine, clock.now_ns, int(bars.open_ns[-1]) + bars.step_ns)
     skip = None
     if order.skipping:
-        skip = Skipper(engine.cortex, order.symbol, frames, start_ns=clock.now_ns, warmup=engine.warmup_bars)
+        skip = Skipper(
+            engine.cortex, order.symbol, frames, start_ns=clock.now_ns, warmup=engine.warmup_bars,
+            whole=frozenset({HOURLY} if around else ()),
+        )  # fmt: skip
     drive = Drive(engine, venue, bars, frames, start=start, clock=clock, watched=watched, skip=skip, progress=progress)
+    drive.wire.hear(around)
     drive.run()
     if skip is not None:
         skip.rest()
@@ -150,12 +163,38 @@ def _directive(order: BacktestOrder, bars: Bars, notes: list[str]) -> tuple[Dire
     given = order.directive
     tables, own = switched(Chosen(order.strategy, order.own), given.strategies, bars, order.data[0], notes)
     if tables[Shark.name]["enabled"]:
-        notes.append("the Shark entered nothing: a file of bars says nothing of dominance and cap")
+        notes.extend(_lacks(order))
     shield = given.shield
     if order.symbol != shield.swan_symbol:
         notes.append(f"the Sentinel was not there: it watches {shield.swan_symbol}")
         shield = shield.model_copy(update={"swan_symbol": order.symbol})
     return given.model_copy(update={"strategies": tables, "shield": shield, "people": {}}), own
+
+
+def _lacks(order: BacktestOrder) -> Iterator[str]:
+    """What the Shark needs and has not."""
+    leader = order.directive.shield.swan_symbol
+    if not order.macro:
+        yield "no macro series: Shark cannot activate; --macro FILE gives dominance and cap by day"
+    if order.symbol == leader:
+        yield f"Shark sells what falls with {leader}: it enters nothing on {leader} itself"
+    elif not order.leader:
+        yield f"no bars of {leader}, which it follows: Shark cannot activate; --leader FILE gives them"
+
+
+def _around(order: BacktestOrder, engine: Engine, start_ns: int, end_ns: int) -> list[Timed]:
+    """What only the Shark asks for, where it can hunt at all."""
+    shield = order.directive.shield
+    leader = shield.swan_symbol
+    if Shark.name not in engine.cortex.names or any(_lacks(order)):
+        return []
+    bars, _ = history.gather(order.leader, leader)
+    instrument = instrument_of(spec_of(leader, float(bars.ohlc[0, 0])))
+    engine.shield.macro = Daily()
+    engine.hunt = Hunt(shield)
+    engine.cortex.watched = frozenset({leader})
+    found = [*led(instrument, bars.cut(0, end_ns), start_ns, engine.warmup_bars)]
+    return found + [*told(figures(order.macro), start_ns, end_ns)]
 
 
 def _watched(bars: Bars, order: BacktestOrder, directive: Directive, notes: list[str]) -> Mask | None:
@@ -380,6 +419,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--from", dest="since", metavar="DATE", default="", help="play from here on (UTC); earlier bars warm up")
     add("--to", dest="until", metavar="DATE", default="", help="and up to before this")
     add("--funding", metavar="FILE", type=Path, help="rates: funding_time, rate; without it 1 bp in 8 h")
+    add(
+        "--macro",
+        metavar="FILE",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="dominance and cap by day, for the Shark: date, btc_dominance, total_cap_usd",
+    )
+    add("--leader", metavar="FILE", type=Path, nargs="+", default=[], help="bars of bitcoin, which the Shark follows")
     add("--config", metavar="FILE", type=Path, help="a directive: strategies, risk, shield, paper.wallet")
     add("--trials", metavar="N", type=int, default=1, help="variants tried before this one: deflates the Sharpe ratio")
     add("--step", action="store_true", help="tell the core of every closed bar; slower, the same decisions")
@@ -411,6 +459,8 @@ def _order(given: argparse.Namespace) -> BacktestOrder:
         since=since,
         until=until,
         funding=given.funding,
+        macro=tuple(given.macro),
+        leader=tuple(given.leader),
         directive=directive,
         model=model_of(directive),
         skipping=not given.step,

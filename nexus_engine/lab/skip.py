@@ -20,7 +20,12 @@ _BLIND: Final = Quote(symbol="", bid=0.0, ask=0.0, mark=0.0, last=0.0, funding_r
 class Skipper:
     """Serves a Drive. Bars of a frame are gapless stretches, and a strategy begins anew with each of them."""
 
-    def __init__(self, cortex: Cortex, symbol: str, frames: Sequence[Series], *, start_ns: int, warmup: int) -> None:
+    def __init__(
+        self, cortex: Cortex, symbol: str, frames: Sequence[Series], *, start_ns: int, warmup: int,
+        whole: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
+        """`whole`: intervals whose every bar must be told, since the core's market is asked about them."""
+        self._whole = whole
         self._cortex, self._symbol, self._frames = cortex, symbol, frames
         self._regime = next(at for at, frame in enumerate(frames) if frame.interval == REGIME_INTERVAL)
         self._upto = []
@@ -39,7 +44,7 @@ class Skipper:
         series = self._frames[frame]
         found = np.zeros(series.whole, bool)
         strategies = self._cortex.skipping(series.interval)
-        if strategies is None:
+        if strategies is None or series.interval in self._whole:
             return ~found
         if not strategies:
             return found
