@@ -171,17 +171,18 @@ class RegimeBook:
         return spoken
 
     def _speak(self, symbol: str, spoken: _Spoken) -> None:
-        bars = self._columns(symbol, NEED_H)
-        last = np.array([len(bars.close_h) - 1])
-        close_h = int(bars.close_h[-1])
-        if len(bars.close_h) < NEED_H:
-            spoken.silent = Reading("model silent: bars", float(len(bars.close_h)), float(NEED_H))
+        rows = self._bars[symbol]
+        close_h = rows[-1][0]
+        if len(rows) < NEED_H:
+            spoken.silent = Reading("model silent: bars", float(len(rows)), float(NEED_H))
             return
         age_days = self._age_days(close_h)
         if not -HEARD_DAYS <= age_days <= STALE_DAYS:
             # nobody hears it, and nothing that it would say is remembered when it is heard
             spoken.silent, spoken.said = _out_of_its_time(age_days), None
             return
+        bars = self._columns(symbol, NEED_H)
+        last = np.array([len(bars.close_h) - 1])
         if self._market is None or self._market[0] != close_h:
             self._market = (close_h, *market(self._around(bars.close_h), last))
         _, around, leader = self._market

@@ -119,8 +119,8 @@ def led(instrument: Instrument, bars: Bars, start_ns: int, warmup: int) -> Itera
         whole = len(half) == SQUEEZE_BARS and half[0].open_ns == now - SQUEEZE_BARS * _PART_NS
         yield now, History(**stamp, interval=SQUEEZE_INTERVAL, bars=half if whole else ())
         yield now, _bar(now, symbol, row)
-        if number and hours.open_ns[number] != hours.open_ns[number - 1] + HOUR_NS:
-            # as the symbol's own: what lost a bar is told its past anew
+        if not number or hours.open_ns[number] != hours.open_ns[number - 1] + HOUR_NS:
+            # as the symbol's own: what has no past, or lost a bar, is told it anew
             yield now, History(**stamp, interval=HOURLY, bars=(row,))
 
 

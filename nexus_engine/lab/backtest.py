@@ -100,6 +100,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
     """By regime: its `hours`, in how many of them the model said it (`by_model`), and the trades entered in it."""
     regime_model: Mapping[str, Any]
     """Its `name`, in how many hours it `answered`, and in how many it was `silent`, by reason."""
+    sangria: tuple[tuple[str, str], ...]
+    """From and to, UTC, where the macro state let the Shark hunt."""
     benchmarks: Mapping[str, Any]
     signals: Mapping[str, int]
     notes: tuple[str, ...]
@@ -244,6 +246,11 @@ def _result(order: BacktestOrder, bars: Bars, start: int, drive: Drive, notes: l
         costs=_costs(drive, trades, curve, order),
         regimes=_regimes(trades, drive.engine.cortex.hours, order.model),
         regime_model=_told_by(drive.engine.cortex.hours, order.model),
+        sangria=tuple(
+            (utc(max(begin, int(played.open_ns[0]))), utc(end or end_ns))
+            for begin, end in record.sangria
+            if not end or end > played.open_ns[0]
+        ),
         benchmarks={
             "buy_and_hold": beside.buy_and_hold(played, drive.venue),
             "random_entries": beside.random_entries(played, trades, drive.venue),
@@ -427,7 +434,14 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="dominance and cap by day, for the Shark: date, btc_dominance, total_cap_usd",
     )
-    add("--leader", metavar="FILE", type=Path, nargs="+", default=[], help="bars of bitcoin, which the Shark follows")
+    add(
+        "--leader",
+        metavar="FILE",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="bars of bitcoin, which the Shark follows (lab.leader of the directive)",
+    )
     add("--config", metavar="FILE", type=Path, help="a directive: strategies, risk, shield, paper.wallet")
     add("--trials", metavar="N", type=int, default=1, help="variants tried before this one: deflates the Sharpe ratio")
     add("--step", action="store_true", help="tell the core of every closed bar; slower, the same decisions")
@@ -459,8 +473,8 @@ def _order(given: argparse.Namespace) -> BacktestOrder:
         since=since,
         until=until,
         funding=given.funding,
-        macro=tuple(given.macro),
-        leader=tuple(given.leader),
+        macro=tuple(given.macro) or directive.lab.files("macro"),
+        leader=tuple(given.leader) or directive.lab.files("leader"),
         directive=directive,
         model=model_of(directive),
         skipping=not given.step,

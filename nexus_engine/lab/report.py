@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import pairwise
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
@@ -136,9 +137,18 @@ def _sentences(result: "Result") -> list[str]:
     if (model := result.regime_model)["name"]:
         silent = ", ".join(f"{reason} {hours}" for reason, hours in model["silent"].items())
         lines.append(f"regime model {model['name']}: told {model['answered']} hours; silent: {silent or 'never'}")
+    if result.sangria:
+        hours = sum(_hours(*window) for window in result.sangria)
+        lines.append(
+            f"SANGRIA {len(result.sangria)} times, {hours:,.0f} h of {result.bars * result.step_s / 3600:,.0f}"
+        )
     signals = ", ".join(f"{name} {count}" for name, count in result.signals.items())
     lines.append(f"signals: {signals or 'none'}")
     return lines
+
+
+def _hours(begin: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds() / 3600
 
 
 def _told(value: Any, unit: str) -> str:

@@ -366,7 +366,9 @@ def main(argv: Sequence[str]) -> int:
             raise UsageError(f"--strategy {AUTO}: name the one whose parameters are searched")
         chosen = find(given.strategy, directive)
         model = model_of(directive)
-        plan = _plan(given, chosen, directive, bars, model)
+        beside = {name: tuple(getattr(given, name)) or directive.lab.files(name) for name in ("macro", "leader")}
+        data = digest(bars, *beside["macro"], *beside["leader"])
+        plan = _plan(given, chosen, directive, bars, data, model)
         storage = opened(given.storage)
         found = studies(storage, given.study or _name(plan), plan, given.seed)
     except (UsageError, SweepError, BarsError, ConfigError) as error:
@@ -377,7 +379,11 @@ def main(argv: Sequence[str]) -> int:
     for line in () if given.json else mended.said():
         sys.stderr.write(f"{line}\n")
     say = Progress(as_json=given.json)
-    score = Backtests(given.data, given.symbol, chosen, directive, model)
+    plain = BacktestOrder(
+        data=tuple(given.data), symbol=given.symbol, strategy=chosen.name, own=chosen.own, directive=directive, model=model,
+        **beside,
+    )  # fmt: skip
+    score = Backtests(plain)
     try:
         work(found, plan, score, say)
         result = judged(found, plan, score)
@@ -395,23 +401,18 @@ def main(argv: Sequence[str]) -> int:
 
 
 class Backtests:
-    """The score: a backtest of these files."""
+    """The score: a backtest like a plain one, with the parameters and over the span that are asked for."""
 
-    def __init__(
-        self, data: Sequence[Path], symbol: str, chosen: Chosen, directive: Directive, model: RegimeModel | None
-    ) -> None:
-        self._data, self._symbol, self._chosen = tuple(data), symbol, chosen
-        self._directive, self._model = directive, model
+    def __init__(self, plain: BacktestOrder) -> None:
+        self._plain = plain
 
     def __call__(self, params: Mapping[str, Value], from_ns: int, to_ns: int, tried: Tried = ONCE, /) -> Figures:
-        name = self._chosen.name
-        before = self._directive.strategies.get(name, {})
-        strategies = self._directive.strategies | {name: {**before, **params}}
+        plain, name = self._plain, self._plain.strategy
+        strategies = plain.directive.strategies | {name: {**plain.directive.strategies.get(name, {}), **params}}
         result = run(
-            BacktestOrder(
-                data=self._data, symbol=self._symbol, strategy=name, own=self._chosen.own, since=from_ns, until=to_ns,
-                directive=self._directive.model_copy(update={"strategies": strategies}), model=self._model,
-                trials=tried.count, trial_variance=tried.variance,
+            msgspec.structs.replace(
+                plain, directive=plain.directive.model_copy(update={"strategies": strategies}), since=from_ns,
+                until=to_ns, trials=tried.count, trial_variance=tried.variance,
             )
         )  # fmt: skip
         return {key: float(result.metrics["net"][key]) for key in SHOWN}
@@ -438,6 +439,8 @@ def _parser() -> Parser:
                         "sqlite:///FILE on one machine, postgresql://user@host/db on any number")  # fmt: skip
     parser.add_argument("--study", metavar="NAME", help="workers of one name work together (of what is searched)")
     parser.add_argument("--seed", metavar="N", type=int, help="the same points again, with one worker")
+    parser.add_argument("--macro", metavar="FILE", type=Path, nargs="+", default=[], help="as of nexus backtest")
+    parser.add_argument("--leader", metavar="FILE", type=Path, nargs="+", default=[], help="as of nexus backtest")
     parser.add_argument(
         "--config", metavar="FILE", type=Path, help="take strategies, risk and shield of this directive"
     )
@@ -446,7 +449,7 @@ def _parser() -> Parser:
 
 
 def _plan(
-    given: argparse.Namespace, chosen: Chosen, directive: Directive, bars: Bars, model: RegimeModel | None
+    given: argparse.Namespace, chosen: Chosen, directive: Directive, bars: Bars, data: str, model: RegimeModel | None
 ) -> Plan:
     for name, least, most in (("trials", 1, 100_000), ("folds", 1, 50)):
         if not least <= getattr(given, name) <= most:
@@ -460,7 +463,7 @@ def _plan(
     return Plan(
         strategy=chosen.name,
         symbol=given.symbol,
-        data=digest(bars),
+        data=data,
         metric=given.metric,
         trials=given.trials,
         folds=folds(begin_ns, end_ns, given.folds),
@@ -471,11 +474,16 @@ def _plan(
     )
 
 
-def digest(bars: Bars) -> str:
-    """Of what they hold, whatever file it came from."""
+def digest(bars: Bars, *beside: Path) -> str:
+    """Of what they hold, whatever file it came from, and of the files beside them. Raises BarsError."""
     found = hashlib.blake2b(digest_size=8)
     for column in (bars.open_ns, bars.ohlc, bars.volume):
         found.update(column.tobytes())
+    for path in beside:
+        try:
+            found.update(path.read_bytes())
+        except OSError as error:
+            raise BarsError(f"{path}: cannot be read ({error.strerror or error})") from error
     return found.hexdigest()
 
 
