@@ -121,8 +121,8 @@ class Cortex:
         self.watched: frozenset[str] = frozenset()
         """Symbols that are looked at and not traded: no strategy is told of their bars."""
         self.hours: Counter[tuple[Regime, str]] = Counter()
-        """Closed hours so far, of all that are traded, by the regime and who said it: `rule`, why the model was silent, or the
-        model's name."""
+        """Closed hours so far of what is traded, by the regime and who said it: `rule`, why the model was silent, or
+        the model's name."""
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,5 +1,4 @@
-"""What a backtest hears beside its symbol's bars, at the hour at which it is known: the bars of the leader that the Shark
-follows, and each day's dominance and cap.
+"""What a backtest hears beside its symbol's bars, once it is known: the leader's hours, and dominance and cap by day.
 
 A day's figure is told an hour after the day has ended and holds until the next is due. It comes as a source's samples
 do: rows twelve hours apart, the newest of the moment at which the day ended, so that the state is judged once a day.
@@ -70,7 +69,7 @@ def figures(paths: Sequence[Path]) -> Figures:
         except pl.exceptions.PolarsError as error:
             raise BarsError(f"{path}: a date is not like 2024-01-31, or a dominance or cap not a number") from error
         dominance, cap = values.T
-        known = (0 < dominance) & (dominance < 100) & (cap > 0) & (cap < np.inf)
+        known = (dominance > 0) & (dominance < 100) & (cap > 0) & (cap < np.inf)
         parts.append(np.column_stack((days[known], values[known])))
     rows = np.concatenate(parts)
     if not len(rows):

@@ -14,7 +14,7 @@ from nexus_engine.lab.bars import Floats, utc
 from nexus_engine.lab.record import OPEN, Trade
 
 if TYPE_CHECKING:
-    from nexus_engine.lab.backtest import Result
+    from nexus_engine.lab.result import Result
 
 POINTS: Final = 400
 """Of the equity curve, in JSON and on the page."""

@@ -11,8 +11,6 @@ import hashlib
 import json
 import math
 import sys
-import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import variance
@@ -28,25 +26,19 @@ from nexus_engine.lab.bars import Bars, BarsError
 from nexus_engine.lab.chosen import AUTO, NAMES, Chosen, find
 from nexus_engine.lab.metrics import DAYS
 from nexus_engine.lab.progress import Progress
+from nexus_engine.lab.study import Fold, Plan, SweepError, opened, studies
 from nexus_engine.model.config import ConfigError, Directive
 from nexus_engine.model.config import load as load_config
 from nexus_engine.model.usage import Parser, UsageError, harmless
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
-    from optuna.storages import RDBStorage
     from optuna.trial import FrozenTrial
-    from sqlalchemy.engine import URL
 
 METRICS: Final = ("sqn", "sharpe", "calmar", "expectancy_r")
 SHOWN: Final = (*METRICS, "trades", "return_pct", "max_drawdown_pct", "profit_factor", "deflated_sharpe")
 LEAST_TRADES: Final = 30
 """Below that a figure is luck: the trial is pruned."""
-HEARTBEAT_S, GRACE_S = 5, 30
-"""A worker that was not heard of for the grace is dead, and its trial is tried again by another."""
-FIRST_TRIES, FIRST_WAIT_S = 5, 0.5
-AGAIN: Final = 2
-"""Times that a trial whose worker died is tried again: it may be what kills them."""
 KEPT_BACK: Final = frozenset(
     {"enabled", "set", "interval", "long", "short", "risk_pct", "leverage", "min_costs"}
     | {"from_hour", "to_hour", "weekends"}
@@ -74,38 +66,6 @@ class Score(Protocol):
     """What parameters were worth from one UTC ns to another: `trades` and the metrics."""
 
     def __call__(self, params: Mapping[str, Value], from_ns: int, to_ns: int, tried: Tried = ONCE, /) -> Figures: ...
-
-
-class SweepError(Exception):
-    """It cannot be swept like this; the message is one clear line."""
-
-
-class Fold(msgspec.Struct, frozen=True):
-    """Searched in [from, until), judged on [until, to); UTC ns."""
-
-    from_ns: int
-    until_ns: int
-    to_ns: int
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What every worker of a study must agree on; it is kept with it."""
-
-    strategy: str
-    symbol: str
-    data: str
-    """A digest of the bars, so that two machines do not search in different files."""
-    metric: str
-    trials: int
-    """Complete ones, a fold."""
-    folds: tuple[Fold, ...]
-    space: dict[str, tuple[Value, ...]]
-    given: dict[str, Value] = {}
-    """Parameters that are set and not searched."""
-    code: str | msgspec.UnsetType = msgspec.UNSET
-    """A digest of a user's own strategy; a shipped one has none."""
-    model: str | msgspec.UnsetType = msgspec.UNSET
-    """The regime model that tells; without one the rule does."""
 
 
 def folds(from_ns: int, to_ns: int, count: int) -> tuple[Fold, ...]:
@@ -162,81 +122,6 @@ def suggested(trial: "Trial", ranges: Mapping[str, Range]) -> dict[str, Value]:
         else:
             found[name] = cast("Value", trial.suggest_categorical(name, list(ends)))
     return found
-
-
-# ---- the storage -----------------------------------------------------------------------------------------------------
-
-
-def opened(url: str) -> "RDBStorage":
-    """The storage that workers share: `sqlite:///FILE` or `postgresql://…`. Raises SweepError."""
-    from optuna.exceptions import ExperimentalWarning, StorageInternalError
-    from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
-
-    try:
-        where = make_url(url)
-    except ArgumentError:
-        raise SweepError("--storage: must be like sqlite:///sweep.db or postgresql://user@host/database") from None
-    if where.drivername == "postgresql":
-        where = where.set(drivername="postgresql+psycopg")
-    if where.drivername not in ("sqlite", "postgresql+psycopg"):
-        raise SweepError(f"--storage {where.drivername}: must be sqlite or postgresql")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        again = RetryHeartbeatStaleTrialCallback(max_retry=AGAIN)
-    for left in reversed(range(FIRST_TRIES)):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)
-                return RDBStorage(
-                    where.render_as_string(hide_password=False),
-                    heartbeat_interval=HEARTBEAT_S,
-                    grace_period=GRACE_S,
-                    heartbeat_stale_trial_callback=again,
-                )
-        except (IntegrityError, ProgrammingError) as error:
-            # two workers that start as one both make the tables; the second finds them there when it looks again
-            if not left:
-                raise SweepError(_told(where, error)) from None
-            time.sleep(FIRST_WAIT_S)
-        except (SQLAlchemyError, StorageInternalError, OSError) as error:
-            raise SweepError(_told(where, error)) from None
-    raise AssertionError("unreachable")
-
-
-def _told(where: "URL", error: Exception) -> str:
-    """One line, without the password."""
-    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-    return f"--storage {where.render_as_string(hide_password=True)}: {reason}"
-
-
-def studies(storage: "RDBStorage", name: str, plan: Plan, seed: int | None) -> "list[Study]":
-    """A study for each fold, made by whoever comes first. Raises SweepError where it was made for something else."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    told = msgspec.json.encode(plan).decode()
-    found = []
-    for number in range(1, len(plan.folds) + 1):
-        # workers that start as one must not all try the same points: `constant_liar` counts what is under way
-        sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-        study = optuna.create_study(
-            study_name=f"{name}/{number}", storage=storage, sampler=sampler, direction="maximize", load_if_exists=True
-        )
-        kept = study.user_attrs.get("plan")
-        if kept is None:
-            study.set_user_attr("plan", told)
-        elif kept != told:
-            raise SweepError(f"--study {name}: it was begun with {_difference(kept, told)}; give it another name")
-        found.append(study)
-    return found
-
-
-def _difference(kept: str, told: str) -> str:
-    before, now = json.loads(kept), json.loads(told)
-    return "other " + ", ".join(key for key in now if before.get(key) != now[key])
 
 
 # ---- the work --------------------------------------------------------------------------------------------------------
@@ -366,8 +251,9 @@ def main(argv: Sequence[str]) -> int:
             raise UsageError(f"--strategy {AUTO}: name the one whose parameters are searched")
         chosen = find(given.strategy, directive)
         model = model_of(directive)
-        beside = {name: tuple(getattr(given, name)) or directive.lab.files(name) for name in ("macro", "leader")}
-        data = digest(bars, *beside["macro"], *beside["leader"])
+        macro = tuple(given.macro) or directive.lab.files("macro")
+        leader = tuple(given.leader) or directive.lab.files("leader")
+        data = digest(bars, *macro, *leader)
         plan = _plan(given, chosen, directive, bars, data, model)
         storage = opened(given.storage)
         found = studies(storage, given.study or _name(plan), plan, given.seed)
@@ -380,8 +266,8 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write(f"{line}\n")
     say = Progress(as_json=given.json)
     plain = BacktestOrder(
-        data=tuple(given.data), symbol=given.symbol, strategy=chosen.name, own=chosen.own, directive=directive, model=model,
-        **beside,
+        data=tuple(given.data), symbol=given.symbol, strategy=chosen.name, own=chosen.own, macro=macro, leader=leader,
+        directive=directive, model=model,
     )  # fmt: skip
     score = Backtests(plain)
     try:

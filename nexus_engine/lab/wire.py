@@ -72,8 +72,8 @@ class Wire:
         self._around: deque[tuple[int, AnyEvent]] = deque()
 
     def hear(self, around: Iterable[tuple[int, AnyEvent]]) -> None:
-        """What is heard of the world beside the symbol, each at its time. It keeps nobody awake: it must come at moments
-        at which a bar is told anyway."""
+        """What is heard of the world beside the symbol, each at its time. It keeps nobody awake: it must come when a
+        bar is told anyway."""
         self._around = deque(sorted(around, key=itemgetter(0)))
 
     @property

@@ -16,9 +16,10 @@ from past import MINUTE_NS, PLAIN, SOL, at, bars_of, flat, frame_of, walk, wishe
 
 from nexus_engine.core.engine import Engine
 from nexus_engine.lab import backtest, history
-from nexus_engine.lab.backtest import BacktestOrder, Result, main, run
+from nexus_engine.lab.backtest import BacktestOrder, main, run
 from nexus_engine.lab.bars import Bars, BarsError
 from nexus_engine.lab.record import OPEN
+from nexus_engine.lab.result import Result
 from nexus_engine.lab.venue import BarVenue
 from nexus_engine.model.config import Directive, ShieldConfig
 from nexus_engine.model.ledger import Ledger

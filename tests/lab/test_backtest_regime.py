@@ -9,8 +9,9 @@ from past import walk, written
 from regimes import FIRST_H, frame, model, panel
 
 from nexus_engine.lab import backtest
-from nexus_engine.lab.backtest import BacktestOrder, Result, run
+from nexus_engine.lab.backtest import BacktestOrder, run
 from nexus_engine.lab.report import text
+from nexus_engine.lab.result import Result
 from nexus_engine.model.config import Directive, ShieldConfig
 from nexus_engine.runtime.regime import save_model
 

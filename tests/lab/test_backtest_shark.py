@@ -1,4 +1,4 @@
-"""The Shark in a backtest: it hunts by figures that were known then, and beside a leader whose future it does not see."""
+"""The Shark in a backtest: it hunts by figures that were known then, beside a leader whose future it does not see."""
 
 from datetime import UTC, datetime
 from functools import cache
@@ -14,9 +14,10 @@ from past import frame_of
 from nexus_engine.cortex.targets import SQUEEZE_BARS, squeeze
 from nexus_engine.lab import backtest
 from nexus_engine.lab.around import Figures, figures, led, told
-from nexus_engine.lab.backtest import BacktestOrder, Result, run
+from nexus_engine.lab.backtest import BacktestOrder, run
 from nexus_engine.lab.bars import SECOND_NS, Bars, BarsError, utc
 from nexus_engine.lab.report import text
+from nexus_engine.lab.result import Result
 from nexus_engine.lab.venue import instrument_of
 from nexus_engine.model.config import Directive, ShieldConfig
 from nexus_engine.model.events import Bar, History, MacroSample
@@ -134,7 +135,7 @@ def before(result: Result, at_ns: int) -> list[Any]:
 
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_days_figure_changes_nothing_before_an_hour_after_its_end(whole: Result, number: int, tmp_path: Path) -> None:
-    own, leader, figure = market()
+    figure = market()[2]
     opened_ns = whole.trades[number].opened_ns
     # the figures of the very day of an entry, and of all after it
     at = int(np.searchsorted(figure.end_ns, opened_ns, side="right"))
