@@ -115,6 +115,8 @@ class Cortex:
         self._book: RegimeBook | None = None
         self._closed: dict[tuple[str, str], int] = {}
         self._gaps: dict[tuple[str, str], None] = {}
+        self.asked = ""
+        """The own strategy that is being asked at this moment, for whoever sees from another thread that it hangs."""
         self.broken: dict[str, str] = {}
         """Own strategies that failed while they ran, and how."""
         self._gated: Counter[str] = Counter()
@@ -244,11 +246,14 @@ class Cortex:
         """What a strategy answers. A user's own that fails is left out from then on, and the rest lives."""
         if strategy.name not in self._own:
             return work()
+        self.asked = strategy.name
         try:
             return work()
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's own code may do anything
             self.broken[strategy.name] = self._complain(strategy.name, error)
             return None
+        finally:
+            self.asked = ""
 
     def _complain(self, name: str, error: BaseException) -> str:
         told = f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -22,8 +22,8 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _METHODS: Final = ("warm", "on_bar")
 
 
-def load_own(folder: str) -> Own:
-    """What is there to run; an empty `folder` leaves the entry points."""
+def load_own(folder: str, check: Callable[[Path], str] = lambda file: "") -> Own:
+    """What is there to run; an empty `folder` leaves the entry points. `check` says why a file must not be run."""
     kinds: dict[str, type[Any]] = {}
     problems: dict[str, str] = {}
 
@@ -42,7 +42,10 @@ def load_own(folder: str) -> Own:
         if not path.is_dir():
             problems[path.name] = f"{path} is not a folder; correct account.own_strategies"
         for file in sorted(path.glob("[!_]*.py")):
-            take(file.stem, lambda file=file: _in_file(file))  # type: ignore[misc]
+            if problem := check(file):
+                problems[file.stem] = problem
+            else:
+                take(file.stem, lambda file=file: _in_file(file))  # type: ignore[misc]
     for point in sorted(entry_points(group=GROUP)):
         take(point.name, lambda point=point: (point.load(),))  # type: ignore[misc]
     return Own(tuple(kinds.values()), problems)

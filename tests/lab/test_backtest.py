@@ -377,7 +377,7 @@ def test_what_cannot_be_played_is_refused_with_one_line(
     ("words", "said"),
     [
         (["--symbol", "sol usdt"], "allowed are 2 to 20"),
-        (["--symbol", SOL, "--strategy", "moon"], "invalid choice"),
+        (["--symbol", SOL, "--strategy", "moon"], "there is none of that name"),
         (["--symbol", SOL, "--from", "soon"], "must be a date"),
         (["--symbol", SOL, "--from", "2024-02-01", "--to", "2024-01-01"], "must be after --from"),
         (["--symbol", SOL, "--from", "2030-01-01"], "holds no bar of SOLUSDT between"),
