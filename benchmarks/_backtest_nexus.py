@@ -14,8 +14,9 @@ import polars as pl
 from _backtest_rules import MINUTE_S, START_S, WARMUP, Bars, Trade
 from _backtest_strategy import Common
 
-from nexus_engine.lab.backtest import BacktestOrder, Result
+from nexus_engine.lab.backtest import BacktestOrder
 from nexus_engine.lab.backtest import run as run_order
+from nexus_engine.lab.result import Result
 from nexus_engine.lab.venue import Costs
 from nexus_engine.model.config import Directive, PaperConfig, RiskConfig, ShieldConfig
 

@@ -30,6 +30,10 @@ COMMANDS: Final = {
         "nexus_engine.lab.sweep:main",
         "look for a strategy's parameters, and judge them on bars that the search did not see; any number of workers",
     ),
+    "strategy": (
+        "nexus_engine.runtime.own_check:main",
+        "check FILE: run a strategy of your own over generated bars, within a time limit, before an engine does",
+    ),
     "regime": ("nexus_engine.lab.regime:main", "train a regime model, or measure one on bars it has not seen"),
     "drill": ("nexus_engine.lab.drill:main", "a crash through the whole stack on loopback: what the Sentinel does"),
     "journal": ("nexus_engine.store.commands:main", "verify or export the journal; why a decision was made"),

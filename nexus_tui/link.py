@@ -39,6 +39,9 @@ class Link(Protocol):
     def heard(self) -> str:
         """What became of a HALT that no engine took as it should, or of commands that were not sent; once."""
 
+    def asked(self) -> str:
+        """The user's own strategy that the engine waits for at this moment, where that can be seen."""
+
     def close(self) -> None: ...
 
 
@@ -50,6 +53,9 @@ class Host(Protocol):
 
     @property
     def failed(self) -> str: ...
+
+    @property
+    def asked(self) -> str: ...
 
     def pull(self, request: ViewRequest) -> View | None: ...
 
@@ -77,6 +83,9 @@ class LocalLink:
 
     def heard(self) -> str:
         return ""
+
+    def asked(self) -> str:
+        return self._runtime.asked
 
     def close(self) -> None:
         """The runtime's life is its owner's business."""
@@ -146,6 +155,10 @@ class SocketLink:
     def heard(self) -> str:
         heard, self._heard = self._heard, ""
         return heard
+
+    def asked(self) -> str:
+        """Who hangs there cannot say for whom."""
+        return ""
 
     def close(self) -> None:
         with self._wake:

@@ -40,6 +40,8 @@ won in the highest only; the Shark goes by the macro state."""
 OWN_GATE: Final = Gate(blind=True)
 """That of a user's own strategy that names none as its `GATE`."""
 
+SILENT: Final = "model silent"
+"""How a reading begins that tells why the rule speaks where there is a model."""
 _UNKNOWN_SCALE = 0.5
 _INFINITY = float("inf")
 _VOLATILITY_BARS = 168
@@ -113,14 +115,22 @@ class Cortex:
         self._book: RegimeBook | None = None
         self._closed: dict[tuple[str, str], int] = {}
         self._gaps: dict[tuple[str, str], None] = {}
-        self._broken: set[str] = set()
         self._by_interval: dict[str, list[tuple[Strategy, Gate]]] = {}
+        self.asked = ""
+        """The own strategy that is being asked at this moment, for whoever sees from another thread that it hangs."""
+        self.broken: dict[str, str] = {}
+        """Own strategies that failed while they ran, and how."""
         self._gated: Counter[str] = Counter()
+        self.watched: frozenset[str] = frozenset()
+        """Symbols that are looked at and not traded: no strategy is told of their bars."""
+        self.hours: Counter[tuple[Regime, str]] = Counter()
+        """Closed hours so far of what is traded, by the regime and who said it: `rule`, why the model was silent, or
+        the model's name."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The strategies that run."""
-        return tuple(strategy.name for strategy, _ in self._strategies if strategy.name not in self._broken)
+        return tuple(strategy.name for strategy, _ in self._strategies if strategy.name not in self.broken)
 
     def history(self, symbol: str, interval: str, rows: Sequence[BarRow]) -> None:
         """Closed candles, oldest first. They replace what was known; only those after their last gap are used."""
@@ -133,7 +143,7 @@ class Cortex:
             return
         self._closed[symbol, interval] = rows[-1].open_ns
         self._gaps.pop((symbol, interval), None)
-        for strategy, _ in self._on(interval):
+        for strategy, _ in () if symbol in self.watched else self._on(interval):
             self._safely(strategy, partial(strategy.warm, symbol, interval, rows))
         if interval == REGIME_INTERVAL:
             rule = self._rules[symbol] = RegimeRule()
@@ -147,9 +157,18 @@ class Cortex:
             if self._book is not None:
                 self._book.history(symbol, rows)
 
-    def shipped(self, interval: str) -> tuple[Skipping, ...]:
-        """Those that run on an interval and can be skipped through."""
-        return tuple(strategy for strategy, _ in self._on(interval) if isinstance(strategy, Skipping))
+    def skipping(self, interval: str) -> tuple[Skipping, ...] | None:
+        """Those that run on an interval; None where one of them must see every bar, with a quote: a user's own that
+        cannot be skipped through, or is of the regime's interval, whose bars come one by one."""
+        found = []
+        for strategy, _ in self._on(interval):
+            own = strategy.name in self._own
+            if not isinstance(strategy, Skipping) or (own and strategy.intervals != (interval,)):
+                return None
+            if own and interval == REGIME_INTERVAL:
+                return None
+            found.append(strategy)
+        return tuple(found)
 
     def skip(self, symbol: str, interval: str, columns: Columns, upto: int) -> None:
         """Put the strategies of an interval where the first `upto` bars of whole columns leave them; the bars that
@@ -190,9 +209,11 @@ class Cortex:
             if self._book is not None:
                 self._book.bar(bar, self._rules[symbol].view)
         asked = self._on(interval)
-        if not asked:
+        if symbol in self.watched or not (asked or interval == REGIME_INTERVAL):
             return ()
         regime = self.regime(symbol)
+        if interval == REGIME_INTERVAL:
+            self.hours[regime.regime, _teller(regime)] += 1
         context = msgspec.structs.replace(context, leader=self._trend.view)
         found: list[Signal] = []
         for strategy, gate in asked:
@@ -225,7 +246,7 @@ class Cortex:
             found = self._by_interval[interval] = [
                 (strategy, gate)
                 for strategy, gate in self._strategies
-                if interval in strategy.intervals and strategy.name not in self._broken
+                if interval in strategy.intervals and strategy.name not in self.broken
             ]
         return found
 
@@ -233,17 +254,20 @@ class Cortex:
         """What a strategy answers. A user's own that fails is left out from then on, and the rest lives."""
         if strategy.name not in self._own:
             return work()
+        self.asked = strategy.name
         try:
             return work()
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's own code may do anything
-            self._broken.add(strategy.name)
             self._by_interval.clear()
-            self._complain(strategy.name, error)
+            self.broken[strategy.name] = self._complain(strategy.name, error)
             return None
+        finally:
+            self.asked = ""
 
-    def _complain(self, name: str, error: BaseException) -> None:
-        text = " ".join(str(error).split())
-        self.problems.append(f"strategy {name} is off until a restart: {type(error).__name__}: {text}"[:300])
+    def _complain(self, name: str, error: BaseException) -> str:
+        told = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        self.problems.append(f"strategy {name} is off until a restart: {told}"[:300])
+        return told[:260]
 
     def regime(self, symbol: str) -> RegimeView:
         """UNKNOWN without enough gapless history."""
@@ -320,6 +344,11 @@ class Cortex:
 REFUSED: Final = ("macro", "leader", "squeeze", "targets", "session", "no quote", "costs", "reward")
 """Why a pattern was no wish."""
 _FUNNEL = ("bars", "patterns", "turned", *REFUSED, "regime", "signals")
+
+
+def _teller(view: RegimeView) -> str:
+    last = view.readings[-1].name if view.readings else ""
+    return last if last.startswith(SILENT) else view.source
 
 
 def _usable(strategy: Strategy, name: str) -> None:

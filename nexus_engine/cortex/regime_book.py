@@ -37,7 +37,10 @@ from nexus_engine.model.verdicts import Reading
 from nexus_engine.model.words import Regime
 
 HOUR_NS: Final = 3_600_000_000_000
+DAY_NS: Final = 24 * HOUR_NS
 KEPT: Final = NEED_H + SAID * CADENCE_H
+HEARD_DAYS: Final = 2 * SAID * CADENCE_H / 24
+"""So long before its data ends a model begins to be heard: by then what is said has ranks, as after a start."""
 TREND_Z: Final = 1.0
 _TRENDS: Final = (Regime.TREND_UP, Regime.TREND_DOWN)
 
@@ -168,12 +171,18 @@ class RegimeBook:
         return spoken
 
     def _speak(self, symbol: str, spoken: _Spoken) -> None:
+        rows = self._bars[symbol]
+        close_h = rows[-1][0]
+        if len(rows) < NEED_H:
+            spoken.silent = Reading("model silent: bars", float(len(rows)), float(NEED_H))
+            return
+        age_days = self._age_days(close_h)
+        if not -HEARD_DAYS <= age_days <= STALE_DAYS:
+            # nobody hears it, and nothing that it would say is remembered when it is heard
+            spoken.silent, spoken.said = _out_of_its_time(age_days), None
+            return
         bars = self._columns(symbol, NEED_H)
         last = np.array([len(bars.close_h) - 1])
-        close_h = int(bars.close_h[-1])
-        if len(bars.close_h) < NEED_H:
-            spoken.silent = Reading("model silent: bars", float(len(bars.close_h)), float(NEED_H))
-            return
         if self._market is None or self._market[0] != close_h:
             self._market = (close_h, *market(self._around(bars.close_h), last))
         _, around, leader = self._market
@@ -188,21 +197,22 @@ class RegimeBook:
         if not np.isfinite(row).all():
             spoken.silent = Reading("model silent: features missing", float((~np.isfinite(row)).sum()), 0.0)
             return
-        age_days = (close_h * HOUR_NS - self.model.manifest.data_end_ns) / (24 * HOUR_NS)
+        age_days = self._age_days(close_h)
         said = self.model.one(row)
         if said.strangeness <= 1:
             for switch, probability in zip(spoken.switches, said[:2], strict=True):
                 switch.hear(probability)
-        if age_days < 0:
-            spoken.silent = Reading("model silent: days before its end", -age_days, 0.0)
-        elif age_days > STALE_DAYS:
-            spoken.silent = Reading("model silent: stale, days", age_days, float(STALE_DAYS))
+        if not 0 <= age_days <= STALE_DAYS:
+            spoken.silent = _out_of_its_time(age_days)
         elif said.strangeness > 1:
             spoken.silent = Reading("model silent: strangeness", said.strangeness, 1.0)
         if live and 0 <= age_days <= STALE_DAYS:
             self.drift.row(close_h, row)
             spoken.pending.append((close_h, said))
         spoken.said = said
+
+    def _age_days(self, close_h: int) -> float:
+        return (close_h * HOUR_NS - self.model.manifest.data_end_ns) / DAY_NS
 
     def _answered(self, spoken: _Spoken, bars: Columns, close_h: int) -> None:
         """What came of the probabilities of a day ago."""
@@ -243,6 +253,13 @@ def _decide(spoken: _Spoken, slope: float) -> None:
         said = Regime.VOLATILE if volatile.on else Regime.RANGE
     if spoken.regime is Regime.UNKNOWN or (said is not spoken.regime and spoken.held >= DWELL):
         spoken.regime, spoken.held = said, 0
+
+
+def _out_of_its_time(age_days: float) -> Reading:
+    """Of a model for a time that it knows, or that it knows nothing of any more."""
+    if age_days < 0:
+        return Reading("model silent: days before its end", -age_days, 0.0)
+    return Reading("model silent: stale, days", age_days, float(STALE_DAYS))
 
 
 def _with(rule: RegimeView, why: Reading) -> RegimeView:

@@ -13,38 +13,40 @@ import os
 import re
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
 
 from nexus_engine.core.engine import Engine
-from nexus_engine.cortex.factory import STRATEGIES
+from nexus_engine.core.hunt import Hunt
+from nexus_engine.core.market import HOURLY
+from nexus_engine.cortex.factory import NO_OWN, Cortex, Own
+from nexus_engine.cortex.regime_model import ModelError, RegimeModel
 from nexus_engine.cortex.shark import Shark
-from nexus_engine.cortex.strategy import interval_ns
-from nexus_engine.lab import beside, history, metrics, report
-from nexus_engine.lab.bars import SECOND_NS, Bars, BarsError, utc
+from nexus_engine.lab import history, report
+from nexus_engine.lab.around import Daily, Timed, figures, led, told
+from nexus_engine.lab.bars import SECOND_NS, Bars, BarsError
+from nexus_engine.lab.chosen import AUTO, NAMES, Chosen, find, switched
 from nexus_engine.lab.drive import Drive, Mask
 from nexus_engine.lab.progress import Progress
-from nexus_engine.lab.record import Curve, Trade
+from nexus_engine.lab.result import Result, made
 from nexus_engine.lab.scan import stretches
 from nexus_engine.lab.skip import Skipper
-from nexus_engine.lab.venue import BarVenue, Costs
-from nexus_engine.lab.wire import THERE_NS, Clock
+from nexus_engine.lab.venue import BarVenue, Costs, instrument_of
+from nexus_engine.lab.wire import Clock
 from nexus_engine.model.config import ConfigError, Directive
 from nexus_engine.model.config import load as load_config
 from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.paths import StateError, state_root
 from nexus_engine.model.usage import Parser, UsageError, harmless
-from nexus_engine.sim.account import MAKER_FEE, TAKER_FEE
-from nexus_engine.sim.played import FUNDING_RATE
+from nexus_engine.runtime.regime import find_model
+from nexus_engine.sim.played import spec_of
 
-AUTO: Final = "auto"
-NAMES: Final = tuple(kind.name for kind in STRATEGIES)
 SENTINEL_NS: Final = 300 * SECOND_NS
 """Bars up to this length let the Sentinel see a crash."""
 
@@ -60,36 +62,22 @@ class BacktestOrder(msgspec.Struct, frozen=True, kw_only=True):
     data: tuple[Path, ...]
     symbol: str
     strategy: str = AUTO
+    own: Own = NO_OWN
+    """The user's own strategies: with `auto` all of them run beside the shipped ones."""
     since: int = 0
     until: int = 0
     funding: Path | None = None
+    macro: tuple[Path, ...] = ()
+    """Dominance and cap by day."""
+    leader: tuple[Path, ...] = ()
+    """Bars of the symbol that the Shark follows, which is the one that the Sentinel watches."""
     directive: Directive = Directive()
+    model: RegimeModel | None = None
+    """Tells the regime where it can, as live; None: the rule alone."""
     costs: Costs | None = None
     skipping: bool = True
     trials: int = 1
     trial_variance: float | None = None
-
-
-class Result(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. `metrics` holds `net` and `gross`, each with the figures of the curve and of the trades."""
-
-    data: tuple[str, ...]
-    symbol: str
-    strategy: str
-    since: str
-    until: str
-    bars: int
-    step_s: float
-    trades: tuple[Trade, ...]
-    metrics: Mapping[str, Any]
-    costs: Mapping[str, Any]
-    regimes: Mapping[str, Any]
-    benchmarks: Mapping[str, Any]
-    signals: Mapping[str, int]
-    notes: tuple[str, ...]
-    decisions_hash: str
-    wall_s: float
-    curve: Curve
 
 
 class _Unsealed(Ledger):
@@ -111,8 +99,10 @@ def run(order: BacktestOrder, progress: Share = lambda share: None) -> Result:
         raise BarsError(f"{order.data[0]}: holds no bar of {order.symbol} between --from and --to")
     rates = None if order.funding is None else history.funding(order.funding, order.symbol)
     notes = list(mended.said())
-    directive = _directive(order, bars, notes)
-    engine = Engine(directive, _Unsealed())
+    directive, own = _directive(order, bars, notes)
+    engine = Engine(directive, _Unsealed(), own)
+    engine.cortex = Cortex(directive.strategies, own, order.directive.shield.swan_symbol)
+    engine.cortex.use(order.model)
     frames = [history.added_up(bars, interval) for interval in engine.cortex.intervals]
     clock = Clock(int(bars.open_ns[start]))
     venue = BarVenue(
@@ -124,43 +114,59 @@ def run(order: BacktestOrder, progress: Share = lambda share: None) -> Result:
         funding=rates,
     )
     watched = _watched(bars, order, directive, notes)
+    around = _around(order, engine, clock.now_ns, int(bars.open_ns[-1]) + bars.step_ns)
     skip = None
     if order.skipping:
-        skip = Skipper(engine.cortex, order.symbol, frames, start_ns=clock.now_ns, warmup=engine.warmup_bars)
+        skip = Skipper(
+            engine.cortex, order.symbol, frames, start_ns=clock.now_ns, warmup=engine.warmup_bars,
+            whole=frozenset({HOURLY} if around else ()),
+        )  # fmt: skip
     drive = Drive(engine, venue, bars, frames, start=start, clock=clock, watched=watched, skip=skip, progress=progress)
+    drive.wire.hear(around)
     drive.run()
+    if skip is not None:
+        skip.rest()
     progress(1.0)
-    return _result(order, bars, start, drive, notes, time.monotonic() - begun_s)
+    return made(order, bars, start, drive, notes, time.monotonic() - begun_s)
 
 
-def _directive(order: BacktestOrder, bars: Bars, notes: list[str]) -> Directive:
-    """The directive with the strategies that run. With `auto` those that the bars are too coarse for are left out."""
+def _directive(order: BacktestOrder, bars: Bars, notes: list[str]) -> tuple[Directive, Own]:
+    """The directive with the strategies that run, and the user's own among them."""
     given = order.directive
-    chosen: dict[str, dict[str, Any]] = {}
-    probe = {name: dict(given.strategies.get(name, {})) for name in NAMES}
-    for kind in STRATEGIES:
-        name = kind.name
-        wanted = order.strategy in (AUTO, name)
-        if wanted and order.strategy == AUTO:
-            wanted = probe[name].get("enabled", kind.PARAMS["enabled"].default)
-        interval = str(probe[name].get("interval", kind.PARAMS["interval"].default))
-        if wanted and interval_ns(interval) % bars.step_ns:
-            lacks = f"{name} needs {interval} bars, which {bars.step_ns / SECOND_NS:g} s bars do not make"
-            if order.strategy != AUTO:
-                raise BarsError(f"{order.data[0]}: {lacks}")
-            notes.append(lacks)
-            wanted = False
-        chosen[name] = probe[name] | {"enabled": bool(wanted)}
-    if not any(one["enabled"] for one in chosen.values()):
-        told = "; ".join(notes) or "none is enabled"
-        raise BarsError(f"{order.data[0]}: no strategy can run on it: {told}")
-    if chosen[Shark.name]["enabled"]:
-        notes.append("the Shark entered nothing: a file of bars says nothing of dominance and cap")
+    tables, own = switched(Chosen(order.strategy, order.own), given.strategies, bars, order.data[0], notes)
+    if tables[Shark.name]["enabled"]:
+        notes.extend(_lacks(order))
     shield = given.shield
     if order.symbol != shield.swan_symbol:
         notes.append(f"the Sentinel was not there: it watches {shield.swan_symbol}")
         shield = shield.model_copy(update={"swan_symbol": order.symbol})
-    return given.model_copy(update={"strategies": chosen, "shield": shield, "people": {}})
+    return given.model_copy(update={"strategies": tables, "shield": shield, "people": {}}), own
+
+
+def _lacks(order: BacktestOrder) -> Iterator[str]:
+    """What the Shark needs and has not."""
+    leader = order.directive.shield.swan_symbol
+    if not order.macro:
+        yield "no macro series: Shark cannot activate; --macro FILE gives dominance and cap by day"
+    if order.symbol == leader:
+        yield f"Shark sells what falls with {leader}: it enters nothing on {leader} itself"
+    elif not order.leader:
+        yield f"no bars of {leader}, which it follows: Shark cannot activate; --leader FILE gives them"
+
+
+def _around(order: BacktestOrder, engine: Engine, start_ns: int, end_ns: int) -> list[Timed]:
+    """What only the Shark asks for, where it can hunt at all."""
+    shield = order.directive.shield
+    leader = shield.swan_symbol
+    if Shark.name not in engine.cortex.names or any(_lacks(order)):
+        return []
+    bars, _ = history.gather(order.leader, leader)
+    instrument = instrument_of(spec_of(leader, float(bars.ohlc[0, 0])))
+    engine.shield.macro = Daily()
+    engine.hunt = Hunt(shield)
+    engine.cortex.watched = frozenset({leader})
+    hours = led(instrument, bars.cut(0, end_ns), start_ns, engine.warmup_bars)
+    return [*hours, *told(figures(order.macro), start_ns, end_ns)]
 
 
 def _watched(bars: Bars, order: BacktestOrder, directive: Directive, notes: list[str]) -> Mask | None:
@@ -174,142 +180,6 @@ def _watched(bars: Bars, order: BacktestOrder, directive: Directive, notes: list
     for low, high in stretches(bars, directive.shield):
         watched[low:high] = True
     return watched
-
-
-# ---- the result ------------------------------------------------------------------------------------------------------
-
-
-def _result(order: BacktestOrder, bars: Bars, start: int, drive: Drive, notes: list[str], wall_s: float) -> Result:
-    record, curve = drive.record, drive.record.curve
-    end_ns = int(bars.open_ns[-1]) + bars.step_ns
-    played = bars.cut(int(bars.open_ns[start]), end_ns)
-    trades = record.trades
-    left = record.left_open(end_ns, drive.venue.price)
-    for at_ns, latch, reason in record.latches:
-        notes.append(f"{utc(at_ns)} {latch} latched: {reason}; a person released it on the next day")
-    if approved := record.outcomes["approved by you"]:
-        notes.append(f"{approved} cards that a strategy may not play itself were approved at once, as by a person")
-    if left is not None:
-        notes.append("a position is open at the end; it is valued at the last close and is in no statistics of trades")
-    net = _figures(curve, trades, order, 1.0)
-    return Result(
-        data=tuple(str(path) for path in order.data),
-        symbol=order.symbol,
-        strategy=order.strategy,
-        since=utc(int(played.open_ns[0])),
-        until=utc(end_ns),
-        bars=len(played),
-        step_s=bars.step_ns / SECOND_NS,
-        trades=tuple(trades) + ((left,) if left is not None else ()),
-        metrics={
-            "net": net | _held(trades, played, curve),
-            "gross": _figures(curve, trades, order, 0.0),
-        },
-        costs=_costs(drive, trades, curve, order, net),
-        regimes=_regimes(trades),
-        benchmarks={
-            "buy_and_hold": beside.buy_and_hold(played, drive.venue),
-            "random_entries": beside.random_entries(played, trades, drive.venue),
-        },
-        signals=dict(sorted(record.outcomes.items())),
-        notes=tuple(notes),
-        decisions_hash=record.decisions_hash,
-        wall_s=wall_s,
-        curve=curve,
-    )
-
-
-def _figures(curve: Curve, trades: Sequence[Trade], order: BacktestOrder, times: float) -> dict[str, Any]:
-    """Everything with the costs so many times: 1 as it was, 0 without any and without funding."""
-    equity = curve.equity - (times - 1.0) * curve.costs - (curve.funding if times == 0 else 0.0)
-    money = np.array([_money(trade, times) for trade in trades])
-    r = np.array([_money(trade, times) * (trade.r / trade.net if trade.net else 0.0) for trade in trades])
-    if times == 0:
-        r = np.array([trade.gross_r for trade in trades])
-    return metrics.of_curve(curve.at_ns, equity, order.trials, order.trial_variance) | metrics.of_trades(money, r)
-
-
-def _money(trade: Trade, times: float) -> float:
-    costs = trade.fees + trade.spread + trade.slippage
-    return trade.gross if times == 0 else trade.net - (times - 1.0) * costs
-
-
-def _held(trades: Sequence[Trade], played: Bars, curve: Curve) -> dict[str, Any]:
-    """How the trades went on the way."""
-    span_ns = len(played) * played.step_ns
-    held_ns = sum(trade.closed_ns - trade.opened_ns for trade in trades)
-    turned = sum(float(trade.qty) * (trade.entry + trade.exit) for trade in trades)
-    losers = [trade.mfe_r for trade in trades if trade.net < 0]
-    mae, mfe = [-trade.mae_r for trade in trades], [trade.mfe_r for trade in trades]
-    return {
-        "exposure_pct": held_ns / span_ns * 100,
-        "mean_held_min": held_ns / len(trades) / 60e9 if trades else float("nan"),
-        "turnover": turned / float(curve.equity[0]),
-        "mae_r": _mean(mae),
-        "mfe_r": _mean(mfe),
-        "edge_ratio": sum(mfe) / sum(mae) if sum(mae) else float("nan"),
-        "losers_mfe_r": _mean(losers),
-        "exits": _counted(trade.reason for trade in trades),
-    }
-
-
-def _costs(
-    drive: Drive, trades: Sequence[Trade], curve: Curve, order: BacktestOrder, net: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What trading cost, and what is left when it costs once (`net`) and twice as much."""
-    fees, spread = sum(trade.fees for trade in trades), sum(trade.spread for trade in trades)
-    slippage, funding = sum(trade.slippage for trade in trades), sum(trade.funding for trade in trades)
-    total = fees + spread + slippage
-    won = sum(trade.gross for trade in trades if trade.gross > 0)
-    model = drive.venue.costs
-    doubled = _figures(curve, trades, order, 2.0)
-    return {
-        "fees": fees,
-        "spread": spread,
-        "slippage": slippage,
-        "funding": funding,
-        "total": total,
-        "share_of_gross_wins_pct": total / won * 100 if won else float("nan"),
-        "model": {
-            "taker_bp": float(TAKER_FEE) * 1e4,
-            "maker_bp": float(MAKER_FEE) * 1e4,
-            "spread_bp": model.spread_bp,
-            "slippage_bp": model.slippage_bp,
-            "impact": model.impact,
-            "funding": "as given" if order.funding else f"{FUNDING_RATE:.4%} in 8 h",
-            "latency_ms": THERE_NS // 1_000_000,
-        },
-        "x1": _short(net),
-        "x2": _short(doubled),
-    }
-
-
-_SHORT: Final = ("profit", "return_pct", "max_drawdown_pct", "sharpe", "profit_factor", "expectancy_r", "win_rate")
-
-
-def _short(figures: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: figures[name] for name in _SHORT}
-
-
-def _regimes(trades: Sequence[Trade]) -> dict[str, Any]:
-    """The trades by the regime that they were entered in."""
-    found: dict[str, Any] = {}
-    for name in sorted({trade.regime for trade in trades}):
-        of = [trade for trade in trades if trade.regime == name]
-        money, r = np.array([trade.net for trade in of]), np.array([trade.r for trade in of])
-        figures = metrics.of_trades(money, r)
-        found[name] = {
-            key: figures[key] for key in ("trades", "profit", "win_rate", "profit_factor", "expectancy_r", "sqn")
-        }
-    return found
-
-
-def _counted(words: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(words).items()))
-
-
-def _mean(numbers: Sequence[float]) -> float:
-    return sum(numbers) / len(numbers) if numbers else float("nan")
 
 
 # ---- the command -----------------------------------------------------------------------------------------------------
@@ -357,10 +227,32 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--data", metavar="F", type=Path, nargs="+", required=True, help="recorded bars of the symbol")
     add("--symbol", metavar="S", required=True, help="whose bars they are, e.g. BTCUSDT")
-    add("--strategy", metavar="NAME", choices=(AUTO, *NAMES), default=AUTO, help=f"{AUTO}, {', '.join(NAMES)}")
+    add(
+        "--strategy",
+        metavar="NAME",
+        default=AUTO,
+        help=f"{AUTO}, {', '.join(NAMES)}, one of your own (of the folder "
+        "that --config names in account.own_strategies), or the path of its file",
+    )
     add("--from", dest="since", metavar="DATE", default="", help="play from here on (UTC); earlier bars warm up")
     add("--to", dest="until", metavar="DATE", default="", help="and up to before this")
     add("--funding", metavar="FILE", type=Path, help="rates: funding_time, rate; without it 1 bp in 8 h")
+    add(
+        "--macro",
+        metavar="FILE",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="dominance and cap by day, for the Shark: date, btc_dominance, total_cap_usd",
+    )
+    add(
+        "--leader",
+        metavar="FILE",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="bars of bitcoin, which the Shark follows (lab.leader of the directive)",
+    )
     add("--config", metavar="FILE", type=Path, help="a directive: strategies, risk, shield, paper.wallet")
     add("--trials", metavar="N", type=int, default=1, help="variants tried before this one: deflates the Sharpe ratio")
     add("--step", action="store_true", help="tell the core of every closed bar; slower, the same decisions")
@@ -382,17 +274,31 @@ def _order(given: argparse.Namespace) -> BacktestOrder:
         raise UsageError(f"--html {page}: cannot be written: no right to")
     if until and since >= until:
         raise UsageError(f"--to {given.until}: must be after --from")
+    directive = load_config(given.config)
+    chosen = find(given.strategy, directive)
     return BacktestOrder(
         data=tuple(given.data),
         symbol=given.symbol,
-        strategy=given.strategy,
+        strategy=chosen.name,
+        own=chosen.own,
         since=since,
         until=until,
         funding=given.funding,
-        directive=load_config(given.config),
+        macro=tuple(given.macro) or directive.lab.files("macro"),
+        leader=tuple(given.leader) or directive.lab.files("leader"),
+        directive=directive,
+        model=model_of(directive),
         skipping=not given.step,
         trials=given.trials,
     )
+
+
+def model_of(directive: Directive) -> RegimeModel | None:
+    """The model that an account of this directive would begin with. Raises UsageError."""
+    try:
+        return find_model(state_root(), directive.regime.model)
+    except (ModelError, StateError) as error:
+        raise UsageError(f'the regime model: {error}; `[regime] model = "off"` goes by the rule') from error
 
 
 def moment(option: str, text: str) -> int:

@@ -12,11 +12,11 @@ import numpy as np
 
 from nexus_engine.lab.bars import Floats, Ints
 from nexus_engine.lab.venue import BarVenue
-from nexus_engine.model.facts import SENTINEL, AnyFact, LatchSet, OrderIntended, SignalSeen
+from nexus_engine.model.facts import SENTINEL, AnyFact, LatchSet, MacroChanged, OrderIntended, SignalSeen
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.orders import Order
 from nexus_engine.model.signals import Signal
-from nexus_engine.model.words import Leg, Side
+from nexus_engine.model.words import Leg, Macro, Side
 from nexus_engine.sim.orders import Fill, OrderEvent, UserEvent
 
 OPEN: Final = "open"
@@ -107,6 +107,8 @@ class Record:
         """How many signals came to what: `proposed`, or the guard that refused them."""
         self.latches: list[tuple[int, str, str]] = []
         """(UTC ns, latch, reason) of each that closed."""
+        self.sangria: list[tuple[int, int]] = []
+        """(UTC ns, UTC ns) over which the macro state was SHARK; 0 where it is not over."""
         self.cards: list[int] = []
         """Proposals that were made and that nobody has looked at yet."""
         self.costs = 0.0
@@ -130,6 +132,11 @@ class Record:
             self._decided("order", fact.at_ns, order.leg, order.side, order.kind, order.qty, order.price, order.trigger)
         elif isinstance(fact, LatchSet) and fact.on:
             self.latches.append((fact.at_ns, fact.latch.value, fact.reason))
+        elif isinstance(fact, MacroChanged):
+            if fact.macro is Macro.SHARK:
+                self.sangria.append((fact.at_ns, 0))
+            elif self.sangria and not self.sangria[-1][1]:
+                self.sangria[-1] = (self.sangria[-1][0], fact.at_ns)
 
     def traded(self, events: list[UserEvent]) -> None:
         """The account's events, at the price at which they happened."""

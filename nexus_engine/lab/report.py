@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import pairwise
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +14,7 @@ from nexus_engine.lab.bars import Floats, utc
 from nexus_engine.lab.record import OPEN, Trade
 
 if TYPE_CHECKING:
-    from nexus_engine.lab.backtest import Result
+    from nexus_engine.lab.result import Result
 
 POINTS: Final = 400
 """Of the equity curve, in JSON and on the page."""
@@ -77,15 +78,20 @@ def text(result: "Result") -> str:
         lines.append(f"{name:<26}{cells}")
     lines += ["", *_sentences(result), ""]
     if result.regimes:
-        lines.append(f"{'regime at the entry':<26}{'trades':>14}{'won':>14}{'profit':>14}{'R a trade':>14}")
+        lines.append(f"{'regime':<16}{'hours':>10}" + "".join(f"{name:>14}" for name in _REGIME))
         for name, row in result.regimes.items():
-            lines.append(f"{name or 'none':<26}" + "".join(f"{cell:>14}" for cell in _of_regime(row)))
+            hours, *told = _of_regime(row)
+            lines.append(f"{name or 'none':<16}{hours:>10}" + "".join(f"{cell:>14}" for cell in told))
         lines.append("")
     return "\n".join(lines + [f"note: {note}" for note in result.notes]).rstrip()
 
 
+_REGIME: Final = ("trades in it", "won", "profit", "R a trade")
+
+
 def _of_regime(row: Mapping[str, Any]) -> tuple[object, ...]:
-    return (row["trades"], _told(row["win_rate"], "share"), _told(row["profit"], ""), _told(row["expectancy_r"], ""))
+    won, profit, r = _told(row["win_rate"], "share"), _told(row["profit"], ""), _told(row["expectancy_r"], "")
+    return (f"{row['hours']:,}", row["trades"], won, profit, r)
 
 
 _ROWS: Final = (
@@ -128,9 +134,21 @@ def _sentences(result: "Result") -> list[str]:
             f"random entries with the same exits: {_told(chance['expectancy_r'], '')} R a trade; "
             f"{_told(chance['beaten_by'], 'share')} of {chance['draws']} draws are as good"
         )
+    if (model := result.regime_model)["name"]:
+        silent = ", ".join(f"{reason} {hours}" for reason, hours in model["silent"].items())
+        lines.append(f"regime model {model['name']}: told {model['answered']} hours; silent: {silent or 'never'}")
+    if result.sangria:
+        hours = sum(_hours(*window) for window in result.sangria)
+        lines.append(
+            f"SANGRIA {len(result.sangria)} times, {hours:,.0f} h of {result.bars * result.step_s / 3600:,.0f}"
+        )
     signals = ", ".join(f"{name} {count}" for name, count in result.signals.items())
     lines.append(f"signals: {signals or 'none'}")
     return lines
+
+
+def _hours(begin: str, end: str) -> float:
+    return (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds() / 3600
 
 
 def _told(value: Any, unit: str) -> str:
@@ -175,7 +193,7 @@ def page(result: "Result") -> str:
         "<h2>Drawdown</h2>" + _line(at, [100 * one for one in fall], "#b3261e", unit=" %"),
         "<h2>Figures</h2>" + _table(("", "net", "gross", "costs x2", "buy & hold"), figures),
         "".join(f"<p>{_safe(line)}</p>" for line in _sentences(result)),
-        "<h2>By regime at the entry</h2>" + _table(("regime", "trades", "won", "profit", "R a trade"), regimes),
+        "<h2>By regime at the entry</h2>" + _table(("regime", "hours", *_REGIME), regimes),
         "<h2>On the way: worst against the result, in R</h2>" + _scatter([(one.mae_r, one.r) for one in trades]),
         "<h2>On the way: best against the result, in R</h2>" + _scatter([(one.mfe_r, one.r) for one in trades]),
         f"<h2>Trades</h2>{_table(_HEADS, [_row(one) for one in reversed(result.trades[-ROWS:])])}",

@@ -8,7 +8,9 @@ import numpy as np
 from nexus_engine.cortex.columns import Columns, Mask
 from nexus_engine.cortex.factory import Cortex
 from nexus_engine.cortex.regime import INTERVAL as REGIME_INTERVAL
+from nexus_engine.cortex.strategy import Skipping
 from nexus_engine.lab.history import Series
+from nexus_engine.model.config import ConfigError
 from nexus_engine.model.events import Bar
 from nexus_engine.model.signals import Quote
 
@@ -18,7 +20,12 @@ _BLIND: Final = Quote(symbol="", bid=0.0, ask=0.0, mark=0.0, last=0.0, funding_r
 class Skipper:
     """Serves a Drive. Bars of a frame are gapless stretches, and a strategy begins anew with each of them."""
 
-    def __init__(self, cortex: Cortex, symbol: str, frames: Sequence[Series], *, start_ns: int, warmup: int) -> None:
+    def __init__(
+        self, cortex: Cortex, symbol: str, frames: Sequence[Series], *, start_ns: int, warmup: int,
+        whole: frozenset[str] = frozenset(),
+    ) -> None:  # fmt: skip
+        """`whole`: intervals whose every bar must be told, since the core's market is asked about them."""
+        self._whole = whole
         self._cortex, self._symbol, self._frames = cortex, symbol, frames
         self._regime = next(at for at, frame in enumerate(frames) if frame.interval == REGIME_INTERVAL)
         self._upto = []
@@ -36,14 +43,16 @@ class Skipper:
         """Rows of a frame at which a strategy of its interval could give a signal."""
         series = self._frames[frame]
         found = np.zeros(series.whole, bool)
-        strategies = self._cortex.shipped(series.interval)
+        strategies = self._cortex.skipping(series.interval)
+        if strategies is None or series.interval in self._whole:
+            return ~found
         if not strategies:
             return found
         ends = np.append(self._begins[frame][1:], series.whole)
         for begin, end in zip(self._begins[frame].tolist(), ends.tolist(), strict=True):
             columns = self._of(frame, begin, end)
             for strategy in strategies:
-                found[begin:end] |= strategy.candidates(columns)
+                found[begin:end] |= _candidates(strategy, columns)
         return found
 
     def prepare(self, frame: int, row: int, close_ns: int) -> None:
@@ -59,6 +68,10 @@ class Skipper:
             end = int(np.append(self._begins[frame], self._frames[frame].whole)[at + 1])
             self._cortex.skip(self._symbol, self._frames[frame].interval, self._of(frame, begin, end), row - begin)
         self._upto[frame] = row + 1
+
+    def rest(self) -> None:
+        """The regime to the end of the bars."""
+        self._hours(self._frames[self._regime].whole)
 
     def _hours(self, upto: int) -> None:
         frame = self._frames[self._regime]
@@ -83,3 +96,15 @@ class Skipper:
                 volume=part[4],
             )  # fmt: skip
         return self._columns[frame, begin]
+
+
+def _candidates(strategy: Skipping, columns: Columns) -> Mask:
+    """Raises ConfigError for a user's own that fails, or answers something else."""
+    try:
+        found = np.asarray(strategy.candidates(columns))
+        if found.dtype != bool or found.shape != columns.close.shape:
+            raise ValueError(f"{found.dtype} of {found.shape}: must be one bool a bar, {columns.close.shape}")
+    except (Exception, SystemExit) as error:  # a user's own code may do anything
+        text = " ".join(str(error).split())
+        raise ConfigError(f"strategy {strategy.name}: candidates: {type(error).__name__}: {text}"[:300]) from error
+    return found

@@ -11,8 +11,6 @@ import hashlib
 import json
 import math
 import sys
-import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import variance
@@ -20,32 +18,27 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 import msgspec
 
-from nexus_engine.cortex.factory import STRATEGIES
+from nexus_engine.cortex.regime_model import RegimeModel
 from nexus_engine.cortex.strategy import Param, Strategy, Value, checked
 from nexus_engine.lab import history
-from nexus_engine.lab.backtest import BacktestOrder, moment, run
+from nexus_engine.lab.backtest import BacktestOrder, model_of, moment, run
 from nexus_engine.lab.bars import Bars, BarsError
+from nexus_engine.lab.chosen import AUTO, NAMES, Chosen, find
 from nexus_engine.lab.metrics import DAYS
 from nexus_engine.lab.progress import Progress
+from nexus_engine.lab.study import Fold, Plan, SweepError, opened, studies
 from nexus_engine.model.config import ConfigError, Directive
 from nexus_engine.model.config import load as load_config
 from nexus_engine.model.usage import Parser, UsageError, harmless
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
-    from optuna.storages import RDBStorage
     from optuna.trial import FrozenTrial
-    from sqlalchemy.engine import URL
 
 METRICS: Final = ("sqn", "sharpe", "calmar", "expectancy_r")
 SHOWN: Final = (*METRICS, "trades", "return_pct", "max_drawdown_pct", "profit_factor", "deflated_sharpe")
 LEAST_TRADES: Final = 30
 """Below that a figure is luck: the trial is pruned."""
-HEARTBEAT_S, GRACE_S = 5, 30
-"""A worker that was not heard of for the grace is dead, and its trial is tried again by another."""
-FIRST_TRIES, FIRST_WAIT_S = 5, 0.5
-AGAIN: Final = 2
-"""Times that a trial whose worker died is tried again: it may be what kills them."""
 KEPT_BACK: Final = frozenset(
     {"enabled", "set", "interval", "long", "short", "risk_pct", "leverage", "min_costs"}
     | {"from_hour", "to_hour", "weekends"}
@@ -73,34 +66,6 @@ class Score(Protocol):
     """What parameters were worth from one UTC ns to another: `trades` and the metrics."""
 
     def __call__(self, params: Mapping[str, Value], from_ns: int, to_ns: int, tried: Tried = ONCE, /) -> Figures: ...
-
-
-class SweepError(Exception):
-    """It cannot be swept like this; the message is one clear line."""
-
-
-class Fold(msgspec.Struct, frozen=True):
-    """Searched in [from, until), judged on [until, to); UTC ns."""
-
-    from_ns: int
-    until_ns: int
-    to_ns: int
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What every worker of a study must agree on; it is kept with it."""
-
-    strategy: str
-    symbol: str
-    data: str
-    """A digest of the bars, so that two machines do not search in different files."""
-    metric: str
-    trials: int
-    """Complete ones, a fold."""
-    folds: tuple[Fold, ...]
-    space: dict[str, tuple[Value, ...]]
-    given: dict[str, Value] = {}
-    """Parameters that are set and not searched."""
 
 
 def folds(from_ns: int, to_ns: int, count: int) -> tuple[Fold, ...]:
@@ -157,81 +122,6 @@ def suggested(trial: "Trial", ranges: Mapping[str, Range]) -> dict[str, Value]:
         else:
             found[name] = cast("Value", trial.suggest_categorical(name, list(ends)))
     return found
-
-
-# ---- the storage -----------------------------------------------------------------------------------------------------
-
-
-def opened(url: str) -> "RDBStorage":
-    """The storage that workers share: `sqlite:///FILE` or `postgresql://…`. Raises SweepError."""
-    from optuna.exceptions import ExperimentalWarning, StorageInternalError
-    from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError, IntegrityError, ProgrammingError, SQLAlchemyError
-
-    try:
-        where = make_url(url)
-    except ArgumentError:
-        raise SweepError("--storage: must be like sqlite:///sweep.db or postgresql://user@host/database") from None
-    if where.drivername == "postgresql":
-        where = where.set(drivername="postgresql+psycopg")
-    if where.drivername not in ("sqlite", "postgresql+psycopg"):
-        raise SweepError(f"--storage {where.drivername}: must be sqlite or postgresql")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        again = RetryHeartbeatStaleTrialCallback(max_retry=AGAIN)
-    for left in reversed(range(FIRST_TRIES)):
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", ExperimentalWarning)
-                return RDBStorage(
-                    where.render_as_string(hide_password=False),
-                    heartbeat_interval=HEARTBEAT_S,
-                    grace_period=GRACE_S,
-                    heartbeat_stale_trial_callback=again,
-                )
-        except (IntegrityError, ProgrammingError) as error:
-            # two workers that start as one both make the tables; the second finds them there when it looks again
-            if not left:
-                raise SweepError(_told(where, error)) from None
-            time.sleep(FIRST_WAIT_S)
-        except (SQLAlchemyError, StorageInternalError, OSError) as error:
-            raise SweepError(_told(where, error)) from None
-    raise AssertionError("unreachable")
-
-
-def _told(where: "URL", error: Exception) -> str:
-    """One line, without the password."""
-    reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-    return f"--storage {where.render_as_string(hide_password=True)}: {reason}"
-
-
-def studies(storage: "RDBStorage", name: str, plan: Plan, seed: int | None) -> "list[Study]":
-    """A study for each fold, made by whoever comes first. Raises SweepError where it was made for something else."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    told = msgspec.json.encode(plan).decode()
-    found = []
-    for number in range(1, len(plan.folds) + 1):
-        # workers that start as one must not all try the same points: `constant_liar` counts what is under way
-        sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-        study = optuna.create_study(
-            study_name=f"{name}/{number}", storage=storage, sampler=sampler, direction="maximize", load_if_exists=True
-        )
-        kept = study.user_attrs.get("plan")
-        if kept is None:
-            study.set_user_attr("plan", told)
-        elif kept != told:
-            raise SweepError(f"--study {name}: it was begun with {_difference(kept, told)}; give it another name")
-        found.append(study)
-    return found
-
-
-def _difference(kept: str, told: str) -> str:
-    before, now = json.loads(kept), json.loads(told)
-    return "other " + ", ".join(key for key in now if before.get(key) != now[key])
 
 
 # ---- the work --------------------------------------------------------------------------------------------------------
@@ -357,7 +247,14 @@ def main(argv: Sequence[str]) -> int:
         given = _parser().parse_args(argv)
         directive = load_config(given.config)
         bars, mended = history.gather(given.data, given.symbol)
-        plan = _plan(given, directive, bars)
+        if given.strategy == AUTO:
+            raise UsageError(f"--strategy {AUTO}: name the one whose parameters are searched")
+        chosen = find(given.strategy, directive)
+        model = model_of(directive)
+        macro = tuple(given.macro) or directive.lab.files("macro")
+        leader = tuple(given.leader) or directive.lab.files("leader")
+        data = digest(bars, *macro, *leader)
+        plan = _plan(given, chosen, directive, bars, data, model)
         storage = opened(given.storage)
         found = studies(storage, given.study or _name(plan), plan, given.seed)
     except (UsageError, SweepError, BarsError, ConfigError) as error:
@@ -368,10 +265,18 @@ def main(argv: Sequence[str]) -> int:
     for line in () if given.json else mended.said():
         sys.stderr.write(f"{line}\n")
     say = Progress(as_json=given.json)
-    score = Backtests(given.data, given.symbol, plan.strategy, directive)
+    plain = BacktestOrder(
+        data=tuple(given.data), symbol=given.symbol, strategy=chosen.name, own=chosen.own, macro=macro, leader=leader,
+        directive=directive, model=model,
+    )  # fmt: skip
+    score = Backtests(plain)
     try:
         work(found, plan, score, say)
         result = judged(found, plan, score)
+    except (BarsError, ConfigError) as error:
+        say.wipe()
+        sys.stderr.write(f"nexus sweep: {harmless(error)}\n")
+        return 2
     except KeyboardInterrupt:
         say.wipe()
         sys.stderr.write("nexus sweep: stopped; the same command goes on where it was\n")
@@ -382,20 +287,18 @@ def main(argv: Sequence[str]) -> int:
 
 
 class Backtests:
-    """The score: a backtest of these files."""
+    """The score: a backtest like a plain one, with the parameters and over the span that are asked for."""
 
-    def __init__(self, data: Sequence[Path], symbol: str, strategy: str, directive: Directive) -> None:
-        self._data, self._symbol, self._strategy = tuple(data), symbol, strategy
-        self._directive = directive
+    def __init__(self, plain: BacktestOrder) -> None:
+        self._plain = plain
 
     def __call__(self, params: Mapping[str, Value], from_ns: int, to_ns: int, tried: Tried = ONCE, /) -> Figures:
-        before = self._directive.strategies.get(self._strategy, {})
-        strategies = self._directive.strategies | {self._strategy: {**before, **params}}
+        plain, name = self._plain, self._plain.strategy
+        strategies = plain.directive.strategies | {name: {**plain.directive.strategies.get(name, {}), **params}}
         result = run(
-            BacktestOrder(
-                data=self._data, symbol=self._symbol, strategy=self._strategy, since=from_ns, until=to_ns,
-                directive=self._directive.model_copy(update={"strategies": strategies}), trials=tried.count,
-                trial_variance=tried.variance,
+            msgspec.structs.replace(
+                plain, directive=plain.directive.model_copy(update={"strategies": strategies}), since=from_ns,
+                until=to_ns, trials=tried.count, trial_variance=tried.variance,
             )
         )  # fmt: skip
         return {key: float(result.metrics["net"][key]) for key in SHOWN}
@@ -410,8 +313,8 @@ def _parser() -> Parser:
     )
     parser.add_argument("--data", metavar="F", type=Path, nargs="+", required=True, help="bars, parquet or CSV")
     parser.add_argument("--symbol", metavar="S", required=True, help="whose bars they are")
-    names = [kind.name for kind in STRATEGIES]
-    parser.add_argument("--strategy", choices=names, required=True, help="what is searched")
+    parser.add_argument("--strategy", metavar="NAME", required=True, help=f"what is searched: {', '.join(NAMES)}, one "
+                        "of your own (of the folder that --config names), or the path of its file")  # fmt: skip
     parser.add_argument("--search", metavar="P", nargs="+", default=[], help="only these: name, or name=low:high")
     parser.add_argument("--trials", metavar="N", type=int, default=50, help="trials a fold, all workers together (50)")
     parser.add_argument("--folds", metavar="N", type=int, default=3, help="times it is judged on the next part (3)")
@@ -422,6 +325,8 @@ def _parser() -> Parser:
                         "sqlite:///FILE on one machine, postgresql://user@host/db on any number")  # fmt: skip
     parser.add_argument("--study", metavar="NAME", help="workers of one name work together (of what is searched)")
     parser.add_argument("--seed", metavar="N", type=int, help="the same points again, with one worker")
+    parser.add_argument("--macro", metavar="FILE", type=Path, nargs="+", default=[], help="as of nexus backtest")
+    parser.add_argument("--leader", metavar="FILE", type=Path, nargs="+", default=[], help="as of nexus backtest")
     parser.add_argument(
         "--config", metavar="FILE", type=Path, help="take strategies, risk and shield of this directive"
     )
@@ -429,33 +334,42 @@ def _parser() -> Parser:
     return parser
 
 
-def _plan(given: argparse.Namespace, directive: Directive, bars: Bars) -> Plan:
+def _plan(
+    given: argparse.Namespace, chosen: Chosen, directive: Directive, bars: Bars, data: str, model: RegimeModel | None
+) -> Plan:
     for name, least, most in (("trials", 1, 100_000), ("folds", 1, 50)):
         if not least <= getattr(given, name) <= most:
             raise UsageError(f"--{name} {getattr(given, name)}: must be from {least} to {most}")
-    kind = next(kind for kind in STRATEGIES if kind.name == given.strategy)
-    fixed = checked(kind, directive.strategies.get(given.strategy, {}))
+    kind, tables = chosen.kind, directive.strategies.get(chosen.name, {})
+    fixed = checked(kind, tables)
     begin_ns = int(bars.open_ns[0]) if given.since is None else moment("--from", given.since)
     end_ns = int(bars.open_ns[-1]) + bars.step_ns if given.until is None else moment("--to", given.until)
     if begin_ns >= end_ns:
         raise UsageError("--from must lie before --to")
     return Plan(
-        strategy=given.strategy,
+        strategy=chosen.name,
         symbol=given.symbol,
-        data=digest(bars),
+        data=data,
         metric=given.metric,
         trials=given.trials,
         folds=folds(begin_ns, end_ns, given.folds),
         space=space(kind, given.search),
-        given={name: value for name, value in fixed.items() if name in directive.strategies.get(given.strategy, {})},
+        given={name: value for name, value in fixed.items() if name in tables},
+        code=chosen.code or msgspec.UNSET,
+        model=msgspec.UNSET if model is None else model.name,
     )
 
 
-def digest(bars: Bars) -> str:
-    """Of what they hold, whatever file it came from."""
+def digest(bars: Bars, *beside: Path) -> str:
+    """Of what they hold, whatever file it came from, and of the files beside them. Raises BarsError."""
     found = hashlib.blake2b(digest_size=8)
     for column in (bars.open_ns, bars.ohlc, bars.volume):
         found.update(column.tobytes())
+    for path in beside:
+        try:
+            found.update(path.read_bytes())
+        except OSError as error:
+            raise BarsError(f"{path}: cannot be read ({error.strerror or error})") from error
     return found.hexdigest()
 
 

@@ -20,6 +20,7 @@ from nexus_engine.sim.account import Account
 from nexus_engine.sim.ledger import Ledger
 from nexus_engine.sim.orders import Fill, OrderEvent, UserEvent
 from nexus_engine.sim.played import FUNDING_RATE, spec_of
+from nexus_engine.sim.specs import SymbolSpec
 
 MAJORS: Final = frozenset({"BTCUSDT"})
 IMPACT: Final = 0.5
@@ -88,18 +89,7 @@ class BarVenue:
     @property
     def instrument(self) -> Instrument:
         """The contract as the engine is told of it."""
-        spec = self.spec
-        return Instrument(
-            symbol=spec.symbol,
-            venue=Venue.BINANCE,
-            base=spec.base,
-            tick=spec.tick,
-            step=spec.step,
-            min_qty=spec.min_qty,
-            max_qty=spec.max_qty,
-            market_max_qty=spec.market_max_qty,
-            min_notional=spec.min_notional,
-        )
+        return instrument_of(self.spec)
 
     @property
     def lots(self) -> int:
@@ -244,3 +234,18 @@ class BarVenue:
 
     def last(self, symbol: str) -> float:
         return self.price
+
+
+def instrument_of(spec: SymbolSpec) -> Instrument:
+    """A contract of the venue's as the engine is told of it."""
+    return Instrument(
+        symbol=spec.symbol,
+        venue=Venue.BINANCE,
+        base=spec.base,
+        tick=spec.tick,
+        step=spec.step,
+        min_qty=spec.min_qty,
+        max_qty=spec.max_qty,
+        market_max_qty=spec.market_max_qty,
+        min_notional=spec.min_notional,
+    )

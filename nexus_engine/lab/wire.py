@@ -4,8 +4,10 @@ Everything that is under way has an instant at which it arrives; nothing arrives
 """
 
 import heapq
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from math import inf
+from operator import itemgetter
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -67,6 +69,12 @@ class Wire:
         self._count = 0
         self._timers: dict[str, int] = {}
         self._door: list[tuple[Callable[[Any], None], Any]] = []
+        self._around: deque[tuple[int, AnyEvent]] = deque()
+
+    def hear(self, around: Iterable[tuple[int, AnyEvent]]) -> None:
+        """What is heard of the world beside the symbol, each at its time. It keeps nobody awake: it must come when a
+        bar is told anyway."""
+        self._around = deque(sorted(around, key=itemgetter(0)))
 
     @property
     def busy(self) -> bool:
@@ -76,10 +84,16 @@ class Wire:
     @property
     def next_ns(self) -> float:
         """When the next thing arrives; infinite when nothing is under way."""
-        return self._due[0][0] if self._due else inf
+        due_ns = self._due[0][0] if self._due else inf
+        return min(due_ns, self._around[0][0]) if self._around else due_ns
 
     def arrive(self) -> None:
         """Let the next thing arrive, now."""
+        if self._around and (not self._due or self._around[0][0] < self._due[0][0]):
+            now_ns = self.clock.now_ns
+            self.engine.leap(now_ns, now_ns)
+            self.post(self._around.popleft()[1])
+            return
         _, _, act, what = heapq.heappop(self._due)
         act(what)
 

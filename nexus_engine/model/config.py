@@ -371,6 +371,24 @@ class PostgresConfig(_Section):
 _PASSWORD: Final = re.compile(r"password\s*=|://[^/@]*:[^/@]*@", re.IGNORECASE)
 
 
+class LabConfig(_Section):
+    """What backtests and sweeps take where their command line names nothing else."""
+
+    macro: str = Field(
+        "",
+        max_length=500,
+        description="file of dominance and cap by day, for the Shark; a relative one is seen from the directive's folder",
+    )
+    leader: str = Field(
+        "", max_length=500, description="file of bars of shield.swan_symbol, which the Shark follows; as lab.macro"
+    )
+
+    def files(self, name: str) -> tuple[Path, ...]:
+        """The file of one of the keys; none where it is empty."""
+        given = getattr(self, name)
+        return (Path(given),) if given else ()
+
+
 class Directive(_Section):
     """All of nexus.toml."""
 
@@ -385,6 +403,7 @@ class Directive(_Section):
     regime: RegimeConfig = RegimeConfig()
     ui: UiConfig = UiConfig()
     postgres: PostgresConfig = PostgresConfig()
+    lab: LabConfig = LabConfig()
     people: dict[PersonName, PersonConfig] = Field(
         default_factory=dict,
         description='who may what, e.g. [people.ana] role = "owner"; without any, everybody is an owner',
@@ -421,6 +440,9 @@ def load(path: Path | None) -> Directive:
         folder = str((path.parent / Path(own).expanduser()).absolute())
         account = directive.account.model_copy(update={"own_strategies": folder})
         directive = directive.model_copy(update={"account": account})
+    seen = {key: str((path.parent / Path(at).expanduser()).absolute()) for key, at in directive.lab if at}
+    if seen:
+        directive = directive.model_copy(update={"lab": directive.lab.model_copy(update=seen)})
     if _PASSWORD.search(directive.postgres.dsn):
         raise ConfigError(
             f"{path}: postgres.dsn holds a password: take it out, use `nexus keys add NAME --postgres` and postgres.key"

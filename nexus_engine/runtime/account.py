@@ -159,9 +159,11 @@ class Account:
             await asyncio.to_thread(self._after.wait, _FRAME_S)
         from nexus_engine.core.engine import Engine
         from nexus_engine.runtime.own import load_own
+        from nexus_engine.runtime.own_check import problem_of
         from nexus_engine.servos.reconcile import TIMER as RECONCILE_TIMER
 
-        own = await asyncio.to_thread(load_own, directive.account.own_strategies)
+        root = self.folder.parent
+        own = await asyncio.to_thread(load_own, directive.account.own_strategies, lambda file: problem_of(file, root))
         engine = self._engine = Engine(directive, ledger, own)
         engine.recall(facts)
         await warm()
@@ -494,6 +496,11 @@ class Account:
 
     async def recorded(self, within_s: float) -> bool:
         return self._carrier is not None and await self._carrier.recorded(within_s)
+
+    @property
+    def asked(self) -> str:
+        """The user's own strategy that is being asked at this moment; may be read from any thread."""
+        return "" if self._engine is None else self._engine.cortex.asked
 
     def view(self, request: ViewRequest, *, by: str) -> View | None:
         """The picture of this moment for somebody who looks; None before there is one."""

@@ -22,8 +22,8 @@ _NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _METHODS: Final = ("warm", "on_bar")
 
 
-def load_own(folder: str) -> Own:
-    """What is there to run; an empty `folder` leaves the entry points."""
+def load_own(folder: str, check: Callable[[Path], str] = lambda file: "") -> Own:
+    """What is there to run; an empty `folder` leaves the entry points. `check` says why a file must not be run."""
     kinds: dict[str, type[Any]] = {}
     problems: dict[str, str] = {}
 
@@ -42,10 +42,28 @@ def load_own(folder: str) -> Own:
         if not path.is_dir():
             problems[path.name] = f"{path} is not a folder; correct account.own_strategies"
         for file in sorted(path.glob("[!_]*.py")):
-            take(file.stem, lambda file=file: _in_file(file))  # type: ignore[misc]
+            if problem := check(file):
+                problems[file.stem] = problem
+            else:
+                take(file.stem, lambda file=file: _in_file(file))  # type: ignore[misc]
     for point in sorted(entry_points(group=GROUP)):
         take(point.name, lambda point=point: (point.load(),))  # type: ignore[misc]
     return Own(tuple(kinds.values()), problems)
+
+
+def load_file(file: Path) -> Own:
+    """The strategies of one file alone."""
+    if not file.is_file():
+        return Own((), {file.stem: "no such file"})
+    kinds: dict[str, type[Any]] = {}
+    try:
+        for kind in _in_file(file):
+            if problem := _problem(kind, kinds):
+                return Own((), {file.stem: problem})
+            kinds[kind.name] = kind
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a file of somebody else's may do anything
+        return Own((), {file.stem: _line(error)})
+    return Own(tuple(kinds.values()))
 
 
 def _in_file(file: Path) -> list[type[Any]]:

@@ -77,6 +77,12 @@ class Runtime:
             self._call(self._build)
         return self._view
 
+    @property
+    def asked(self) -> str:
+        """The user's own strategy that the engine waits for at this moment; mostly nobody."""
+        account = self._account
+        return "" if account is None else account.asked
+
     def send(self, command: AnyCommand, by: str = "", surface: str = "cockpit") -> None:
         """Hand over a person's wish; without a name, of the one who sits here. Its outcome is in the next View."""
         self._call(self._command, command, by or self.options.person, surface)

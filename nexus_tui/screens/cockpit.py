@@ -11,6 +11,7 @@ from nexus_tui import format as fmt
 from nexus_tui.bindings import bindings
 from nexus_tui.cards import Cards
 from nexus_tui.layout import BOOKS, RULES, SHIELD
+from nexus_tui.safe import plain
 from nexus_tui.screens.dialogs import Dialog
 from nexus_tui.screens.hands import Hands
 from nexus_tui.widgets.body import Body
@@ -184,7 +185,7 @@ class Cockpit(Hands):
             for pane in self.query(Pane):
                 pane.stale = bool(silent)
                 pane.put(view)
-        self.query_one(Outcome).put(view, self._saying(now_ns))
+        self.query_one(Outcome).put(view, self._hanging(silent) or self._saying(now_ns))
         self.query_one(Footer).put(covered=self.app.screen is not self)
 
     def _silence(self, now_ns: int) -> str:
@@ -193,6 +194,12 @@ class Cockpit(Hands):
         if not self.nexus.link.alive:
             return f"NO ENGINE {fmt.age(silent_ms)}"
         return f"ENGINE SILENT {fmt.age(silent_ms)}" if silent_ms > _SILENT_MS else ""
+
+    def _hanging(self, silent: str) -> str:
+        """For whom an engine that says nothing waits, where it is a strategy of the user's own."""
+        name = self.nexus.link.asked() if silent else ""
+        told = f"strategy {plain(name, 31)} does not come back: stops rest at the venue; end Nexus, mend it"
+        return told if name else ""
 
     def _saying(self, now_ns: int) -> str:
         if said := self.saying(now_ns):

@@ -28,6 +28,7 @@ STRATEGIES: Final = (
 _WIDTH: Final = 74
 _KEPT: Final = 12
 _FILES: Final = 300
+_OWN: Final = 9
 _SYMBOL: Final = re.compile(r"[A-Z0-9]{2,16}(?:USDT|USDC|USD)(?![A-Z0-9])")
 _BARS: Final = "▁▂▃▄▅▆▇█"
 
@@ -114,6 +115,19 @@ def files(folder: Path) -> list[Path]:
     return [Path(name) for name in heapq.nsmallest(_FILES, found)]
 
 
+def own(directive: Path | None) -> list[tuple[str, str]]:
+    """The user's own strategies that a directive names, and what they say of themselves. None of them is run here."""
+    if directive is None:
+        return []
+    from nexus_engine.model.config import ConfigError, load
+    from nexus_engine.runtime.own_files import listed
+
+    try:
+        return listed(load(directive).account.own_strategies)[:_OWN]
+    except ConfigError:  # who changed it meanwhile is told by the backtest
+        return []
+
+
 def symbol_of(path: Path) -> str:
     """The symbol that a file's name says, or its folder's; empty for none."""
     found = _SYMBOL.search(path.name.upper()) or _SYMBOL.search(path.parent.name.upper())
@@ -177,7 +191,11 @@ class Lab(Dialog[None]):
             if not symbol:
                 self.nexus.say("the file's name does not say its symbol: use `nexus backtest --symbol`")
                 return
-            choices = [Choice(each, str(at), f"{each:<9} {text}") for at, (each, text) in enumerate(STRATEGIES, 1)]
+            known = (*STRATEGIES, *own(self._desk.directive))
+            choices = [
+                Choice(each, str(at) if at < 10 else " ", f"{plain(each, 12):<9} {plain(text, 55)}")
+                for at, (each, text) in enumerate(known, 1)
+            ]
 
             def strategy_chosen(strategy: str | None) -> None:
                 if strategy:
@@ -272,7 +290,8 @@ def told(found: Mapping[str, Any]) -> Sequence[Row]:
     odds = _number(net.get("deflated_sharpe"), ".0%")
     spread = f"{_number(low, '+.2f')} to {_number(high, '+.2f')}"
     rows.append(row(f" a trade lies in {spread} R (90 %); deflated Sharpe {odds}"))
-    for regime, each in list(found["regimes"].items())[:5]:
+    entered = [(regime, each) for regime, each in found["regimes"].items() if each["trades"]]
+    for regime, each in entered[:5]:
         r = _number(each["expectancy_r"], "+.2f")
         rows.append(row(f" {plain(regime, 12):12} {each['trades']:5.0f} trades  {r} R"))
     rows += [row(f" {fmt.words(plain(note, 200), _WIDTH)}", "warn") for note in found["notes"][:3]]

@@ -16,9 +16,10 @@ from past import MINUTE_NS, PLAIN, SOL, at, bars_of, flat, frame_of, walk, wishe
 
 from nexus_engine.core.engine import Engine
 from nexus_engine.lab import backtest, history
-from nexus_engine.lab.backtest import BacktestOrder, Result, main, run
+from nexus_engine.lab.backtest import BacktestOrder, main, run
 from nexus_engine.lab.bars import Bars, BarsError
 from nexus_engine.lab.record import OPEN
+from nexus_engine.lab.result import Result
 from nexus_engine.lab.venue import BarVenue
 from nexus_engine.model.config import Directive, ShieldConfig
 from nexus_engine.model.ledger import Ledger
@@ -376,7 +377,7 @@ def test_what_cannot_be_played_is_refused_with_one_line(
     ("words", "said"),
     [
         (["--symbol", "sol usdt"], "allowed are 2 to 20"),
-        (["--symbol", SOL, "--strategy", "moon"], "invalid choice"),
+        (["--symbol", SOL, "--strategy", "moon"], "there is none of that name"),
         (["--symbol", SOL, "--from", "soon"], "must be a date"),
         (["--symbol", SOL, "--from", "2024-02-01", "--to", "2024-01-01"], "must be after --from"),
         (["--symbol", SOL, "--from", "2030-01-01"], "holds no bar of SOLUSDT between"),

@@ -19,20 +19,17 @@ from postgres_server import Server
 from nexus_engine.cortex.factory import STRATEGIES
 from nexus_engine.cortex.flow import Flow
 from nexus_engine.cortex.strategy import Value
+from nexus_engine.lab.study import Plan, SweepError, opened, studies
 from nexus_engine.lab.sweep import (
     KEPT_BACK,
     LEAST_TRADES,
     ONCE,
-    Plan,
-    SweepError,
     Tried,
     finished,
     folds,
     judged,
     main,
-    opened,
     space,
-    studies,
     told,
     work,
 )  # fmt: skip

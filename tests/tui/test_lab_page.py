@@ -187,6 +187,37 @@ async def test_a_file_is_chosen_then_a_strategy_and_what_runs_outlives_the_page(
     assert words[:7] == ("backtest", "--data", "data/BTCUSDT_1h.csv", "--symbol", "BTCUSDT", "--strategy", "flow")
 
 
+async def test_the_users_own_strategies_are_in_the_list_and_none_of_them_runs_here(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "BTCUSDT_1h.csv").touch()
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "dip.py").write_text(
+        '"""Buys a dip.\n\nOften."""\nwhile True: pass\nclass A:\n    name = "dip"\n'
+    )
+    (tmp_path / "own" / "typo.py").write_text("def f(:\n")
+    (tmp_path / "nexus.toml").write_text('[account]\nown_strategies = "own"\n')
+    monkeypatch.chdir(tmp_path)
+    asked: list[tuple[str, ...]] = []
+
+    async def run(words: tuple[str, ...], hear: Any, *, patient: bool = False) -> dict[str, Any]:
+        asked.append(words)
+        raise child.ChildFailed("--strategy typo: typo.py: line 1: SyntaxError: invalid syntax")
+
+    monkeypatch.setattr(child, "run", run)
+    async with cockpit(comfort=Comfort(file=tmp_path / "nexus.toml")) as driven:
+        await driven.press("5", "n", "enter")
+        assert "6 dip       Buys a dip." in driven.text
+        assert "7 typo      cannot be used: invalid syntax" in driven.text
+        await driven.press("6")
+        await driven.app.workers.wait_for_complete()
+        await driven.press("n", "enter", "7")
+        await driven.app.workers.wait_for_complete()
+        assert "typo.py: line 1: SyntaxError" in driven.text
+    assert [words[6] for words in asked] == ["dip", "typo"]
+
+
 async def test_the_list_is_never_longer_than_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     async with cockpit() as driven:

@@ -226,6 +226,7 @@ class Runtime:
 
     progress = "demo venue starting…"
     failed = ""
+    asked = ""
 
     def __init__(self) -> None:
         self.sent: list[tuple[AnyCommand, str, str]] = []
@@ -244,6 +245,8 @@ def test_the_local_link_speaks_for_the_person_at_the_cockpit() -> None:
     assert link.progress() == "demo venue starting…"
     link.send(Halt())
     assert runtime.sent == [(Halt(), "you", "cockpit")]
+    runtime.asked = "pullback"
+    assert link.asked() == "pullback"
     runtime.failed = "the port is taken"
     assert not link.alive
     assert link.progress() == "the port is taken"

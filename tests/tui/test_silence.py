@@ -34,6 +34,18 @@ async def test_a_silent_screen_does_not_look_healthy_and_recovers() -> None:
         assert "as of" not in driven.text
 
 
+async def test_a_strategy_that_does_not_come_back_is_named_and_only_then() -> None:
+    async with cockpit() as driven:
+        driven.link.hangs = "pullback"
+        await driven.show(view())
+        assert "pullback" not in driven.text
+        await driven.pass_ms(3_000)
+        assert "strategy pullback does not come back: stops rest at the venue" in driven.text
+        driven.link.hangs = ""
+        await driven.show(view())
+        assert "does not come back" not in driven.text
+
+
 async def test_without_an_engine_nothing_but_halt_is_sent_and_what_became_of_it_stands() -> None:
     async with cockpit(view(positions=POSITIONS[:1])) as driven:
         driven.link.alive = False

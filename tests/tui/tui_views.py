@@ -275,6 +275,7 @@ class FakeLink:
         self.said = "" if first is not None else "demo venue starting…"
         self.alive = True
         self.told = ""
+        self.hangs = ""
 
     def show(self, picture: View) -> None:
         """The next pull sees it."""
@@ -293,6 +294,9 @@ class FakeLink:
 
     def progress(self) -> str:
         return self.said
+
+    def asked(self) -> str:
+        return self.hangs
 
     def heard(self) -> str:
         told, self.told = self.told, ""
