@@ -15,6 +15,8 @@ from nexus_tui.widgets.rows import Pane, Row, Span, length, row
 
 _COMPACT: Final = 5
 """Fewer rows than this hold a sparkline."""
+_NARROW: Final = 24
+"""Cells under which the axis leaves no room for candles."""
 _SMALL: Final = 8
 _NEAR: Final = 0.5
 """A price of ours widens the chart by at most this share of its range; one farther off stands at the edge."""
@@ -66,7 +68,7 @@ class Candles(Pane):
     def _picture(self, view: View, width: int, height: int) -> list[Row]:
         if not view.chart:
             return [row(" no candles yet", "quiet")]
-        if height < _COMPACT:
+        if height < _COMPACT or width < _NARROW:
             closes = [bar.close for bar in view.chart]
             line = sparkline(closes, width - 2)
             kind = "good" if closes[-1] >= closes[0] else "bad"

@@ -82,7 +82,8 @@ class Ladder(Pane):
         before = self._coarsest[1] if self._coarsest[0] == book.symbol else 0.0
         self._coarsest = (book.symbol, max(before, largest))
         scale = fmt.scale(self._coarsest[1], book.qty_digits, 6)
-        wide = max(7, len(fmt.price(float(book.tick * max(asks[-1][0], 1)), book.price_digits)))
+        highest = max((ticks for ticks, _, _ in asks), default=book.asks[0][0])
+        wide = max(7, len(fmt.price(float(book.tick * max(highest, 1)), book.price_digits)))
         room = width - wide - 1 - 7 - 2
 
         def line(rung: Rung, kind: str) -> Row:
