@@ -113,7 +113,7 @@ class Audit(Pane):
         return row("Protection", "title")
 
     def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
-        positions = worst_first(view.positions)
+        positions = sorted(worst_first(view.positions), key=_sound)
         told = _stressed(view, width) if positions or view.foreign or view.stress.in_flight else []
         if len(positions) > 1 and len(positions) + len(told) > height and all(map(_sound, positions)):
             # nothing is wrong with any of them: what they stake is more news than which they are
@@ -129,7 +129,7 @@ class Audit(Pane):
             rows = [row(" nothing is held", "quiet")]
         if len(positions) > height:
             more = positions[height - 1 :]
-            fine = all(each.stop_state == "ok" for each in more)
+            fine = all(map(_sound, more))
             rows[-1] = row(f" and {len(more)} more, {'all ok' if fine else 'NOT ALL OK'}", "" if fine else "alarm")
         return self._titled([*rows, *told])
 
@@ -163,7 +163,7 @@ def _audited(each: PositionView, width: int) -> Row:
         seen = "" if each.stop_seen_ms is None else f", {fmt.age(each.stop_seen_ms)}"
         text = f"  {price} at venue, same size{seen}"
         if not equal:  # what is wrong comes first: the pane may be narrow
-            text = f"  stop closes {fmt.short_quantity(each.stop_qty or each.qty, 9)}, {price} at venue{seen}"
+            text = f"  stop closes {fmt.short_quantity(each.stop_qty or each.qty, 9)} at {price}{seen}"
         return (held, ""), (fmt.words(text, width - len(held)), "" if equal else "warn")
     if each.stop_state == "unseen" and each.stop is not None:
         text = f"  {fmt.short_price(each.stop, each.price_digits, 8)} by the journal, not seen at the venue yet"

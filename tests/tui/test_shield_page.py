@@ -187,6 +187,17 @@ def test_many_sound_stops_become_one_line_and_one_that_is_not_sound_is_named() -
     assert "stop closes" in told(unsound[0])
 
 
+def test_a_stop_of_another_size_is_named_before_what_is_sound() -> None:
+    small = replace(POSITIONS[2], stop_qty=POSITIONS[2].qty / 2)
+    _, rows = Audit().build(shielded(positions=(*POSITIONS[:2], small)), 59, 2)
+    assert [told(each) for each in rows] == [
+        " L DOGEUSDT     10,000  stop closes 5,000 at 0.15980, 2.0s", " and 2 more, all ok",
+    ]  # fmt: skip
+    naked = replace(POSITIONS[0], stop_state="NAKED", naked_ms=800)
+    _, rows = Audit().build(shielded(positions=(small, naked, POSITIONS[1])), 59, 2)
+    assert "NAKED" in told(rows[0]) and told(rows[1]) == " and 2 more, NOT ALL OK"
+
+
 async def test_flatten_says_what_keeping_it_all_stakes() -> None:
     async with cockpit(shielded()) as driven:
         await driven.arm()
