@@ -142,8 +142,8 @@ class Events(Pane):
             (f"{fmt.fit(plain(each.by, 12), 9 if wide else 6)} ", "quiet"),
         )
         kind = _TEXT[each.level]
-        room = width - length(head)
-        first, rest = _told(each, room, width - 7, roomy=roomy)
+        room = max(8, width - length(head))
+        first, rest = _told(each, room, max(8, width - 7), roomy=roomy)
         if one and rest:
             first, rest = fmt.words(plain(each.text), room), ""
         lines: list[Row] = [(*head, (first, kind))]
