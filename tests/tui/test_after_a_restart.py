@@ -93,6 +93,9 @@ async def test_what_a_start_found_is_on_the_reconcile_screen(found: View, name: 
         assert ("Venue and journal" in driven.text) is bool(found.differences)
         await driven.press("escape")
         await driven.press("colon", *"reconcile", "enter")
+        await driven.show(found)
+        while not (driven.row(2).strip() and driven.row(-1).startswith(" esc back")):  # drawn anew under the dialog
+            await driven.pilot.pause(0.01)
         compare(f"restart-{name}-80x24", driven.text)
         await driven.press("a", "c", "j")  # of what is settled nothing can be adopted or closed
         await driven.press("escape", "escape")

@@ -182,6 +182,11 @@ async def test_a_terminal_of_sixteen_colours_is_given_its_own(monkeypatch: pytes
         looks = {segment.text: segment.style for strip in driven.app.screen._compositor.render_strips()
                  for segment in strip if segment.style}  # fmt: skip
         assert [looks[word].color.number for word in ("ACTIVE", "SELL ", "BUY  ")] == [2, 9, 2]
+        await driven.press("F", "f")
+        field = driven.app.screen.query_one("Word").region
+        (row,) = driven.app.screen._compositor.render_strips()[field.y : field.y + 1]
+        (cursor,) = [style for text, style, _ in row.crop(field.x + 1, field.x + 2) if style]
+        assert cursor.reverse
     async with cockpit(comfort=Comfort(theme="light")) as driven:
         assert driven.app.theme == "nexus-light"
 

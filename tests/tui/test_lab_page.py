@@ -179,7 +179,7 @@ async def test_a_file_is_chosen_then_a_strategy_and_what_runs_outlives_the_page(
         await driven.press("enter")
         await driven.pilot.pause()
         # what is behind the box, and the page's name, are of the moment
-        box = [line[2:78] for line in driven.text.splitlines() if "│" in line[1:3] and "backtest-" not in line]
+        box = [line[1:77] for line in driven.text.splitlines() if line[0] == "│" and "backtest-" not in line]
         compare("lab-report-80x24", "\n".join(box[-14:]))
         await driven.press("escape", "escape")
         assert driven.sent == []
