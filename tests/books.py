@@ -9,8 +9,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 
+from nexus_engine.carrier import EXIT_WAIT_S
 from nexus_engine.model.facts import (
     AnyFact,
+    Crashed,
     Filled,
     LatchSet,
     ModeSet,
@@ -52,11 +54,36 @@ def doubled(placed: Iterable[str]) -> Iterator[str]:
             yield f"P{intent} was entered {count} times"
 
 
+def intended(facts: Iterable[AnyFact]) -> set[str]:
+    """Client ids of the orders that a journal knows."""
+    return {fact.order.client_id for fact in facts if isinstance(fact, OrderIntended)}
+
+
 def unwritten(placed: Iterable[str], facts: Iterable[AnyFact], excused: Collection[str] = ()) -> Iterator[str]:
     """[I3] What the venue took had been written down. `excused`: exits that could not wait for a disk."""
-    written = {fact.order.client_id for fact in facts if isinstance(fact, OrderIntended)}
-    for cid in sorted({cid for cid in placed if leg_of(cid) is not None} - written - set(excused)):
+    for cid in sorted({cid for cid in placed if leg_of(cid) is not None} - intended(facts) - set(excused)):
         yield f"{cid} was placed and is not in the journal"
+
+
+def impatient(created_ms: Mapping[str, int], facts: Iterable[AnyFact]) -> set[str]:
+    """Exits of ours that may have left without their record, as a disk that is late is not waited for: placed that much
+    later than the last thing their writer wrote. `created_ms`: when the venue took each order."""
+    written_ns: dict[str, int] = {}
+    epoch = ""
+    for fact in facts:
+        if isinstance(fact, RunStarted):
+            epoch = str(fact.epoch)
+        if not isinstance(fact, Crashed):  # that is the next writer's
+            written_ns[epoch] = fact.at_ns
+    wait_ns = int(EXIT_WAIT_S * 1e9)
+    found = set()
+    for cid, at_ms in created_ms.items():
+        if leg_of(cid) not in (None, Leg.ENTRY):
+            last_ns = written_ns.get(cid.split("-")[1])
+            # the venue counts whole milliseconds
+            if last_ns is not None and (at_ms + 1) * 1_000_000 - last_ns >= wait_ns:
+                found.add(cid)
+    return found
 
 
 def orphans(resting: Iterable[str], ledger: Ledger) -> Iterator[str]:

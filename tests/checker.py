@@ -1,6 +1,7 @@
 """What must never happen, looked for in the venue's own books while a world runs."""
 
 import asyncio
+from collections import Counter
 from decimal import Decimal
 
 from books import Audit, doubled, orphans, positions, unequal, unwritten
@@ -27,6 +28,8 @@ class Checker:
         self._bare: dict[str, float] = {}
         self._fills = 0
         self._intents: dict[str, str] = {}
+        self._lots: Counter[str] = Counter()
+        """Held after the last execution that was looked at."""
         self.found: list[str] = []
         self.naked_s: list[float] = []
         self.entries = 0
@@ -91,7 +94,9 @@ class Checker:
                     self._report(f"{order.client_id} adds to the position of P{self._intents[fill.symbol]}")
             elif leg is not None and not order.reduce_only:
                 self._report(f"{order.client_id} could flip")
-            if not self._world.held(fill.symbol):
+            # what is held by now may have been bought since
+            self._lots[fill.symbol] += fill.lots if fill.side_buy else -fill.lots
+            if not self._lots[fill.symbol]:
                 self._intents.pop(fill.symbol, None)
         self._fills = len(account.fills)
 

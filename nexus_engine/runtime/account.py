@@ -6,11 +6,10 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
@@ -19,20 +18,22 @@ from nexus_engine.carrier import Carrier
 from nexus_engine.model.commands import AnyCommand, Flatten, Halt
 from nexus_engine.model.config import Directive
 from nexus_engine.model.effects import Notify
-from nexus_engine.model.events import Attended, Checked, FeedStatus, RegimeModelChanged, Started, Stopping, TimerFired
+from nexus_engine.model.events import Attended, Checked, FeedStatus, Started, Stopping, TimerFired
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.paths import latch_path, socket_path, venue_state_dir
 from nexus_engine.model.people import HERE, People
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.model.words import AccountKind, Leg, Level, Role
+from nexus_engine.runtime.beside import AGAIN_S, Beside
 from nexus_engine.runtime.clock import SystemClock
-from nexus_engine.runtime.control import ControlServer, Status
+from nexus_engine.runtime.control import ControlServer, Status, shown
 from nexus_engine.runtime.demo import DemoVenue, read_ready
 from nexus_engine.runtime.health import Pulse, memory_mb
+from nexus_engine.runtime.macro import macro_feed
 from nexus_engine.runtime.memory import Memory
 from nexus_engine.runtime.options import Options, StartError, os_user, with_key
-from nexus_engine.runtime.retrain import Keeper
+from nexus_engine.runtime.retrain import Keeper, changed
 from nexus_engine.runtime.stall import StallWatch
 from nexus_engine.runtime.uplinks import Address, Connect, Need, Uplink, address, connect_binance, warm
 from nexus_engine.runtime.voices import load_voices
@@ -50,7 +51,6 @@ log = logging.getLogger(__name__)
 _EARLY: Final = 20
 """Commands that wait for a start at most; and one HALT."""
 _LATCH_POLL_S: Final = 0.1
-_AGAIN_S: Final = 1.0
 _FRAME_S: Final = 1.0
 _FLATTEN_S: Final = 10.0
 _CALM_S: Final = 3.0
@@ -59,8 +59,6 @@ _DRAIN_S: Final = 6.0
 _ATTENDED_NS: Final = 1_000_000_000
 """Somebody who goes on looking is told of this often."""
 _STREAMS: Final = ("public", "market", "user")
-
-R = TypeVar("R")
 
 
 class Account:
@@ -102,8 +100,7 @@ class Account:
         self._how = "quit"
         self._leaver = options.person
         self._life: asyncio.Task[Any] | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._failures: dict[str, str] = {}
+        self._beside = Beside()
         self._engine: Engine | None = None
         self._ledger = Ledger()
         self._memory: Memory | None = None
@@ -154,7 +151,7 @@ class Account:
             header = Header(version=nexus_engine.__version__, directive=directive.model_dump(mode="json"), facts=facts)
             self._recorder = Recorder(self.options.record, header)
         # The venue's process starts on another core; meanwhile this one imports, once the first frame is on the screen.
-        where = self._hold(self._address(directive))
+        where = self._beside.hold(self._address(directive))
         if self._after is not None:
             await asyncio.to_thread(self._after.wait, _FRAME_S)
         from nexus_engine.core.engine import Engine
@@ -187,7 +184,7 @@ class Account:
             notify=self._heard,
             resync=uplink.feed.resync,
         )
-        self._hold(carrier.run())
+        self._beside.hold(carrier.run())
         at_ns, mono_ns = self._now()
         carrier.post(
             Started(
@@ -206,27 +203,27 @@ class Account:
         # before the first bars, so that they are told to it
         keeper = Keeper(engine.directive, self.folder.parent, self._regime)
         await keeper.first()
-        self._hold(self._keep("regime model", keeper.keep))
+        self._beside.keep("regime model", keeper.keep)
         # what keeps entries away is known before anything could let them out
         memory.hindrances(carrier.post)
-        self._hold(self._keep("memory", lambda: memory.watch(carrier.post)))
+        self._beside.keep("memory", lambda: memory.watch(carrier.post))
         if memory.told:
             note = Notify(level=Level.WARN, subject="journal", by="bot", text=memory.told)
             engine.notebook.add(note, at_ns)
         for early in self._early:
             self.command(early[0], by=early[1], surface=early[2])
-        self._hold(self._keep("pulse", self._beat))
-        self._hold(self._keep("kill latch", self._watch_latch))
+        self._beside.keep("pulse", self._beat)
+        self._beside.keep("kill latch", self._watch_latch)
         self._without(await self._introduced(uplink, carrier))
         if account.kind is AccountKind.LIVE:
             await self._check_live(found, carrier)
-        self._hold(self._keep("feed", self._feed))
-        self._watch_macro(engine.directive, found)
+        self._beside.keep("feed", self._feed)
+        self._watch_macro(engine.directive, found, carrier)
         self._tell("comparing with the venue")
         at_ns, mono_ns = self._now()
         carrier.post(TimerFired(at_ns=at_ns, mono_ns=mono_ns, key=RECONCILE_TIMER))
         await carrier.answered()
-        self._hold(self._prepare(uplink, carrier))
+        self._beside.hold(self._prepare(uplink, carrier))
         # What lives by now mostly lives on; leaving it out of collections keeps their pauses under 4 ms.
         gc.collect()
         gc.freeze()
@@ -249,7 +246,7 @@ class Account:
                 raise StartError(str(error)) from error
             except UplinkError as error:
                 self._tell(f"the venue cannot be reached, trying again: {error}")
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(AGAIN_S)
 
     async def _check_live(self, where: Address, carrier: Carrier) -> None:
         """Entries wait until account and key are found fit; a key that could withdraw ends the start."""
@@ -262,23 +259,15 @@ class Account:
         self._tell("checking account and key")
         preflight = Preflight(where, self.folder, self._clock, tell)
         await preflight.first()
-        self._hold(self._keep("live check", preflight.keep))
+        self._beside.keep("live check", preflight.keep)
 
     def _regime(self, model: "RegimeModel | None", problem: str) -> None:
         """Have the engine use a model, or say why it cannot."""
-        from nexus_engine.cortex.regime_model import STALE_DAYS
-
         assert self._engine is not None and self._carrier is not None
         at_ns, mono_ns = self._now()
-        name = sha256 = ""
         if model is not None:
-            name, sha256 = model.name, model.manifest.npz_sha256
-            self._engine.regime_models[sha256] = model
-            until = datetime.fromtimestamp(model.manifest.data_end_ns / 1e9, UTC) + timedelta(days=STALE_DAYS)
-            problem = f" until {until:%Y-%m-%d}"
-            if until < datetime.now(UTC):
-                problem = f", too old since {until:%Y-%m-%d}: by rule until `nexus regime train` makes a new one"
-        self._carrier.post(RegimeModelChanged(at_ns=at_ns, mono_ns=mono_ns, name=name, sha256=sha256, reason=problem))
+            self._engine.regime_models[model.manifest.npz_sha256] = model
+        self._carrier.post(changed(model, problem, at_ns=at_ns, mono_ns=mono_ns))
 
     def _without(self, unlisted: Sequence[str]) -> None:
         """A symbol that the venue does not list is a mistake, unless something of ours is left on it."""
@@ -287,7 +276,7 @@ class Account:
         if wrong:
             raise StartError(f"binance.symbols: the venue does not list {', '.join(wrong)}")
         if unlisted:
-            self._failures["symbols"] = f"not trading, the venue does not list it: {', '.join(unlisted)}"
+            self._beside.failures["symbols"] = f"not trading, the venue does not list it: {', '.join(unlisted)}"
 
     async def _prepare(self, uplink: Uplink, carrier: Carrier) -> None:
         """Set margin and leverage. Entries wait for it, and nothing that we hold does."""
@@ -298,10 +287,10 @@ class Account:
             except Exception as error:
                 log.warning("the account is not prepared", exc_info=True)
                 told = str(error) if isinstance(error, UplinkError) else f"{type(error).__name__}; see the log"
-                self._failures["prepare"] = f"no entries yet, the account cannot be prepared: {told}"
-                await asyncio.sleep(_AGAIN_S)
+                self._beside.failures["prepare"] = f"no entries yet, the account cannot be prepared: {told}"
+                await asyncio.sleep(AGAIN_S)
             else:
-                self._failures.pop("prepare", None)
+                self._beside.failures.pop("prepare", None)
                 return
 
     async def _address(self, directive: Directive) -> Address:
@@ -315,7 +304,7 @@ class Account:
             venue = self._venue = DemoVenue(directive.demo, venue_state_dir(self.folder), self.options.replay)
             ready = await venue.start()
             port = int(ready.rest.rpartition(":")[2])
-            self._hold(self._keep("demo venue", lambda: venue.keep(port)))
+            self._beside.keep("demo venue", lambda: venue.keep(port))
         return Address(
             rest_url=ready.rest, ws_url=ready.ws, api_key=Secret(ready.api_key), api_secret=Secret(ready.api_secret)
         )
@@ -369,30 +358,10 @@ class Account:
                 closing.push_async_callback(self._venue.stop)
             if self._uplink is not None:
                 closing.push_async_callback(self._uplink.close)
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._beside.close()
         gc.unfreeze()
 
     # ---- what runs beside the engine ---------------------------------------------------------------------------------
-
-    def _hold(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Run something for ever; begin again when it fails, and say so."""
-        while True:
-            try:
-                await work()
-                log.error("%s ended", name)
-            # Supervision boundary: none of these may take the account down with it.
-            except Exception:
-                log.exception("%s failed", name)
-            self._failures[name] = f"{name} failed and was started again; see the log"
-            await asyncio.sleep(_AGAIN_S)
 
     async def _feed(self) -> None:
         assert self._uplink is not None and self._carrier is not None
@@ -407,24 +376,10 @@ class Account:
                 )
             raise
 
-    def _watch_macro(self, directive: Directive, where: Address) -> None:
-        """Have dominance and cap told. The demo's venue tells them too, to whom has its key."""
-        from nexus_engine.uplink.cmc import CMC, GECKO, NO_KEY, MacroFeed
-
-        config, carrier, past = directive.macro, self._carrier, self._ledger.macro
-        assert carrier is not None
-        demo = directive.account.kind is AccountKind.DEMO
-        key = where.api_key if demo else self.options.macro_key or NO_KEY
-        source = (CMC if key else GECKO) if config.source == "auto" else config.source
-        if source == "off":
-            return
-        url = config.coinmarketcap_url if source == CMC else config.coingecko_url
-        if demo:
-            # never a key of the practice venue to anybody else, nor its market's past mixed with the real one
-            url = where.rest_url
-        known_ns = past.rows[-1].venue_ns if past.source == source and past.rows else 0
-        feed = self._macro = MacroFeed(source, self._clock, url=url, key=key, known_ns=known_ns)
-        self._hold(self._keep("macro", lambda: feed.run(carrier.post)))
+    def _watch_macro(self, directive: Directive, where: Address, carrier: Carrier) -> None:
+        feed = self._macro = macro_feed(directive, where, self.options.macro_key, self._ledger.macro, self._clock)
+        if feed is not None:
+            self._beside.keep("macro", lambda: feed.run(carrier.post))
 
     async def _beat(self) -> None:
         assert self._carrier is not None
@@ -441,10 +396,10 @@ class Account:
         while True:
             if latch.exists():
                 self._carrier.command(Halt(reason="asked by nexus kill"), by="nexus kill", surface="latch")
-                if await self._carrier.recorded(_AGAIN_S):
+                if await self._carrier.recorded(AGAIN_S):
                     latch.unlink(missing_ok=True)
                 else:
-                    await asyncio.sleep(_AGAIN_S)
+                    await asyncio.sleep(AGAIN_S)
             await asyncio.sleep(_LATCH_POLL_S)
 
     # ---- what others ask ---------------------------------------------------------------------------------------------
@@ -551,7 +506,7 @@ class Account:
             journal and f"journal: {journal}",
             venue,
             feed,
-            *self._failures.values(),
+            *self._beside.failures.values(),
             self.pulse.problem,
             recorder,
             memory,
@@ -570,24 +525,7 @@ class Account:
         view = self._picture(ViewRequest(events=0), "")
         if view is None:
             return status
-        account = view.account
-        return replace(
-            status,
-            problem=view.problem,
-            mode=account.mode,
-            state=account.state,
-            sentinel=view.sentinel,
-            equity=account.equity,
-            day_pnl=account.day_pnl,
-            positions=len(view.positions),
-            naked=sum(position.naked_ms is not None for position in view.positions),
-            unknown=view.unknown_orders,
-            foreign=len(view.foreign),
-            proposals=len(view.proposals),
-            blocked=account.blocked,
-            health={reading.name: round(reading.value, 1) for reading in view.health},
-            stress=view.stress,
-        )
+        return shown(status, view)
 
     def stats(self) -> dict[str, float]:
         """What `--stats` prints at the end."""
@@ -611,7 +549,7 @@ class Account:
         assert self._engine is not None
         self._engine.notebook.add(note, self._clock.utc_ns())
         if note.subject != "journal":  # whose problem the carrier knows, and when it is over
-            self._failures[note.subject] = note.text
+            self._beside.failures[note.subject] = note.text
 
     def _tell(self, progress: str) -> None:
         self.progress = progress

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Protocol
 
 import msgspec
+from msgspec.structs import replace
 
 from nexus_engine.model.commands import AnyCommand, Halt, Release
 from nexus_engine.model.view import StressView, View, ViewRequest
@@ -60,6 +61,28 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """What the machine and its venue count, by name."""
     stress: StressView = StressView()
     """What is at stake."""
+
+
+def shown(status: Status, view: View) -> Status:
+    """The same with what a picture shows."""
+    account = view.account
+    return replace(
+        status,
+        problem=view.problem,
+        mode=account.mode,
+        state=account.state,
+        sentinel=view.sentinel,
+        equity=account.equity,
+        day_pnl=account.day_pnl,
+        positions=len(view.positions),
+        naked=sum(position.naked_ms is not None for position in view.positions),
+        unknown=view.unknown_orders,
+        foreign=len(view.foreign),
+        proposals=len(view.proposals),
+        blocked=account.blocked,
+        health={reading.name: round(reading.value, 1) for reading in view.health},
+        stress=view.stress,
+    )
 
 
 class _Status(msgspec.Struct, frozen=True, tag_field="op", tag="status"):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nexus_engine.model.config import Directive
+from nexus_engine.model.events import RegimeModelChanged
 
 if TYPE_CHECKING:
     from nexus_engine.cortex.regime_model import RegimeModel
@@ -28,6 +29,20 @@ NICE: Final = 10
 _HOME: Final = Path(__file__).resolve().parents[2]
 
 Offer = Callable[["RegimeModel | None", str], None]
+
+
+def changed(model: "RegimeModel | None", problem: str, *, at_ns: int, mono_ns: int) -> RegimeModelChanged:
+    """What the engine is told of a model that it is to use, or of why there is none."""
+    from nexus_engine.cortex.regime_model import STALE_DAYS
+
+    name = sha256 = ""
+    if model is not None:
+        name, sha256 = model.name, model.manifest.npz_sha256
+        until = datetime.fromtimestamp(model.manifest.data_end_ns / 1e9, UTC) + timedelta(days=STALE_DAYS)
+        problem = f" until {until:%Y-%m-%d}"
+        if until < datetime.now(UTC):
+            problem = f", too old since {until:%Y-%m-%d}: by rule until `nexus regime train` makes a new one"
+    return RegimeModelChanged(at_ns=at_ns, mono_ns=mono_ns, name=name, sha256=sha256, reason=problem)
 
 
 class Keeper:

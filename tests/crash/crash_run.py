@@ -58,6 +58,8 @@ class Tally:
         self.naked_alive_s: list[float] = []
         self.naked_s: list[float] = []
         self.entries = self.orders = self.fills = self.facts = self.stops = 0
+        self.unrecorded = 0
+        """Exits that a late disk let leave without their record, and whose engine was killed before it stood."""
 
 
 class Chapter:
@@ -211,14 +213,16 @@ class Chapter:
         self._tally.facts += len(facts)
         audit = books_of.Audit()
         broken = audit.walk(facts)
+        excused = books_of.impatient(books["created_ms"], facts)
+        self._tally.unrecorded += len({*books["ids"]} & excused - books_of.intended(facts))
         executions = [(symbol, trade, cid, Decimal(qty)) for symbol, trade, cid, qty in books["fills"]]
         held = {symbol: Decimal(qty) for symbol, qty in books["held"].items()}
         for line in (
             *broken,
             *books_of.doubled(books["ids"]),
-            *books_of.unwritten(books["ids"], facts),
+            *books_of.unwritten(books["ids"], facts, excused),
             *books_of.orphans(books["open"], audit.ledger),
-            *books_of.unequal(executions, facts),
+            *books_of.unequal(executions, facts, excused),
             *books_of.positions(held | dict.fromkeys(audit.ledger.positions.keys() - held, Decimal(0)), audit.ledger),
             *books["found"],
         ):
@@ -282,6 +286,7 @@ def main() -> int:
         "stops": tally.stops,
         "fills": tally.fills,
         "facts": tally.facts,
+        "exits_left_unrecorded": tally.unrecorded,
         "starts_with_something_naked": len(warm) + len(cold),
         "protected_after_start_s": {"worst": _worst(warm), "worst_cold": _worst(cold)},
         "worst_naked_while_alive_s": _worst(tally.naked_alive_s),

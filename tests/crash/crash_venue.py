@@ -127,12 +127,14 @@ class Watched(Server):
             fills.append([fill.symbol, str(fill.trade_id), cid, str(fill.lots * spec.step)])
         plain = [order.client_id for order in ledger.orders.values() if not order.algo_id]
         ids = [*plain, *(algo.client_id for algo in ledger.algos.values())]
+        created = {order.client_id: order.created_ms for order in (*ledger.orders.values(), *ledger.algos.values())}
         return {
             "found": self.checker.found,
             "naked_alive_s": self.checker.naked_s,
             "naked_s": self.naked_s,
             "fills": fills,
             "ids": ids,
+            "created_ms": created,
             "entries": [cid for cid in plain if leg_of(cid) is Leg.ENTRY],
             "stops": sum(leg_of(cid) is Leg.STOP for cid in ids),
             "open": [order.client_id for order in account.resting.values()]

@@ -9,15 +9,17 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from books import Audit, doubled, orphans, positions, unequal, unwritten
+from books import Audit, doubled, impatient, orphans, positions, unequal, unwritten
+from checker import Checker
 from disk import TornJournal
 from dst import one
 from kept import KEPT
 from loop import KillingLoop, run_killing
+from world import SOL, World, virtual
 
-from nexus_engine.model.facts import LatchSet, Noted, Sealed
+from nexus_engine.model.facts import Crashed, LatchSet, Noted, RunStarted, Sealed
 from nexus_engine.model.ledger import Ledger
-from nexus_engine.model.words import Latch, Level
+from nexus_engine.model.words import AccountKind, Latch, Level, Side
 
 DST = Path(__file__).resolve().parent
 EACH = 20
@@ -90,6 +92,39 @@ def test_two_entries_of_one_intent_are_seen() -> None:
 def test_an_order_that_nobody_wrote_down_is_seen() -> None:
     assert list(unwritten(["nxtest-1-4e1", "web_1"], ())) == ["nxtest-1-4e1 was placed and is not in the journal"]
     assert list(unwritten(["nxtest-1-4x1"], (), excused={"nxtest-1-4x1"})) == []
+
+
+def test_an_exit_is_excused_for_what_the_disk_kept_it_waiting_and_an_entry_never() -> None:
+    def began(epoch: int, at_s: float) -> RunStarted:
+        return RunStarted(
+            at_ns=int(at_s * 1e9), account="main", kind=AccountKind.DEMO, instance="test", epoch=epoch, version="0"
+        )
+
+    facts = (
+        began(1, 1.0),
+        Noted(at_ns=2_000_000_000, level=Level.INFO, subject="x", by="bot", text=""),
+        Crashed(at_ns=9_000_000_000),
+        began(2, 9.0),
+    )
+    late = {"nxtest-1-4s1": 2_250, "nxtest-1-4e1": 2_900, "web_1": 2_900, "nxtest-3-4s1": 9_900}
+    assert impatient(late, facts) == {"nxtest-1-4s1"}
+    assert impatient({"nxtest-1-4s1": 2_240}, facts) == set()
+    assert impatient({"nxtest-2-4x1": 9_100}, facts) == set()
+
+
+@virtual
+async def test_an_entry_onto_the_position_of_another_is_seen_and_one_after_its_end_is_none() -> None:
+    world = World()
+    checker = Checker(world)
+    for number in (1, 2):  # both between two looks
+        world.by_hand(SOL, Side.BUY, "2", f"nxtest-1-{number}e1")
+        world.by_hand(SOL, Side.SELL, "2", "web_1")
+    world.by_hand(SOL, Side.BUY, "2", "nxtest-1-3e1")
+    checker.look()
+    assert not [line for line in checker.found if "adds to" in line]
+    world.by_hand(SOL, Side.BUY, "2", "nxtest-1-4e1")
+    checker.look()
+    assert [line.partition(": ")[2] for line in checker.found] == ["nxtest-1-4e1 adds to the position of P3"]
 
 
 def test_an_orphan_and_a_position_that_nobody_knows_are_seen() -> None:

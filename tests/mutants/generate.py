@@ -149,7 +149,7 @@ def noticed(copy: Copy, slip: Slip) -> str:
     tests = ("-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", f"--basetemp={copy.root / 'pt'}")
     passed, said = copy.run(*tests, *tests_for(slip.file))
     if not passed:
-        red = [line.split()[1] for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))]
+        red = [line.split()[1] for line in said.splitlines() if line.startswith(("FAILED tests", "ERROR tests"))]
         return red[0] if red else (said.strip().splitlines() or ["silence"])[-1]
     passed, said = copy.run(*DST)
     return "" if passed else next((line for line in said.splitlines() if line.startswith("seed ")), "a world broke")

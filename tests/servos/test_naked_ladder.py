@@ -8,6 +8,7 @@ from world import SOL, World, virtual
 
 from nexus_engine.model.commands import Hold
 from nexus_engine.model.config import Directive, RiskConfig
+from nexus_engine.model.facts import Escalated
 from nexus_engine.model.view import PositionView, ViewRequest
 from nexus_engine.model.words import Leg, OrderKind, OrderStatus, Rung, Side
 from nexus_engine.sim.orders import Algo, NewAlgo
@@ -16,6 +17,11 @@ from nexus_engine.sim.rules import VenueError
 
 def risk(**changed: Any) -> Directive:
     return Directive(risk=RiskConfig(**changed))
+
+
+def climbed(world: World) -> list[Rung]:
+    """The rungs that the journal tells of."""
+    return [fact.rung for fact in world.journal.facts() if isinstance(fact, Escalated)]
 
 
 def refuse_kind(world: World, kind: str = "STOP_MARKET") -> None:
@@ -112,6 +118,7 @@ async def test_what_the_cap_does_not_get_rid_of_goes_at_market() -> None:
     limit, *rest = world.orders(Leg.EXIT)
     assert limit.kind is OrderKind.LIMIT and limit.status is OrderStatus.EXPIRED
     assert [order.kind for order in rest] == [OrderKind.MARKET]
+    assert climbed(world) == [Rung.OTHER_STOP, Rung.LIMIT, Rung.MARKET]
 
 
 @virtual
@@ -133,6 +140,7 @@ async def test_without_a_limit_step_the_exit_goes_at_market() -> None:
     await world.until(lambda: world.held())
     await world.until(lambda: not world.held(), 4.0)
     assert [order.kind for order in world.orders(Leg.EXIT)] == [OrderKind.MARKET]
+    assert climbed(world) == [Rung.OTHER_STOP, Rung.MARKET]
 
 
 @virtual

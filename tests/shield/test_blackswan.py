@@ -321,8 +321,9 @@ def row(minute: int, close: float) -> BarRow:
         ([FALLEN] * 9 + [CALM], 0),
         ([FALLEN] * 3 + [CALM * 3, CALM * 3, nan, 0.0, inf] + [FALLEN] * 2, 0),
         ([FALLEN] * 4 + [CALM, CALM] + [FALLEN] * 4, 1),
+        ([CALM, CALM] + [FALLEN] * 8, 1),
     ],
-    ids=["a fall", "no fall", "one bad close", "a bad last close", "garbage", "two good closes"],
+    ids=["a fall", "no fall", "one bad close", "a bad last close", "garbage", "two good closes", "the first two"],
 )
 def test_the_highs_are_rebuilt_from_closes_that_a_neighbour_confirms(closes: list[float], trips: int) -> None:
     desk = Desk()
@@ -396,3 +397,11 @@ def test_after_a_silence_of_its_longest_window_any_price_is_a_beginning(silent_s
     assert lane.add(CALM, START_NS, START_NS)
     at_ns = START_NS + silent_s * SECOND_NS
     assert lane.add(CALM / ABSURD / 2, at_ns, at_ns) is believed
+
+
+@pytest.mark.parametrize(("silent_s", "goes_on"), [(30, True), (31, False)])
+def test_a_run_of_confirmations_bears_half_a_minute_of_silence(silent_s: int, goes_on: bool) -> None:
+    lane = Lane(1, 2, (1,), 10**18)
+    for at_ns in (START_NS, START_NS + silent_s * SECOND_NS):
+        lane.add(CALM, at_ns, at_ns)
+    assert (lane.low == CALM) is goes_on
