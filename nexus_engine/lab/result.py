@@ -71,7 +71,7 @@ def made(order: "BacktestOrder", bars: Bars, start: int, drive: Drive, notes: li
     taken = _participation(trades, bars)
     if over := taken["over"]:
         notes.append(
-            f"{over} of {taken['orders']} entries and exits took over {PARTICIPATION:.0%} of their bar's volume and are "
+            f"{over} of {taken['orders']} entries and exits took over {PARTICIPATION:.0%} of their bar's volume, "
             "filled whole here: a real book would have filled them in parts, or worse"
         )
     net = _figures(curve, trades, order, 1.0)
