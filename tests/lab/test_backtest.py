@@ -486,6 +486,23 @@ def test_the_page_needs_nothing_from_elsewhere_and_escapes_what_it_is_given(
     assert told["metrics"]["net"]["sharpe"] is None  # nothing was traded
 
 
+def test_orders_that_their_bars_could_not_have_filled_whole_are_counted_and_said(
+    past: Bars, whole: Result, tmp_path: Path
+) -> None:
+    orders = 2 * len(closed(whole))
+    assert whole.costs["participation"]["orders"] == orders > 0
+    assert whole.costs["participation"]["over"] == 0
+    qty = {trade.opened_ns: float(trade.qty) for trade in closed(whole)}
+    thin = past.volume.copy()
+    hit = closed(whole)[0]
+    at_bar = int(np.searchsorted(past.open_ns, hit.opened_ns, side="right")) - 1
+    thin[at_bar] = 5 * qty[hit.opened_ns]
+    other = played(Bars(past.open_ns, past.ohlc, thin, past.step_ns), tmp_path)
+    assert other.costs["participation"]["over"] == 1
+    assert other.costs["participation"]["largest_pct"] == pytest.approx(20.0)
+    assert any(f"1 of {orders} entries and exits took over 10% of their bar's volume" in note for note in other.notes)
+
+
 def test_costs_twice_as_high_take_what_they_cost_once_more(whole: Result) -> None:
     once, twice, gross = whole.costs["x1"], whole.costs["x2"], whole.metrics["gross"]
     assert once["profit"] == pytest.approx(whole.metrics["net"]["profit"])

@@ -111,13 +111,12 @@ def test_what_it_lacks_is_said_in_one_line(missing: dict[str, Any], words: str, 
 
 
 def test_the_run_that_skips_is_the_run_that_steps(whole: Result, tmp_path: Path) -> None:
-    for strategy in ("shark", "auto"):
-        skipped, stepped = (played(tmp_path, strategy=strategy, skipping=skipping) for skipping in (True, False))
+    pairs = [(whole, played(tmp_path, skipping=False))]
+    pairs.append((played(tmp_path, strategy="auto"), played(tmp_path, strategy="auto", skipping=False)))
+    for skipped, stepped in pairs:
         assert skipped.trades == stepped.trades
         assert skipped.decisions_hash == stepped.decisions_hash
         assert skipped.regimes == stepped.regimes
-        if strategy == "shark":
-            assert skipped.decisions_hash == whole.decisions_hash
 
 
 def test_a_start_that_is_later_hunts_on_with_the_weeks_before_it(whole: Result, tmp_path: Path) -> None:
@@ -263,3 +262,25 @@ def test_a_macro_file_that_is_none_is_one_line(
     words_ = [str(tmp_path / each) if "." in each else each for each in given]
     assert backtest.main([*words_, "--symbol", ALT, "--strategy", "shark"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_directive_names_both_files_as_seen_from_its_folder_and_the_command_line_wins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Any, Any]] = []
+
+    def looked(order: BacktestOrder, progress: Any) -> Result:
+        seen.append((order.macro, order.leader))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(backtest, "run", looked)
+    (tmp_path / "home").mkdir()
+    config = tmp_path / "home" / "nexus.toml"
+    config.write_text('[lab]\nmacro = "macro.csv"\nleader = "../lead.csv"\n')
+    words = ["--data", "alt.csv", "--symbol", ALT, "--config", str(config)]
+    assert backtest.main(words) == backtest.main([*words, "--macro", "a.csv", "b.csv"]) == 1
+    (macro, leader), (given, same) = seen
+    assert macro == (tmp_path / "home" / "macro.csv",)
+    assert [path.resolve() for path in leader] == [tmp_path / "lead.csv"] and same == leader
+    assert given == (Path("a.csv"), Path("b.csv"))
+    capsys.readouterr()
