@@ -115,6 +115,7 @@ class Cortex:
         self._gaps: dict[tuple[str, str], None] = {}
         self._broken: set[str] = set()
         self._by_interval: dict[str, list[tuple[Strategy, Gate]]] = {}
+        self._skipping: dict[str, tuple[Skipping, ...]] = {}
         self._gated: Counter[str] = Counter()
 
     @property
@@ -158,9 +159,11 @@ class Cortex:
         if upto:
             self._closed[symbol, interval] = int(columns.open_ns[upto - 1])
             self._gaps.pop((symbol, interval), None)
-        for strategy, _ in self._on(interval):
-            if isinstance(strategy, Skipping):
-                strategy.warm_columns(symbol, columns, upto)
+        found = self._skipping.get(interval)
+        if found is None:
+            found = self._skipping[interval] = self.shipped(interval)
+        for strategy in found:
+            strategy.warm_columns(symbol, columns, upto)
 
     def bar(self, bar: Bar, quote: Quote, context: Context = NO_CONTEXT) -> tuple[Signal, ...]:
         """Take any bar. Only a closed one may give signals; one that is not newer than the last is ignored. The
@@ -238,6 +241,7 @@ class Cortex:
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's own code may do anything
             self._broken.add(strategy.name)
             self._by_interval.clear()
+            self._skipping.clear()
             self._complain(strategy.name, error)
             return None
 

@@ -32,7 +32,7 @@ from nexus_engine.lab.bars import SECOND_NS, Bars, BarsError, utc
 from nexus_engine.lab.drive import Drive, Mask
 from nexus_engine.lab.progress import Progress
 from nexus_engine.lab.record import Curve, Trade
-from nexus_engine.lab.scan import stretches
+from nexus_engine.lab.scan import lasting_ns, stretches
 from nexus_engine.lab.skip import Skipper
 from nexus_engine.lab.venue import BarVenue, Costs
 from nexus_engine.lab.wire import THERE_NS, Clock
@@ -127,7 +127,10 @@ def run(order: BacktestOrder, progress: Share = lambda share: None) -> Result:
     skip = None
     if order.skipping:
         skip = Skipper(engine.cortex, order.symbol, frames, start_ns=clock.now_ns, warmup=engine.warmup_bars)
-    drive = Drive(engine, venue, bars, frames, start=start, clock=clock, watched=watched, skip=skip, progress=progress)
+    drive = Drive(
+        engine, venue, bars, frames, start=start, clock=clock, watched=watched,
+        locked=lasting_ns(directive.shield) // bars.step_ns + 1, skip=skip, progress=progress,
+    )  # fmt: skip
     drive.run()
     progress(1.0)
     return _result(order, bars, start, drive, notes, time.monotonic() - begun_s)

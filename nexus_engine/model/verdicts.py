@@ -16,10 +16,12 @@ class Reading(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         # A count passes for a float, but comes back from the journal as one: the rebuilt state would not be the sealed.
-        for name in ("value", "limit"):
-            number = getattr(self, name)
-            if isinstance(number, int):
-                force_setattr(self, name, float(number))
+        value: object = self.value
+        limit: object = self.limit
+        if isinstance(value, int):
+            force_setattr(self, "value", float(value))
+        if isinstance(limit, int):
+            force_setattr(self, "limit", float(limit))
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
