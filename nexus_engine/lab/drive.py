@@ -93,7 +93,7 @@ class Drive:
         self._whole = False
         """Every look of this bar is given."""
         self._calm: Calm | None = None
-        self._calm_for: tuple[object, ...] = ()
+        self._calm_for: tuple[object, object, object, object] | None = None
         self._quiet_for: Calm | None = None
         self._quiet_to = 0
         self._left_out = 0
@@ -355,7 +355,7 @@ class Drive:
         self._mark()
         self.wire.post(TimerFired(at_ns=now, mono_ns=now, key=PULSE))
         self._person(now)
-        self._calm_for = ()
+        self._calm_for = None
         self._flat_looks = 0 if self.venue.lots or self.wire.busy else self._flat_looks + 1
 
     def _calm_now(self) -> bool:
@@ -370,9 +370,16 @@ class Drive:
         if ledger.latches:
             return None
         # it hangs on these, which are replaced when they change, and on what a look has seen
-        known = (ledger.positions.get(self._symbol), ledger.wallet, ledger.peak, ledger.day_from)
-        if not self._calm_for or any(old is not new for old, new in zip(self._calm_for, known, strict=True)):
-            self._calm_for, self._calm = known, self.engine.calm(self._symbol)
+        position, known = ledger.positions.get(self._symbol), self._calm_for
+        if not (
+            known is not None
+            and known[0] is position
+            and known[1] is ledger.wallet
+            and known[2] is ledger.peak
+            and known[3] is ledger.day_from
+        ):
+            self._calm_for = (position, ledger.wallet, ledger.peak, ledger.day_from)
+            self._calm = self.engine.calm(self._symbol)
         return self._calm
 
     def _leave_out(self, looks: int) -> None:

@@ -222,8 +222,10 @@ class Ledger:
     def alive(self, symbol: str | None = None, leg: Leg | None = None) -> Iterator[Order]:
         """Orders that are not over, oldest first."""
         for cid in tuple(self._living):
+            if cid not in self._living:
+                continue
             order = self.orders[cid]
-            if order.alive and (symbol is None or order.symbol == symbol) and (leg is None or order.leg is leg):
+            if (symbol is None or order.symbol == symbol) and (leg is None or order.leg is leg):
                 yield order
 
     def sent(self, intent: int, leg: Leg) -> int:
