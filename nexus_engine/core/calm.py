@@ -29,12 +29,17 @@ class Calm(NamedTuple):
 
 
 def calm(ledger: Ledger, drawdown: Drawdown, instrument: Instrument) -> Calm | None:
-    """Of an account that holds this symbol alone, with the stop and the target where they belong. None: every pulse may
-    do something."""
-    position = ledger.positions.get(instrument.symbol)
-    if position is None or len(ledger.positions) > 1 or position.naked_since_ns is not None or position.leaving:
-        return None
+    """Of an account that holds nothing, or this symbol alone with its stop and its target where they belong. None:
+    every pulse may do something."""
     if ledger.latches or ledger.rungs or ledger.wallet is None or not ledger.peak or any(ledger.cards()):
+        return None
+    worth_low, worth_high = drawdown.calm(ledger)
+    wallet, held = float(ledger.wallet), ledger.positions
+    if not held:
+        quiet = worth_low < wallet < worth_high and not any(ledger.alive())
+        return Calm(0.0, inf, _until(ledger, None)) if quiet else None
+    position = held.get(instrument.symbol)
+    if position is None or len(held) > 1 or position.naked_since_ns is not None or position.leaving:
         return None
     if not all(
         order.status.resting and order.leg in (Leg.STOP, Leg.TARGET) and order.kind is not OrderKind.STOP_LIMIT
@@ -42,8 +47,8 @@ def calm(ledger: Ledger, drawdown: Drawdown, instrument: Instrument) -> Calm | N
     ):
         return None
     tick, qty = float(instrument.tick), float(position.qty)
-    at = [float(position.entry) + (worth - float(ledger.wallet)) / qty for worth in drawdown.calm(ledger)]
-    slack = SLACK_TICKS * tick
+    entry, slack = float(position.entry), SLACK_TICKS * tick
+    at = entry + (worth_low - wallet) / qty, entry + (worth_high - wallet) / qty
     low, high = min(at) + slack, max(at) - slack
     follows = _follows_from(position, tick)
     if follows is not None:
@@ -51,9 +56,9 @@ def calm(ledger: Ledger, drawdown: Drawdown, instrument: Instrument) -> Calm | N
     return Calm(low, high, _until(ledger, position))
 
 
-def _until(ledger: Ledger, position: Position) -> float:
+def _until(ledger: Ledger, position: Position | None) -> float:
     ends: list[float] = []
-    if position.plan.time_stop_ns:
+    if position is not None and position.plan.time_stop_ns:
         ends.append((position.opened_market_ns or position.opened_ns) + position.plan.time_stop_ns)
     if ledger.macro.macro is not Macro.UNKNOWN:
         ends.append(ledger.macro.received_ns + STALE_NS)

@@ -12,6 +12,7 @@ from nexus_engine.core.market import Market
 from nexus_engine.model.commands import Approve, Edit
 from nexus_engine.model.config import Directive
 from nexus_engine.model.facts import SignalSeen
+from nexus_engine.model.positions import ClosedTrade
 from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.signals import Signal
 from nexus_engine.model.turn import Turn
@@ -19,7 +20,7 @@ from nexus_engine.model.verdicts import Verdict
 from nexus_engine.model.words import Level, Mode, ProposalStatus, Ruling, Side
 from nexus_engine.servos.byhand import FARTHEST
 from nexus_engine.servos.copilot import Copilot
-from nexus_engine.servos.edge import record_of
+from nexus_engine.servos.edge import Record, record_of
 from nexus_engine.servos.manager import Manager
 from nexus_engine.servos.sizing import Sized, entry_price, runs_away, size
 from nexus_engine.shield.manager import Shield
@@ -46,6 +47,7 @@ class Desk:
         """Why none of this signal's may."""
         self.seen = self.refused = self.proposed = 0
         self.funnel = Funnel()
+        self._records: dict[str, tuple[ClosedTrade | None, Record]] = {}
 
     def consider(self, turn: Turn, signal: Signal, mode: Mode) -> None:
         """A strategy wants to open."""
@@ -266,7 +268,7 @@ class Desk:
         if equity <= Decimal(0):
             return "equity is not known yet"
         risk = self._directive.risk
-        kelly = record_of(signal.strategy, turn.ledger.closed).kelly_pct(risk.kelly_part)
+        kelly = self._record(turn, signal.strategy).kelly_pct(risk.kelly_part)
         return size(
             signal,
             limit=limit,
@@ -277,6 +279,14 @@ class Desk:
             most=most,
             kelly_pct=kelly,
         )
+
+    def _record(self, turn: Turn, strategy: str) -> Record:
+        """Worked out once a closed trade."""
+        newest = turn.ledger.closed[-1] if turn.ledger.closed else None
+        known = self._records.get(strategy)
+        if known is None or known[0] is not newest:
+            known = self._records[strategy] = newest, record_of(strategy, turn.ledger.closed)
+        return known[1]
 
     def _refuse(self, turn: Turn, signal: Signal, verdicts: tuple[Verdict, ...], reason: str, stage: str = "") -> None:
         self.refused += 1
@@ -304,7 +314,10 @@ def _makes(proposal: Proposal) -> bool:
 
 
 def _objection(verdicts: tuple[Verdict, ...]) -> str:
-    return next((f"{v.reason}" for v in verdicts if v.refuses), "")
+    for verdict in verdicts:
+        if verdict.ruling is Ruling.REFUSE:
+            return verdict.reason
+    return ""
 
 
 def _scale(verdicts: tuple[Verdict, ...]) -> float:

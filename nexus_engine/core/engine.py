@@ -196,13 +196,12 @@ class Engine:
                 self.manager.asker.found(order.client_id, mono_ns)
 
     def calm(self, symbol: str) -> Calm | None:
-        """Where a pulse would find nothing to do about the position there, the day's turn aside; None: nowhere."""
+        """Where a pulse would find nothing to do about what is held there, the day's turn aside; None: nowhere."""
         return calm(self.ledger, self.shield.drawdown, self.market.symbols[symbol].instrument)
 
-    def rest(self, symbol: str, mark: float, looks: int) -> None:
-        """So many pulses were left out, all of them within `calm`, and the last at this mark."""
-        marks = self.market.marks() | {symbol: self.market.symbols[symbol].instrument.nearest(mark)}
-        self.shield.drawdown.rest(accounting.equity(self.ledger, marks), looks)
+    def rest(self, looks: int) -> None:
+        """So many pulses were left out, all of them within `calm`, and the last at the mark that is."""
+        self.shield.drawdown.rest(accounting.equity(self.ledger, self.market.marks()), looks)
 
     def recall(self, facts: Iterable[AnyFact]) -> None:
         """Before the first event: put back what earlier runs said, for people to read."""

@@ -116,6 +116,7 @@ class Cortex:
         self._closed: dict[tuple[str, str], int] = {}
         self._gaps: dict[tuple[str, str], None] = {}
         self._by_interval: dict[str, list[tuple[Strategy, Gate]]] = {}
+        self._skipping: dict[str, tuple[Skipping, ...]] = {}
         self.asked = ""
         """The own strategy that is being asked at this moment, for whoever sees from another thread that it hangs."""
         self.broken: dict[str, str] = {}
@@ -177,9 +178,12 @@ class Cortex:
         if upto:
             self._closed[symbol, interval] = int(columns.open_ns[upto - 1])
             self._gaps.pop((symbol, interval), None)
-        for strategy, _ in self._on(interval):
-            if isinstance(strategy, Skipping):
-                strategy.warm_columns(symbol, columns, upto)
+        found = self._skipping.get(interval)
+        if found is None:
+            asked = self._on(interval)
+            found = self._skipping[interval] = tuple(each for each, _ in asked if isinstance(each, Skipping))
+        for strategy in found:
+            strategy.warm_columns(symbol, columns, upto)
 
     def bar(self, bar: Bar, quote: Quote, context: Context = NO_CONTEXT) -> tuple[Signal, ...]:
         """Take any bar. Only a closed one may give signals; one that is not newer than the last is ignored. The
@@ -259,6 +263,7 @@ class Cortex:
             return work()
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's own code may do anything
             self._by_interval.clear()
+            self._skipping.clear()
             self.broken[strategy.name] = self._complain(strategy.name, error)
             return None
         finally:

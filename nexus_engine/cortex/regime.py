@@ -77,8 +77,8 @@ class RegimeRule:
     both leave of 1.
     """
 
-    __slots__ = ("_donchian", "_fast", "_held", "_slow", "_smoothed", "_straight", "_vol_rank", "_volatility",
-                 "_way", "view")  # fmt: skip
+    __slots__ = ("_donchian", "_fast", "_held", "_place", "_regime", "_slow", "_smoothed", "_straight", "_trend",
+                 "_view", "_vol_rank", "_volatility", "_way")  # fmt: skip
 
     def __init__(self) -> None:
         self._way = EfficiencyRatio(_LOOK)
@@ -89,7 +89,9 @@ class RegimeRule:
         self._fast, self._slow = EMA(20), EMA(50)
         self._donchian = Donchian(20)
         self._held = 0
-        self.view = UNKNOWN
+        self._regime = Regime.UNKNOWN
+        self._trend, self._place = 0.0, 0.5
+        self._view: RegimeView | None = UNKNOWN
 
     def warm(self, bars: Sequence[Candle]) -> None:
         for bar in bars:
@@ -115,16 +117,27 @@ class RegimeRule:
         high, low = self._donchian.value
         place = (close - low) / (high - low) if high > low else 0.5
 
-        now = self.view.regime
+        now = self._regime
         said = self._said(now, trend, volatile, slope, place)
         self._held += 1
         if now is Regime.UNKNOWN or (said is not now and self._held >= DWELL_BARS):
             now, self._held = said, 0
+        self._regime, self._trend, self._place, self._view = now, trend, place, None
+
+    @property
+    def view(self) -> RegimeView:
+        """Made when it is asked for: a run that skips asks after few bars."""
+        if self._view is None:
+            self._view = self._shown()
+        return self._view
+
+    def _shown(self) -> RegimeView:
+        now, trend, volatile = self._regime, self._trend, self._vol_rank.value
         if now in _TRENDS.values():
             confidence = trend
         else:
             confidence = volatile if now is Regime.VOLATILE else 1.0 - max(trend, volatile)
-        self.view = RegimeView(
+        return RegimeView(
             regime=now,
             confidence=confidence,
             trend_rank=trend,
@@ -136,7 +149,7 @@ class RegimeRule:
                 Reading("volatility 24h", self._volatility.value * 100, None, "%/h"),
                 Reading(_VOLATILE, volatile, ENTER),
                 Reading(SLOPE, (self._fast.value / self._slow.value - 1) * 100, 0.0, "%"),
-                Reading(PLACE, place, 0.5),
+                Reading(PLACE, self._place, 0.5),
             ),
         )
 

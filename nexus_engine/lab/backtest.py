@@ -35,7 +35,7 @@ from nexus_engine.lab.chosen import AUTO, NAMES, Chosen, find, switched
 from nexus_engine.lab.drive import Drive, Mask
 from nexus_engine.lab.progress import Progress
 from nexus_engine.lab.result import Result, made
-from nexus_engine.lab.scan import stretches
+from nexus_engine.lab.scan import lasting_ns, stretches
 from nexus_engine.lab.skip import Skipper
 from nexus_engine.lab.venue import BarVenue, Costs, instrument_of
 from nexus_engine.lab.wire import Clock
@@ -121,7 +121,10 @@ def run(order: BacktestOrder, progress: Share = lambda share: None) -> Result:
             engine.cortex, order.symbol, frames, start_ns=clock.now_ns, warmup=engine.warmup_bars,
             whole=frozenset({HOURLY} if around else ()),
         )  # fmt: skip
-    drive = Drive(engine, venue, bars, frames, start=start, clock=clock, watched=watched, skip=skip, progress=progress)
+    drive = Drive(
+        engine, venue, bars, frames, start=start, clock=clock, watched=watched,
+        locked=lasting_ns(directive.shield) // bars.step_ns + 1, skip=skip, progress=progress,
+    )  # fmt: skip
     drive.wire.hear(around)
     drive.run()
     if skip is not None:

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nexus_engine.core.calm import Calm
 from nexus_engine.core.engine import PULSE, Engine
 from nexus_engine.lab.bars import SECOND_NS, Bars, rolling_max
 from nexus_engine.lab.history import Series
@@ -72,23 +73,32 @@ class Drive:
         start: int,
         clock: Clock,
         watched: Mask | None = None,
+        locked: int = 0,
         skip: Skip | None = None,
         progress: Callable[[float], None] = lambda share: None,
     ) -> None:
-        """`watched`: bars whose every second the Sentinel must see."""
+        """`watched`: bars whose every second the Sentinel must see; what it does in a stretch of them is over `locked`
+        bars later."""
         self.engine, self.venue, self.clock = engine, venue, clock
         self.record = Record(engine.ledger, venue)
         self.wire = Wire(engine, venue, clock, self.record.heard, self.record.traded)
         self.released = 0
         self._bars, self._frames, self._start = bars, frames, start
-        self._skip, self._progress = skip, progress
+        self._skip, self._locked, self._progress = skip, locked, progress
         self._watched = None if watched is None else watched.tobytes()
         self._step_ns = bars.step_ns
         self._dwell_ns = min(DWELL_NS, bars.step_ns // 4)
         self._symbol = venue.symbol
         self._flat_looks = 0
-        self._quiet_for: tuple[object, ...] = (None, None, None)
+        self._whole = False
+        """Every look of this bar is given."""
+        self._calm: Calm | None = None
+        self._calm_for: tuple[object, object, object, object] | None = None
+        self._quiet_for: Calm | None = None
         self._quiet_to = 0
+        self._left_out = 0
+        """Looks since the last one that was given; they end at the mark of `_left_at`."""
+        self._left_at = (0, 0.0)
         self._rested: int | None = None
         """The first of the bars that were gone over and that nobody was told of yet; they end before `_rested_to`."""
         self._rested_to = 0
@@ -139,8 +149,7 @@ class Drive:
             if self._awake(at):
                 quiet = self._quiet(at)
                 if quiet > at:
-                    told = self._close_base[self._next] if self._next < len(self._close_base) else count
-                    if told < quiet:
+                    if (told := self._next_base()) < quiet:
                         self._glide(at, told + 1)
                         self._decide(told)
                         at = told + 1
@@ -182,16 +191,28 @@ class Drive:
 
     def _awake(self, at: int) -> bool:
         """This bar must be gone through."""
-        if self._watched is not None and self._watched[at]:
+        if self._flat_looks < LOOKS or self.wire.busy or self.venue.lots:
             return True
-        return self._flat_looks < LOOKS or self.wire.busy or self.venue.lots != 0
+        return self._watched is not None and bool(self._watched[at]) and self._seen(at)
+
+    def _seen(self, at: int) -> bool:
+        """The Sentinel must see this stretch from here on: the core is told of a bar before the locks that it may set
+        have run out."""
+        assert self._watched is not None
+        end = self._watched.find(0, at)
+        return self._skip is None or end < 0 or self._next_base() < end + self._locked
+
+    def _next_base(self) -> int:
+        """The base bar with which the next one ends that must be told."""
+        return self._close_base[self._next] if self._next < len(self._close_base) else len(self._bars)
 
     def _leap(self, at: int) -> int:
         """Nothing is held and nothing is under way: on to the next bar that must be told. Returns the bar after it."""
-        count = len(self._bars)
-        base = self._close_base[self._next] if self._next < len(self._close_base) else count
-        if self._watched is not None and (ahead := self._watched.find(1, at, base + 1)) >= 0:
-            return ahead
+        count, base = len(self._bars), self._next_base()
+        while self._watched is not None and (ahead := self._watched.find(1, at, base + 1)) >= 0:
+            if self._seen(ahead):
+                return ahead
+            at = self._watched.find(0, ahead)
         if base >= count:
             return count
         self.venue.price = self._bars.ohlc.item(base, 3)
@@ -209,6 +230,7 @@ class Drive:
             self._fund(before_ns)
         self.venue.day_volume, self.venue.day_range = self._day_volume.item(at), self._day_range.item(at)
         self._seconds = self._watched is not None and bool(self._watched[at])
+        self._whole = bool(self._special[at])
         self.clock.now_ns = open_ns
         self.venue.price = open_
         self.wire.settle()
@@ -262,7 +284,7 @@ class Drive:
             if due_ns <= min(level_ns, end_ns):
                 clock.now_ns = int(due_ns)
                 venue.price = _between(begin_ns, begin, end_ns, price, clock.now_ns)
-                wire.arrive()
+                self._arrive()
             elif level_ns <= end_ns:
                 clock.now_ns = max(clock.now_ns, int(level_ns))
                 venue.price = level
@@ -276,7 +298,7 @@ class Drive:
         """Let time pass at the price that is."""
         while self.wire.next_ns <= end_ns:
             self.clock.now_ns = int(self.wire.next_ns)
-            self.wire.arrive()
+            self._arrive()
         self.clock.now_ns = max(self.clock.now_ns, end_ns)
 
     def _fund(self, since_ns: int) -> None:
@@ -290,7 +312,9 @@ class Drive:
     # ---- what the core is told ---------------------------------------------------------------------------------------
 
     def _mark(self) -> None:
-        now, price = self.clock.now_ns, self.venue.price
+        self._marked(self.clock.now_ns, self.venue.price)
+
+    def _marked(self, now: int, price: float) -> None:
         self.wire.post(
             Mark(
                 at_ns=now, mono_ns=now, symbol=self._symbol, mark=price, index=price,
@@ -312,13 +336,68 @@ class Drive:
         )  # fmt: skip
 
     def _pulse(self) -> None:
+        """The core looks, unless it would find nothing."""
+        if not self._calm_now():
+            self._look()
+            return
+        self.record.look(self.clock.now_ns)
+        if self.venue.lots:
+            self._leave_out(1)
+        else:
+            self._leave_out(LOOKS)
+            self._flat_looks = LOOKS
+
+    def _look(self) -> None:
         now = self.clock.now_ns
+        self.record.look(now)
+        self._catch_up()
         self.engine.leap(now, now)
         self._mark()
         self.wire.post(TimerFired(at_ns=now, mono_ns=now, key=PULSE))
         self._person(now)
-        self.record.look(now)
+        self._calm_for = None
         self._flat_looks = 0 if self.venue.lots or self.wire.busy else self._flat_looks + 1
+
+    def _calm_now(self) -> bool:
+        """A look would find nothing to do."""
+        if self._whole or self.wire.speaking or (band := self._band()) is None:
+            return False
+        return band.low < self.venue.price < band.high and self.clock.now_ns < band.until_ns
+
+    def _band(self) -> Calm | None:
+        """What is calm while no message is under way."""
+        ledger = self.engine.ledger
+        if ledger.latches:
+            return None
+        # it hangs on these, which are replaced when they change, and on what a look has seen
+        position, known = ledger.positions.get(self._symbol), self._calm_for
+        if not (
+            known is not None
+            and known[0] is position
+            and known[1] is ledger.wallet
+            and known[2] is ledger.peak
+            and known[3] is ledger.day_from
+        ):
+            self._calm_for = (position, ledger.wallet, ledger.peak, ledger.day_from)
+            self._calm = self.engine.calm(self._symbol)
+        return self._calm
+
+    def _leave_out(self, looks: int) -> None:
+        self._left_out += looks
+        self._left_at = self.clock.now_ns, self.venue.price
+
+    def _catch_up(self) -> None:
+        """Tell what was left out, before the core hears of anything else."""
+        if self._left_out:
+            now, price = self._left_at
+            self.engine.leap(now, now)
+            self._marked(now, price)
+            self.engine.rest(self._left_out)
+            self._left_out = 0
+
+    def _arrive(self) -> None:
+        self._catch_up()
+        self.wire.arrive()
 
     def _person(self, now: int) -> None:
         """Somebody looks once a day, and releases what has latched on an earlier one."""
@@ -344,7 +423,7 @@ class Drive:
         if now // DAY_NS != self.engine.ledger.day and not self.venue.lots and not self.wire.busy:
             at_ns = max(self.clock.now_ns, now - EARLIER_NS, now // DAY_NS * DAY_NS)
             self._reach(at_ns)
-            self._pulse()
+            self._look()
 
     def _quote(self) -> None:
         now, (bid, ask) = self.clock.now_ns, self.venue.touch(self._symbol)
@@ -394,20 +473,13 @@ class Drive:
 
     def _quiet(self, at: int) -> int:
         """The first bar from here on in which something may happen to what is held; this one when it may in it."""
-        ledger = self.engine.ledger
-        position = ledger.positions.get(self._symbol)
-        if self._special[at] or self.wire.busy or ledger.latches or position is None or not self.venue.lots:
+        if self._special[at] or self.wire.busy or not self.venue.lots or (band := self._band()) is None:
             return at
-        # what is calm hangs on these alone, and they are replaced when they change
-        known = (position, ledger.wallet, ledger.peak)
-        if at >= self._quiet_to or any(old is not new for old, new in zip(self._quiet_for, known, strict=True)):
-            self._quiet_for, self._quiet_to = known, self._quiet_from(at)
+        if at >= self._quiet_to or band is not self._quiet_for:
+            self._quiet_for, self._quiet_to = band, self._quiet_from(at, band)
         return self._quiet_to
 
-    def _quiet_from(self, at: int) -> int:
-        band = self.engine.calm(self._symbol)
-        if band is None:
-            return at
+    def _quiet_from(self, at: int, band: Calm) -> int:
         end = len(self._bars)
         place = int(np.searchsorted(self._specials, at))
         if place < len(self._specials):
@@ -443,7 +515,7 @@ class Drive:
         after = np.array([0, dwell, dwell + (step - dwell) // 3, dwell + (step - dwell) * 2 // 3, step])
         order = [0, 0, 2, 1, 3] if self.venue.lots > 0 else [0, 0, 1, 2, 3]
         self.record.look_back((open_ns[:, None] + after).ravel(), ohlc[:, order].ravel())
-        self.engine.rest(self._symbol, self.venue.price, len(after) * (end - at))
+        self._leave_out(len(after) * (end - at))
 
 
 def _between(begin_ns: int, begin: float, end_ns: int, end: float, at_ns: int) -> float:

@@ -19,6 +19,7 @@ from nexus_engine.model.signals import Signal
 from nexus_engine.model.words import Leg, Macro, Side
 from nexus_engine.sim.orders import Fill, OrderEvent, UserEvent
 
+HEARD: Final = frozenset({SignalSeen, OrderIntended, LatchSet, MacroChanged})
 OPEN: Final = "open"
 """The exit of a position that the data left open: it is valued at the last close, and is in no statistics."""
 
@@ -124,6 +125,8 @@ class Record:
 
     def heard(self, fact: AnyFact) -> None:
         """A fact of the engine's."""
+        if type(fact) not in HEARD:
+            return
         if isinstance(fact, SignalSeen):
             self._signal(fact)
         elif isinstance(fact, OrderIntended):

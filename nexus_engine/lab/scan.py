@@ -18,7 +18,7 @@ from nexus_engine.model.facts import SWAN_LOCK, GuardTripped
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.turn import Turn
 from nexus_engine.shield.blackswan import MINUTE_NS
-from nexus_engine.shield.manager import Shield
+from nexus_engine.shield.manager import REARM_NS, Shield
 
 LEAD_NS: Final = 3 * MINUTE_NS
 """Before the longest window: the filter is warm when it begins."""
@@ -91,6 +91,11 @@ def stretches(bars: Bars, config: ShieldConfig) -> Iterator[tuple[int, int]]:
         end = int(np.searchsorted(bars.open_ns, bars.open_ns[place] + after_ns))
     if begin >= 0:
         yield begin, end
+
+
+def lasting_ns(config: ShieldConfig) -> int:
+    """How long after a stretch an alert or a lock of its last moment may hold."""
+    return config.swan_alert_min * MINUTE_NS + 2 * REARM_NS
 
 
 def _shown(bars: Bars, config: ShieldConfig, waiting: deque[tuple[int, int]]) -> list[Trip]:

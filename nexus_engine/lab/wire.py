@@ -67,6 +67,8 @@ class Wire:
         self._traded = traded
         self._due: list[tuple[int, int, Callable[[Any], None], Any]] = []
         self._count = 0
+        self._messages = 0
+        """How many of what is due are messages, and not timers."""
         self._timers: dict[str, int] = {}
         self._door: list[tuple[Callable[[Any], None], Any]] = []
         self._around: deque[tuple[int, AnyEvent]] = deque()
@@ -82,6 +84,11 @@ class Wire:
         return bool(self._due or self._door)
 
     @property
+    def speaking(self) -> bool:
+        """A message is under way, either way; timers may be running."""
+        return bool(self._messages or self._door)
+
+    @property
     def next_ns(self) -> float:
         """When the next thing arrives; infinite when nothing is under way."""
         due_ns = self._due[0][0] if self._due else inf
@@ -95,6 +102,8 @@ class Wire:
             self.post(self._around.popleft()[1])
             return
         _, _, act, what = heapq.heappop(self._due)
+        if act != self._fire:
+            self._messages -= 1
         act(what)
 
     def post(self, event: AnyEvent) -> None:
@@ -141,6 +150,10 @@ class Wire:
                 self._set_timer(effect)  # type: ignore[arg-type]
 
     def _at(self, after_ns: int, act: Callable[[Any], None], what: Any) -> None:
+        self._messages += 1
+        self._due_in(after_ns, act, what)
+
+    def _due_in(self, after_ns: int, act: Callable[[Any], None], what: Any) -> None:
         self._count += 1
         heapq.heappush(self._due, (self.clock.now_ns + after_ns, self._count, act, what))
 
@@ -204,7 +217,7 @@ class Wire:
         self._timers.pop(key, None)
         if key == RECONCILE_TIMER and timer.due_mono_ns - now_ns >= REGULAR_MS * 1_000_000:
             return
-        self._at(max(0, timer.due_mono_ns - now_ns), self._fire, (key, self._count + 1))
+        self._due_in(max(0, timer.due_mono_ns - now_ns), self._fire, (key, self._count + 1))
         self._timers[key] = self._count
 
     def _fire(self, timer: tuple[str, int]) -> None:

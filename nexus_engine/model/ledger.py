@@ -4,6 +4,7 @@ The engine changes it only by recording a fact, so folding the journal gives the
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any, Final
@@ -174,6 +175,7 @@ class Ledger:
         self._trades: dict[tuple[str, str], None] = {}
         self._living: dict[str, None] = {}
         """Client ids of the orders that are not over: they are few among those that are remembered."""
+        self._sent: Counter[tuple[int, Leg]] = Counter()
         self._waiting: dict[int, None] = {}
         """Numbers of the proposals that nobody has decided: they too are few."""
         self._apply: Final[dict[type, Callable[[Any], None]]] = {
@@ -220,9 +222,15 @@ class Ledger:
     def alive(self, symbol: str | None = None, leg: Leg | None = None) -> Iterator[Order]:
         """Orders that are not over, oldest first."""
         for cid in tuple(self._living):
+            if cid not in self._living:
+                continue
             order = self.orders[cid]
-            if order.alive and (symbol is None or order.symbol == symbol) and (leg is None or order.leg is leg):
+            if (symbol is None or order.symbol == symbol) and (leg is None or order.leg is leg):
                 yield order
+
+    def sent(self, intent: int, leg: Leg) -> int:
+        """How many orders of that leg of an intent are remembered."""
+        return self._sent[intent, leg]
 
     def cards(self) -> Iterator[Proposal]:
         """Proposals that can still be decided, oldest first."""
@@ -305,6 +313,8 @@ class Ledger:
         self.lease_until_ns = fact.until_ns
 
     def _order_intended(self, fact: OrderIntended) -> None:
+        if fact.order.client_id not in self.orders:
+            self._sent[fact.order.intent, fact.order.leg] += 1
         self.orders[fact.order.client_id] = fact.order
         self._living[fact.order.client_id] = None
         self.day_orders += 1
@@ -317,7 +327,9 @@ class Ledger:
         held = {position.intent for position in self.positions.values()}
         ended = [cid for cid, order in self.orders.items() if not order.alive and order.intent not in held]
         for cid in ended[: max(0, len(ended) - KEPT_ORDERS)]:
-            del self.orders[cid]
+            order = self.orders.pop(cid)
+            self._sent[order.intent, order.leg] -= 1
+        self._sent = +self._sent
 
     def _order_changed(self, fact: OrderChanged) -> None:
         order = self.orders[fact.client_id]

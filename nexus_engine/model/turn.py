@@ -55,7 +55,7 @@ class Turn:
     ) -> Order:
         """Intend an order and send it. Whatever is not an entry is reduce-only, so that nothing can flip."""
         ledger = self.ledger
-        attempt = sum(1 for order in ledger.orders.values() if order.intent == intent and order.leg is leg) + 1
+        attempt = ledger.sent(intent, leg) + 1
         while (cid := client_id(ledger.instance, ledger.epoch, intent, leg, attempt)) in ledger.orders:
             attempt += 1
         order = Order(

@@ -1,5 +1,7 @@
 """What a guard rules on a signal or a size."""
 
+from functools import cache
+
 import msgspec
 from msgspec.structs import force_setattr
 
@@ -16,10 +18,12 @@ class Reading(msgspec.Struct, frozen=True):
 
     def __post_init__(self) -> None:
         # A count passes for a float, but comes back from the journal as one: the rebuilt state would not be the sealed.
-        for name in ("value", "limit"):
-            number = getattr(self, name)
-            if isinstance(number, int):
-                force_setattr(self, name, float(number))
+        value: object = self.value
+        limit: object = self.limit
+        if isinstance(value, int):
+            force_setattr(self, "value", float(value))
+        if isinstance(limit, int):
+            force_setattr(self, "limit", float(limit))
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +47,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 def allow(guard: str, *inputs: Reading) -> Verdict:
     """The guard has looked and has nothing against it."""
-    return Verdict(guard=guard, ruling=Ruling.ALLOW, inputs=inputs)
+    return Verdict(guard=guard, ruling=Ruling.ALLOW, inputs=inputs) if inputs else _allowed(guard)
+
+
+@cache
+def _allowed(guard: str) -> Verdict:
+    return Verdict(guard=guard, ruling=Ruling.ALLOW)
 
 
 def refuse(guard: str, reason: str, *inputs: Reading, side: Side | None = None, until_ns: int | None = None) -> Verdict:

@@ -44,7 +44,7 @@ class Drawdown:
 
     def calm(self, ledger: Ledger) -> tuple[float, float]:
         """Strictly between these equities a look changes nothing: no new peak, and no fall that is told of, latches or
-        is over. For one that knows a peak."""
+        is over. For a ledger that knows a peak."""
         low, high = 0.0, float(ledger.peak * PEAK_STEP)
         for name, base, limit_pct in _bases(ledger, self._risk):
             first = float(base)

@@ -1,5 +1,6 @@
 """A venue that takes no stops gets no entries: each would only be bare for a while, and then an exit at market."""
 
+from itertools import islice
 from typing import Final
 
 from nexus_engine.model.ledger import Ledger
@@ -15,8 +16,8 @@ _LOST: Final = (OrderStatus.REJECTED, OrderStatus.CANCELED, OrderStatus.UNKNOWN)
 
 def judge(ledger: Ledger, at_ns: int) -> Verdict:
     """Whether the last stops that were sent came about."""
-    last = [order for order in ledger.orders.values() if order.leg is Leg.STOP][-COUNT:]
-    lost = [order for order in last if order.status in _LOST and not order.venue_id]
-    if len(lost) < COUNT or at_ns - lost[-1].changed_ns >= WAIT_NS:
+    newest = (order for order in reversed(ledger.orders.values()) if order.leg is Leg.STOP)
+    lost = [order for order in islice(newest, COUNT) if order.status in _LOST and not order.venue_id]
+    if len(lost) < COUNT or at_ns - lost[0].changed_ns >= WAIT_NS:
         return allow(NAME)
-    return refuse(NAME, f"none of the last {COUNT} stops stood: {lost[-1].reason or 'no answer'}")
+    return refuse(NAME, f"none of the last {COUNT} stops stood: {lost[0].reason or 'no answer'}")

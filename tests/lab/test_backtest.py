@@ -18,10 +18,12 @@ from nexus_engine.core.engine import Engine
 from nexus_engine.lab import backtest, history
 from nexus_engine.lab.backtest import BacktestOrder, main, run
 from nexus_engine.lab.bars import Bars, BarsError
-from nexus_engine.lab.record import OPEN
+from nexus_engine.lab.drive import Drive
+from nexus_engine.lab.record import OPEN, Record
 from nexus_engine.lab.result import Result
 from nexus_engine.lab.venue import BarVenue
-from nexus_engine.model.config import Directive, ShieldConfig
+from nexus_engine.model.config import Directive, RiskConfig, ShieldConfig
+from nexus_engine.model.facts import DayOpened, LatchSet, Noted, Sealed
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.words import Side
 from nexus_engine.sim.account import TAKER_FEE
@@ -204,6 +206,56 @@ def test_the_run_that_skips_is_the_run_that_steps_trade_by_trade(past: Bars, str
     assert skipped.signals == stepped.signals
     assert skipped.decisions_hash == stepped.decisions_hash
     assert sum(skipped.signals.values()) > 5
+
+
+TIGHT = RiskConfig(day_drawdown_pct=0.5, peak_drawdown_pct=1.0)
+
+
+@pytest.mark.parametrize("skipping", [True, False], ids=["skips", "steps"])
+@pytest.mark.parametrize("risk", [RiskConfig(), TIGHT], ids=["wide limits", "limits it meets"])
+def test_the_looks_that_are_left_out_would_have_found_nothing(
+    risk: RiskConfig, skipping: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts: list[Any] = []
+    heard = Record.heard
+    monkeypatch.setattr(Record, "heard", lambda record, fact: (facts.append(fact), heard(record, fact)))
+    bars, directive = walk(7, 2_000, 3_600, swing=0.006, falls=6), FAST.model_copy(update={"risk": risk})
+    left_out = played(bars, tmp_path, directive=directive, skipping=skipping)
+    least, facts = facts, []
+    monkeypatch.setattr(Engine, "calm", lambda engine, symbol: None)
+    looked = played(bars, tmp_path, directive=directive, skipping=skipping)
+    assert left_out.trades == looked.trades
+    assert left_out.decisions_hash == looked.decisions_hash
+    assert [_untimed(fact) for fact in least if _said(fact)] == [_untimed(fact) for fact in facts if _said(fact)]
+    assert left_out.metrics["net"]["max_drawdown_pct"] == pytest.approx(looked.metrics["net"]["max_drawdown_pct"])
+    assert (risk is TIGHT) == any(isinstance(fact, LatchSet) for fact in facts)
+
+
+def _said(fact: Any) -> bool:
+    # a day opens at the first look of it, and who is flat looks again when there is something to decide
+    return not isinstance(fact, DayOpened | Sealed)
+
+
+def _untimed(fact: Any) -> Any:
+    return type(fact), fact.text if isinstance(fact, Noted) else fact
+
+
+def test_what_the_sentinel_need_not_see_changes_nothing(tmp_path: Path) -> None:
+    bars = walk(1, 2_500, 300, swing=0.002, falls=3)
+    watchful = ShieldConfig(swan_symbol=SOL, max_spread_bp=50, exit_pause_min=0, stops_window_min=0, low_trades=0)
+    directive = FAST.model_copy(update={"shield": watchful, "strategies": {"flow": {"interval": "1h"}}})
+    results, ticks = [], []
+    for skipping in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            tick, count = Drive._tick, [0]
+            patch.setattr(Drive, "_tick", lambda drive, tick=tick, count=count: (count.append(0), tick(drive)))
+            results.append(played(bars, tmp_path, strategy="auto", directive=directive, skipping=skipping))
+            ticks.append(len(count))
+    skipped, stepped = results
+    assert skipped.trades == stepped.trades
+    assert skipped.decisions_hash == stepped.decisions_hash
+    assert 1 < ticks[0] < ticks[1]
+    assert stepped.signals["swan"]
 
 
 def test_bars_that_close_at_the_same_instant_are_told_in_the_same_order(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Figures by their definitions: beside a library that has them too, and by hand where none has."""
 
 from math import isnan, sqrt
+from random import Random
 from statistics import NormalDist
 from warnings import catch_warnings, simplefilter
 
@@ -91,3 +92,8 @@ def test_what_cannot_be_known_is_not_a_number() -> None:
     assert isnan(metrics.sharpe(np.zeros(10)))
     assert isnan(metrics.profit_factor(np.array([1.0, 2.0])))
     assert metrics.growth(np.array([-1.0, 0.5])) == -1.0
+
+
+def test_random_numbers_are_drawn_at_once_as_one_by_one() -> None:
+    random = Random("bootstrap:7")
+    assert metrics.drawn("bootstrap:7", 5_000).tolist() == [random.random() for _ in range(5_000)]
