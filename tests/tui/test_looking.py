@@ -66,7 +66,7 @@ async def test_why_shows_features_limits_regime_guards_and_orders_and_scrolls_on
         for _ in range(8):
             await driven.press("pagedown")
             seen += driven.text
-        for part in ("ADX", "31.2 of 25", "regime TREND_DOWN 71%", "trend rank", "guard5", "1.3 of 8 bp",
+        for part in ("ADX", "31.2 vs 25", "regime TREND_DOWN 71%", "trend rank", "guard5", "1.3 of 8 bp",
                      "refuses exposure", "38 of 40%", "entry SELL 12.4 at 148.20: filled",
                      "stop confirmed"):  # fmt: skip
             assert part in seen
