@@ -14,16 +14,27 @@ from nexus_engine.cortex.columns import Columns
 from nexus_engine.cortex.features import RealisedVolatility
 from nexus_engine.cortex.flow import Flow
 from nexus_engine.cortex.harpoon import Harpoon
+from nexus_engine.cortex.indicators import Candle
 from nexus_engine.cortex.regime import ENTER, UNKNOWN, RegimeRule
 from nexus_engine.cortex.regime import INTERVAL as REGIME_INTERVAL
 from nexus_engine.cortex.regime_book import RegimeBook
 from nexus_engine.cortex.regime_model import RegimeModel
 from nexus_engine.cortex.scalping import Scalping
 from nexus_engine.cortex.shark import LeaderTrend, Shark
-from nexus_engine.cortex.strategy import INTERVALS, NO_CONTEXT, Context, Gate, Skipping, Strategy, checked, interval_ns
+from nexus_engine.cortex.strategy import (
+    INTERVALS,
+    NO_CONTEXT,
+    Context,
+    Gate,
+    Leaver,
+    Skipping,
+    Strategy,
+    checked,
+    interval_ns,
+)
 from nexus_engine.model.config import ConfigError
 from nexus_engine.model.events import Bar, BarRow
-from nexus_engine.model.signals import Quote, RegimeView, Signal
+from nexus_engine.model.signals import Holding, Leave, Quote, RegimeView, Signal
 from nexus_engine.model.verdicts import Reading
 from nexus_engine.model.words import Regime
 
@@ -197,6 +208,28 @@ class Cortex:
                 found.append(self._weighed(signal))
         return tuple(found)
 
+    def leaver(self, name: str, interval: str) -> Leaver | None:
+        """The strategy of that name, where it runs on the interval and can leave what it opened."""
+        return next((one for one, _ in self._on(interval) if one.name == name and isinstance(one, Leaver)), None)
+
+    def leave(self, name: str, interval: str, bar: Candle, held: Holding) -> Leave | None:
+        """After `bar` or `history`: whether a strategy leaves what it opened, at the close of the last bar it has seen.
+        A bar that is not that one, or that had closed when the position began, is none to leave at."""
+        strategy, key = self.leaver(name, interval), (held.symbol, interval)
+        known = key not in self._gaps and self._closed.get(key) == bar.open_ns
+        if strategy is None or not known or bar.open_ns + self._steps[interval] <= held.since_ns:
+            return None
+        return self._safely(strategy, partial(self._answered, strategy, bar, held))
+
+    def _answered(self, strategy: Leaver, bar: Candle, held: Holding) -> Leave | None:
+        """Raises ValueError for what would only fail where it is written down."""
+        leave = strategy.leave(bar, held)
+        if leave is None or strategy.name not in self._own:
+            return leave
+        if not isinstance(leave, Leave) or not leave.reasons:
+            raise ValueError(f"a {type(leave).__name__} is no Leave with a reason")
+        return msgspec.convert(msgspec.to_builtins(leave, enc_hook=_bare), Leave)
+
     def _asked(self, strategy: Strategy, bar: Bar, quote: Quote, regime: RegimeView, context: Context) -> Signal | None:
         """A signal that an order may be made of. Raises ValueError for another."""
         signal = strategy.on_bar(bar, quote, regime, context)
@@ -344,7 +377,7 @@ def _bare(value: Any) -> Any:
     """A number of numpy's as Python's own."""
     if isinstance(value, np.generic):
         return value.item()
-    raise ValueError(f"a {type(value).__name__} is no part of a Signal")
+    raise ValueError(f"a {type(value).__name__} is no part of a decision")
 
 
 def _gapless(rows: Sequence[BarRow], step: int) -> Sequence[BarRow]:

@@ -13,10 +13,10 @@ import numpy as np
 from nexus_engine.cortex.columns import Columns, Mask
 from nexus_engine.cortex.entry import SPEC, Patterned, Track, Wish, before, ready, shared
 from nexus_engine.cortex.features import Donchian
-from nexus_engine.cortex.indicators import ADX, ATR, EMA
+from nexus_engine.cortex.indicators import ADX, ATR, EMA, Candle
 from nexus_engine.cortex.strategy import Context, Param, Params
 from nexus_engine.model.events import Bar
-from nexus_engine.model.signals import RegimeView
+from nexus_engine.model.signals import Holding, Leave, RegimeView
 from nexus_engine.model.verdicts import Reading
 from nexus_engine.model.words import Side
 
@@ -25,14 +25,21 @@ _CHANDELIER = "Le Beau's chandelier"
 
 
 class _Track(Track):
-    __slots__ = ("adx", "atr", "channel", "fast", "slow")
+    __slots__ = ("adx", "atr", "channel", "fast", "out", "slow", "way_out")
 
     def __init__(self, p: Params) -> None:
         self.channel = Donchian(int(p["channel"]))
         self.fast, self.slow = EMA(int(p["fast"])), EMA(int(p["slow"]))
         self.adx = ADX(14)
         self.atr = ATR(14)
-        self.parts = (self.channel, self.fast, self.slow, self.adx, self.atr)
+        self.out = Donchian(int(p["exit_channel"] or 1))
+        self.way_out = self.out.value
+        """The exit's channel as it was before the last bar."""
+        self.parts = (self.channel, self.fast, self.slow, self.adx, self.atr, self.out)
+
+    def update(self, bar: Candle) -> None:
+        self.way_out = self.out.value
+        super().update(bar)
 
 
 class Flow(Patterned[_Track]):
@@ -57,6 +64,13 @@ class Flow(Patterned[_Track]):
         ),
         "trail_from_r": Param(
             default=1.0, low=0.0, high=3.0, doc="it trails once the profit is so many R", source=SPEC
+        ),
+        "exit_channel": Param(
+            default=10,
+            low=0,
+            high=55,
+            doc="leave at a close beyond the other extreme of so many bars; 0: not",
+            source=_TURTLE,
         ),
         "half_at_r": Param(default=0.0, low=0.0, high=5.0, doc="half is taken at so many R; 0: never", source=SPEC),
     }
@@ -100,6 +114,19 @@ class Flow(Patterned[_Track]):
                 Reading("ADX14", adx, adx_before),
                 Reading("ATR14", atr / close * 100, None, "%"),
             ),
+        )
+
+    def leave(self, bar: Candle, held: Holding) -> Leave | None:
+        bars, track = self.p["exit_channel"], self._tracks[held.symbol]
+        if not bars or not track.ready:
+            return None
+        (high, low), sign = track.way_out, held.side.sign
+        level, word = (low, "under") if sign > 0 else (high, "over")
+        if sign * (bar.close - level) >= 0:
+            return None
+        return Leave(
+            reasons=(f"close {word} the {bars}-bar channel",),
+            readings=(Reading("beyond the exit channel", sign * (level / bar.close - 1) * 100, 0.0, "%"),),
         )
 
     def candidates(self, columns: Columns) -> Mask:

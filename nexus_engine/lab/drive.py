@@ -105,20 +105,25 @@ class Drive:
     def _closings(self) -> None:
         """Every closed bar of every frame, by the time of its close and then the shorter first."""
         start_ns = int(self._bars.open_ns[self._start])
-        parts = []
+        parts, cortex = [], self.engine.cortex
+        self._leavers: set[str] = set()
         for number, frame in enumerate(self._frames):
             close_ns = frame.open_ns[: frame.whole] + frame.step_ns
             row = np.arange(frame.whole)
             known = int(np.searchsorted(close_ns, start_ns, side="right"))
             self._known[number] = known
             wanted = np.ones(frame.whole, bool) if self._skip is None else self._skip.wanted(number)[: frame.whole]
-            keep = (row >= known) & wanted
-            parts.append(
-                np.stack([close_ns[keep], np.full(keep.sum(), number), row[keep], frame.last[: frame.whole][keep]])
-            )
+            leavers = {name for name in cortex.names if cortex.leaver(name, frame.interval)}
+            self._leavers |= leavers
+            keep = (row >= known) & (wanted | bool(leavers))
+            base = frame.last[: frame.whole]
+            parts.append(np.stack([close_ns[keep], np.full(keep.sum(), number), row[keep], base[keep], wanted[keep]]))
         merged = np.concatenate(parts, axis=1)
         order = np.lexsort((merged[1], merged[0]))
-        self._close_ns, self._close_frame, self._close_row, self._close_base = merged[:, order]
+        self._close_ns, self._close_frame, self._close_row, self._close_base, entries = merged[:, order]
+        at = np.append(np.where(entries, np.arange(len(entries)), len(entries)), len(entries))
+        self._entry_from = np.minimum.accumulate(at[::-1])[::-1]
+        """By closing: the next, itself included, at which a strategy could enter. The others are for leaving."""
         self._next = 0
 
     # ---- the run -----------------------------------------------------------------------------------------------------
@@ -173,6 +178,7 @@ class Drive:
     def _leap(self, at: int) -> int:
         """Nothing is held and nothing is under way: on to the next bar that must be told. Returns the bar after it."""
         count = len(self._bars)
+        self._next = int(self._entry_from[self._next])
         base = int(self._close_base[self._next]) if self._next < len(self._close_base) else count
         if self._watched is not None and (ahead := self._watched[at : base + 1]).any():
             return at + int(np.argmax(ahead))
@@ -314,6 +320,8 @@ class Drive:
 
     def _decide(self, base: int) -> None:
         """Tell of the bars that end with this base bar."""
+        while self._next < len(self._close_ns) and self._close_base[self._next] < base:
+            self._next += 1
         while self._next < len(self._close_ns) and self._close_base[self._next] == base:
             close_ns = int(self._close_ns[self._next])
             self._morning(close_ns)
@@ -388,8 +396,10 @@ class Drive:
         place = int(np.searchsorted(self._specials, at))
         if place < len(self._specials):
             end = int(self._specials[place])
-        if self._next < len(self._close_base):
-            end = min(end, int(self._close_base[self._next]))
+        leaves = position.strategy in self._leavers
+        ahead = self._next if leaves else int(self._entry_from[self._next])
+        if ahead < len(self._close_base):
+            end = min(end, int(self._close_base[ahead]))
         if position.plan.time_stop_ns:
             over_ns = (position.opened_market_ns or position.opened_ns) + position.plan.time_stop_ns
             end = min(end, int(np.searchsorted(self._bars.open_ns, over_ns, side="right")) - 1)

@@ -12,7 +12,7 @@ import numpy as np
 
 from nexus_engine.lab.bars import Floats, Ints
 from nexus_engine.lab.venue import BarVenue
-from nexus_engine.model.facts import SENTINEL, AnyFact, LatchSet, OrderIntended, SignalSeen
+from nexus_engine.model.facts import SENTINEL, AnyFact, LatchSet, Leaving, OrderIntended, SignalSeen
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.orders import Order
 from nexus_engine.model.signals import Signal
@@ -128,6 +128,8 @@ class Record:
             order = fact.order
             self._orders[order.client_id] = order
             self._decided("order", fact.at_ns, order.leg, order.side, order.kind, order.qty, order.price, order.trigger)
+        elif isinstance(fact, Leaving) and fact.leave is not None:
+            self._decided("leave", fact.at_ns, fact.intent, *fact.leave.reasons)
         elif isinstance(fact, LatchSet) and fact.on:
             self.latches.append((fact.at_ns, fact.latch.value, fact.reason))
 

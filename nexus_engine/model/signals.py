@@ -58,6 +58,25 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     market_ns: int
 
 
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
+    """A position as the strategy that opened it sees it: prices in quote currency, `stop` where it stands now."""
+
+    symbol: str
+    side: Side
+    entry: float
+    """The average price of its fills."""
+    stop: float
+    since_ns: int
+    """Market time of the first fill."""
+
+
+class Leave(msgspec.Struct, frozen=True, kw_only=True):
+    """A wish to close all of a position, and what it was made of."""
+
+    reasons: tuple[str, ...]
+    readings: tuple[Reading, ...] = ()
+
+
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of a symbol's price right now. `valid` False: the book is being rebuilt or nothing came yet.
 
