@@ -395,6 +395,8 @@ class Engine:
             live.expire(turn, self.shield.lock, self.manager)
             self.presence.look(turn)
             self.desk.refresh(turn)
+            for signal in self.desk.due(turn):
+                self.desk.consider(turn, signal, self.mode_of(signal.strategy), waited=True)
             marks = self.market.marks()
             self._open_day(turn, marks)
             self.shield.macro.look(turn)

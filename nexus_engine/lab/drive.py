@@ -173,7 +173,7 @@ class Drive:
         """This bar must be gone through."""
         if self._watched is not None and self._watched[at]:
             return True
-        return self._flat_looks < LOOKS or self.wire.busy or self.venue.lots != 0
+        return self._flat_looks < LOOKS or self.wire.busy or self.venue.lots != 0 or self.engine.desk.due_ns < inf
 
     def _leap(self, at: int) -> int:
         """Nothing is held and nothing is under way: on to the next bar that must be told. Returns the bar after it."""
@@ -248,11 +248,17 @@ class Drive:
                     level = down
                 if level:
                     level_ns = begin_ns + round((level - begin) / (price - begin) * (end_ns - begin_ns))
-            due_ns = wire.next_ns
+            waits_ns = self.engine.desk.due_ns
+            due_ns = min(wire.next_ns, waits_ns)
             if due_ns <= min(level_ns, end_ns):
                 clock.now_ns = int(due_ns)
                 venue.price = _between(begin_ns, begin, end_ns, price, clock.now_ns)
-                wire.arrive()
+                if due_ns < waits_ns:
+                    wire.arrive()
+                else:
+                    self._quote()
+                    self._pulse()
+                    self._approve(clock.now_ns)
             elif level_ns <= end_ns:
                 clock.now_ns = max(clock.now_ns, int(level_ns))
                 venue.price = level
@@ -362,14 +368,15 @@ class Drive:
                 high=high, low=low, close=close, volume=volume, trades=0, closed=True, venue_ns=now,
             )
         )  # fmt: skip
-        if self.record.cards:
-            self._approve(now)
+        self._approve(now)
         if row == 0 or frame.open_ns[row] != frame.open_ns[row - 1] + frame.step_ns:
             # as live: what lost a bar is told its past anew, which begins after the gap
             self._history(frame, row, row + 1)
 
     def _approve(self, now: int) -> None:
         """The person says yes to every card that a strategy may not play itself, as it is shown and at once."""
+        if not self.record.cards:
+            return
         cards, self.record.cards = self.record.cards, []
         for card in (self.engine.ledger.proposals.get(number) for number in cards):
             if card is not None and card.status.open:
