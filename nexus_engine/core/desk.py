@@ -294,6 +294,7 @@ class Desk:
             marks=marks,
             venue_qty=self._manager.venue_qty,
             strangers=self._manager.strangers,
+            book=self._market.symbols[signal.symbol].near(),
         )
 
     def _size(

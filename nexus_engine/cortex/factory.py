@@ -11,7 +11,7 @@ import numpy as np
 from msgspec import UNSET
 
 from nexus_engine.cortex.columns import Columns
-from nexus_engine.cortex.features import RealisedVolatility
+from nexus_engine.cortex.features import RealisedVolatility, Turnover
 from nexus_engine.cortex.flow import Flow
 from nexus_engine.cortex.harpoon import Harpoon
 from nexus_engine.cortex.indicators import Candle
@@ -54,6 +54,7 @@ OWN_GATE: Final = Gate(blind=True)
 _UNKNOWN_SCALE = 0.5
 _INFINITY = float("inf")
 _VOLATILITY_BARS = 168
+_DAY_BARS = 24
 _YEAR_BARS = 365 * 24
 
 
@@ -120,6 +121,7 @@ class Cortex:
         self._steps = {interval: interval_ns(interval) for interval in self.intervals}
         self._rules: dict[str, RegimeRule] = {}
         self._volatility: dict[str, RealisedVolatility] = {}
+        self._turnover: dict[str, Turnover] = {}
         self._leader, self._trend = leader, LeaderTrend()
         self._book: RegimeBook | None = None
         self._closed: dict[tuple[str, str], int] = {}
@@ -150,6 +152,8 @@ class Cortex:
             rule.warm(rows)
             volatility = self._volatility[symbol] = RealisedVolatility(_VOLATILITY_BARS)
             volatility.warm(rows[-volatility.span :])
+            turnover = self._turnover[symbol] = Turnover(_DAY_BARS)
+            turnover.warm(rows[-turnover.span :])
             if symbol == self._leader:
                 self._trend = LeaderTrend()
                 for row in rows:
@@ -195,6 +199,7 @@ class Cortex:
         if interval == REGIME_INTERVAL:
             self._rules[symbol].update(bar)
             self._volatility[symbol].update(bar)
+            self._turnover[symbol].update(bar)
             if symbol == self._leader:
                 self._trend.update(bar)
             if self._book is not None:
@@ -312,6 +317,7 @@ class Cortex:
             risk_pct, reason = signal.risk_pct, f"regime {view.regime} {view.confidence:.0%}"
         volatility = self._volatility.get(signal.symbol)
         yearly = UNSET if volatility is None or not volatility.ready else volatility.value * math.sqrt(_YEAR_BARS)
+        turnover = self._turnover.get(signal.symbol)
         known = () if yearly is UNSET else (Reading("volatility", yearly * 100, None, "% a year"),)
         ranks = tuple(
             Reading(name, rank, limit)
@@ -324,6 +330,7 @@ class Cortex:
             signal,
             risk_pct=risk_pct,
             volatility=yearly,
+            turnover=turnover.value if turnover is not None and turnover.ready and turnover.value else UNSET,
             reasons=(*signal.reasons, reason),
             readings=(*signal.readings, *ranks, *known),
         )
@@ -333,6 +340,7 @@ class Cortex:
         if interval == REGIME_INTERVAL:
             self._rules.pop(symbol, None)
             self._volatility.pop(symbol, None)
+            self._turnover.pop(symbol, None)
             if symbol == self._leader:
                 self._trend = LeaderTrend()
             if self._book is not None:

@@ -60,7 +60,7 @@ class Flow(Patterned[_Track]):
         ),
         "stop_atr": Param(default=2.0, low=1.5, high=3.0, doc="stop distance, in ATR(14)", source=_TURTLE),
         "trail_atr": Param(
-            default=3.0, low=2.5, high=4.0, doc="the stop trails by so many ATR(14)", source=_CHANDELIER
+            default=3.0, low=0.0, high=4.0, doc="the stop trails by so many ATR(14); 0: not", source=_CHANDELIER
         ),
         "trail_from_r": Param(
             default=1.0, low=0.0, high=3.0, doc="it trails once the profit is so many R", source=SPEC
@@ -101,12 +101,13 @@ class Flow(Patterned[_Track]):
             reach=p["stop_atr"] * atr,
             partials=((half, 0.5),) if half else (),
             trail_distance=p["trail_atr"] * atr,
-            trail_from_r=p["trail_from_r"],
+            trail_from_r=p["trail_from_r"] if p["trail_atr"] else 0.0,
             reasons=(
                 f"close {word} the {p['channel']}-bar channel",
                 f"EMA{p['fast']} {word} EMA{p['slow']}",
                 f"ADX {'rises' if adx > adx_before else 'falls'} to {adx:.0f}",
-                f"trails {p['trail_atr']:g} ATR from {p['trail_from_r']:g} R on",
+                *((f"trails {p['trail_atr']:g} ATR from {p['trail_from_r']:g} R on",) if p["trail_atr"] else ()),
+                *((f"leaves at the {p['exit_channel']}-bar channel",) if p["exit_channel"] else ()),
             ),
             readings=(
                 Reading("beyond the channel", side.sign * (close / level - 1) * 100, 0.0, "%"),

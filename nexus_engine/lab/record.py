@@ -142,7 +142,8 @@ class Record:
     def _signal(self, fact: SignalSeen) -> None:
         signal = fact.signal
         refused = next((verdict.guard for verdict in fact.verdicts if verdict.refuses), "")
-        outcome = refused or fact.outcome.partition(":")[0]
+        told = fact.outcome.partition(":")[0]
+        outcome = told if told == "waits" else refused or told
         if fact.proposal:
             if len(self._signals) > 8:
                 self._signals.clear()

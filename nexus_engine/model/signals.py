@@ -49,6 +49,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """Enter as a maker or not at all: `price` and `limit` are then the own side's touch."""
     volatility: float | msgspec.UnsetType = msgspec.UNSET
     """Realised in the last week, as a fraction of the price in a year; unset: not known."""
+    turnover: float | msgspec.UnsetType = msgspec.UNSET
+    """Traded in the last 24 hours, in quote currency; unset: not known."""
     reasons: tuple[str, ...] = ()
     readings: tuple[Reading, ...] = ()
     regime: RegimeView

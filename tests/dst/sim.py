@@ -70,7 +70,14 @@ LOOSE = Directive.model_validate(
             "account_exposure_pct": 60,
             "hold_ms": 3_000,
         },
-        "shield": {"exit_pause_min": 0, "stops_window_min": 0, "low_trades": 0, "loss_streak": 30, "loss_streaks": {}},
+        "shield": {
+            "exit_pause_min": 0,
+            "stops_window_min": 0,
+            "low_trades": 0,
+            "loss_streak": 30,
+            "loss_streaks": {},
+            "min_depth": 0,
+        },
     }
 )
 """Trades again at once, whatever the last ones came to and however often it dies: a world has seconds for it."""
