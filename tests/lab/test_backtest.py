@@ -222,13 +222,19 @@ def test_a_run_that_skips_knows_the_same_day_of_volume(tmp_path: Path) -> None:
     assert skipped.signals["volume"] > 0 and skipped.signals["proposed"] > 0
 
 
-def test_flow_leaves_by_its_channel_where_it_has_no_trail_and_skipping_sees_it_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("exits", "reasons"),
+    [({}, {"exit", "stop"}), ({"trail_atr": 3.0}, {"exit", "stop", "trail"}),
+     ({"trail_atr": 3.0, "exit_channel": 0}, {"stop", "trail"})],
+)  # fmt: skip
+def test_flow_leaves_by_its_channel_or_its_trail_and_skipping_sees_it_too(
+    exits: dict[str, float], reasons: set[str], tmp_path: Path
+) -> None:
     bars = walk(5, 2_000, 3_600, swing=0.006)
-    flow = {"flow": {"interval": "1h", "trail_atr": 0.0}}
-    plain = FAST.model_copy(update={"strategies": flow})
-    skipped, stepped = (played(bars, tmp_path, directive=plain, skipping=skipping) for skipping in (True, False))
+    one = FAST.model_copy(update={"strategies": {"flow": {"interval": "1h"} | exits}})
+    skipped, stepped = (played(bars, tmp_path, directive=one, skipping=skipping) for skipping in (True, False))
     assert skipped.trades == stepped.trades and skipped.decisions_hash == stepped.decisions_hash
-    assert {trade.reason for trade in closed(skipped)} == {"exit", "stop"}
+    assert {trade.reason for trade in closed(skipped)} == reasons
 
 
 def test_a_signal_at_a_settlement_of_funding_enters_when_it_is_over(tmp_path: Path) -> None:

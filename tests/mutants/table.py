@@ -25,6 +25,9 @@ SWAN, LEASE, MARKET, LIMITS = (
 )
 
 
+FACTORY = E + "cortex/factory.py"
+
+
 class Mutant(msgspec.Struct, frozen=True):
     """`edits` are (file, old text, new text); each old text stands exactly once in its file."""
 
@@ -385,5 +388,48 @@ MUTANTS: tuple[Mutant, ...] = (
     one(
         "a strategy that lost goes on", "I28", SIZING,
         "    if kelly_pct == 0:\n", "    if kelly_pct is NotImplemented:\n", "tests/servos/test_edge.py",
+    ),
+    one(
+        "a leave closes what it did not open", "I28", FACTORY,
+        "if one.name == name and isinstance(one, Leaver)", "if isinstance(one, Leaver)",
+        "tests/cortex/test_own_strategies.py",
+    ),
+    one(
+        "a strategy leaves at a close from before it held anything", "I28", FACTORY,
+        " <= held.since_ns:\n", " <= 0:\n", "tests/cortex/test_own_strategies.py",
+    ),
+    one(
+        "a strategy leaves a short in a black swan", "I7", MANAGER,
+        "        if position.leaving or (position.qty < 0 and _swan(turn)):\n", "        if position.leaving:\n",
+        "tests/servos/test_leaving.py",
+    ),
+    one(
+        "a close that nobody saw is not looked at", "I28", ENGINE,
+        '                self._leave(turn, event.symbol, event.interval, event.bars[-1])\n', "                pass\n",
+        "tests/servos/test_leaving.py",
+    ),
+    one(
+        "a leave forgets what it was for", "I5", PROTECTION,
+        "intent=held, leave=leave))", "intent=held))", "tests/servos/test_leaving.py",
+    ),
+    one(
+        "a signal that waited enters at any price", "I4", DESK,
+        "            objection = objection or self._left(turn, signal)\n", "            pass\n",
+        "tests/core/test_waiting.py",
+    ),
+    one(
+        "a signal that waited is not judged again", "I4", DESK,
+        "        objection = _objection(verdicts) or (sized if isinstance(sized, str) else \"\")\n        if waited:\n",
+        "        objection = \"\" if waited else _objection(verdicts) or (sized if isinstance(sized, str) else \"\")\n"
+        "        if waited:\n",
+        "tests/core/test_waiting.py",
+    ),
+    one(
+        "an order of any size on a thin book", "I1", EXPOSURE,
+        "    if qty <= most:\n", "    if qty:\n", "tests/core/test_thin_book.py",
+    ),
+    one(
+        "what hardly trades is traded", "I1", GUARDS,
+        "    if traded >= limit * 1e6:\n", "    if traded >= limit:\n", "tests/shield/test_signal_guards.py",
     ),
 )  # fmt: skip
