@@ -2,8 +2,8 @@
 side of a shorter channel.
 
 What is known of it: the channel breakout on 4h bars made +0.07 R a trade after costs in 2022-2026 (+0.34 in 2018-2021),
-on 1h bars it lost; taken only where P(trend) stood in its upper third it made +0.24 R, in the lower -0.01. An ADX over 25
-selected the worse trades; a rising one does not. A trail of 3 ATR, alone or beside the channel, made less than the
+on 1h bars it lost; taken only where P(trend) stood in its upper third it made +0.24 R, in the lower -0.01. An ADX over
+25 selected the worse trades; a rising one does not. A trail of 3 ATR, alone or beside the channel, made less than the
 channel alone in both halves of 2017-2024.
 """
 

@@ -390,12 +390,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "    if kelly_pct == 0:\n", "    if kelly_pct is NotImplemented:\n", "tests/servos/test_edge.py",
     ),
     one(
-        "a leave closes what it did not open", "I28", FACTORY,
+        "a leave closes what it did not open", "I14", FACTORY,
         "if one.name == name and isinstance(one, Leaver)", "if isinstance(one, Leaver)",
         "tests/cortex/test_own_strategies.py",
     ),
     one(
-        "a strategy leaves at a close from before it held anything", "I28", FACTORY,
+        "a strategy leaves at a close from before it held anything", "I14", FACTORY,
         " <= held.since_ns:\n", " <= 0:\n", "tests/cortex/test_own_strategies.py",
     ),
     one(
@@ -404,12 +404,12 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/servos/test_leaving.py",
     ),
     one(
-        "a close that nobody saw is not looked at", "I28", ENGINE,
+        "a close that nobody saw is not looked at", "I27", ENGINE,
         '                self._leave(turn, event.symbol, event.interval, event.bars[-1])\n', "                pass\n",
         "tests/servos/test_leaving.py",
     ),
     one(
-        "a leave forgets what it was for", "I5", PROTECTION,
+        "a leave forgets what it was for", "I12", PROTECTION,
         "intent=held, leave=leave))", "intent=held))", "tests/servos/test_leaving.py",
     ),
     one(
@@ -418,7 +418,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/core/test_waiting.py",
     ),
     one(
-        "a signal that waited is not judged again", "I4", DESK,
+        "a signal that waited is not judged again", "I8", DESK,
         "        objection = _objection(verdicts) or (sized if isinstance(sized, str) else \"\")\n        if waited:\n",
         "        objection = \"\" if waited else _objection(verdicts) or (sized if isinstance(sized, str) else \"\")\n"
         "        if waited:\n",
