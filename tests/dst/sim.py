@@ -265,6 +265,15 @@ class Street(Direct):
                 sink(_bar(market.forming(symbol, "1m"), symbol, "1m", at, mono, market.now_ns))
         self._tell_user(sink)
 
+    def close(self, symbol: str) -> None:
+        """The minute that forms is over."""
+        if self.sink is not None:
+            bar = _bar(
+                self.practice.market.forming(symbol, "1m"), symbol, "1m", self._clock.utc_ns(), self._clock.mono_ns(),
+                self.practice.market.now_ns,
+            )  # fmt: skip
+            self.sink(replace(bar, closed=True))
+
 
 class Trace:
     """A hash over all that happened: every event, every effect, then the venue's books."""

@@ -392,11 +392,11 @@ MUTANTS: tuple[Mutant, ...] = (
     one(
         "a leave closes what it did not open", "I14", FACTORY,
         "if one.name == name and isinstance(one, Leaver)", "if isinstance(one, Leaver)",
-        "tests/cortex/test_own_strategies.py",
+        "tests/cortex/test_factory.py",
     ),
     one(
         "a strategy leaves at a close from before it held anything", "I14", FACTORY,
-        " <= held.since_ns:\n", " <= 0:\n", "tests/cortex/test_own_strategies.py",
+        " <= held.since_ns:\n", " <= 0:\n", "tests/cortex/test_factory.py",
     ),
     one(
         "a strategy leaves a short in a black swan", "I7", MANAGER,
