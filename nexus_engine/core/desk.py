@@ -349,7 +349,7 @@ def _objection(verdicts: tuple[Verdict, ...]) -> str:
 def _waits(verdicts: tuple[Verdict, ...]) -> int | None:
     """Until when to wait, where nothing but the settlement of funding keeps an entry out."""
     refusing = [verdict for verdict in verdicts if verdict.refuses]
-    return refusing[0].until_ns if [verdict.guard for verdict in refusing] == ["funding"] else None
+    return refusing[0].until_ns if len(refusing) == 1 and refusing[0].guard == "funding" else None
 
 
 def _scale(verdicts: tuple[Verdict, ...]) -> float:

@@ -418,10 +418,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/core/test_waiting.py",
     ),
     one(
-        "a signal that waited is not judged again", "I8", DESK,
-        "        objection = _objection(verdicts) or (sized if isinstance(sized, str) else \"\")\n        if waited:\n",
-        "        objection = \"\" if waited else _objection(verdicts) or (sized if isinstance(sized, str) else \"\")\n"
-        "        if waited:\n",
+        "a settlement of funding is not waited out", "I4", DESK,
+        "        elif until_ns := _waits(verdicts):\n", "        elif until_ns := _waits(()):\n",
         "tests/core/test_waiting.py",
     ),
     one(

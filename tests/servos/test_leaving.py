@@ -10,6 +10,7 @@ from nexus_engine.model.facts import SWAN_LOCK, AnyFact, LatchSet, Leaving, Lock
 from nexus_engine.model.view import ViewRequest
 from nexus_engine.model.words import Latch, Leg, Mode, Side
 
+MINUTE_NS = 60_000_000_000
 MINUTE_S = 62.0
 
 
@@ -139,12 +140,12 @@ async def test_killed_at_any_step_of_leaving_it_is_out_after_the_next_start(what
 @virtual
 async def test_a_close_that_nobody_was_there_to_see_is_looked_at_after_the_start() -> None:
     world = await holding()
+    await world.until(lambda: world.tape.now_ns % MINUTE_NS < 2_000_000_000, MINUTE_S)
     await world.kill()
-    await world.run(70.0)
     world.wishes.out.add(SOL)
     world.start()
     await world.until(lambda: not world.held() and world.converged(), 20.0)
-    assert left(world)
+    assert left(world) and world.tape.now_ns % MINUTE_NS < 50_000_000_000, "no other minute has closed"
 
 
 @virtual
