@@ -196,7 +196,7 @@ class ShieldConfig(_Section):
         10, ge=2, le=50, description="losses in a row of one strategy before it pauses, where loss_streaks has no other"
     )
     loss_streaks: dict[str, Annotated[int, Field(ge=2, le=50)]] = Field(
-        {"harpoon": 8, "scalping": 8, "flow": 15, "shark": 15},
+        {"harpoon": 8, "scalping": 8, "flow": 19, "shark": 15},
         description="by strategy: a healthy one gets there in fewer than 5 % of 100 trades",
     )
     loss_pause_min: int = Field(
