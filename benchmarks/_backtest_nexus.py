@@ -30,9 +30,11 @@ DIRECTIVE = Directive(
     shield=ShieldConfig(
         swan_symbol="ETHUSDT", loss_streak=50, loss_streaks={"common": 50}, loss_pause_min=5, orders_a_minute=200,
         orders_a_day=100_000, exit_pause_min=0, stops_window_min=0, low_trades=0, max_funding_bp=100,
-        funding_quiet_s=0,
+        funding_quiet_s=0, min_day_volume=0,
     ),
 )  # fmt: skip
+THIN = Directive(shield=ShieldConfig(min_day_volume=0))
+"""Bars that we make trade too little for the guard of volume."""
 
 
 def prepare(bars: list[Bars], variant: str) -> list[BacktestOrder]:
@@ -43,7 +45,7 @@ def prepare(bars: list[Bars], variant: str) -> list[BacktestOrder]:
         path = folder / f"{each.symbol}-{len(each.close)}.parquet"
         columns = {column: getattr(each, column) for column in Bars._fields[1:]}
         pl.DataFrame({"open_time": each.open_s, **columns}).write_parquet(path)
-        directive = DIRECTIVE if name == Common.name else Directive()
+        directive = DIRECTIVE if name == Common.name else THIN
         orders.append(
             BacktestOrder(
                 data=(path,), symbol=SYMBOL, strategy=name, since=(START_S + WARMUP * MINUTE_S) * 10**9,

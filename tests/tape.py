@@ -31,6 +31,8 @@ class HandTape:
         self._prints: dict[str, list[Print]] = {symbol: [] for symbol in PRICES}
         self._rng = Random(f"{seed}:tape")
         self._diffs = 0
+        self.remembers = False
+        """Minutes close, and a start is told of the last one."""
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -103,7 +105,14 @@ class HandTape:
     def bars(
         self, symbol: str, interval: str, *, end_ns: int | None = None, start_ns: int | None = None, limit: int = 500
     ) -> list[Bar]:
-        return []
+        if not self.remembers:
+            return []
+        step, price = INTERVALS[interval], self.price(symbol)
+        first = self.now_ns // step * step - step if start_ns is None else start_ns
+        return [
+            Bar(at, at + step - 1_000_000, price, price, price, price, 1.0, price, 1, 0.5, 0.5, True)
+            for at in range(first, self.now_ns // step * step, step)
+        ]
 
     def forming(self, symbol: str, interval: str) -> Bar:
         step = INTERVALS[interval]

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from nexus_engine.model.events import Bar, BarRow
-from nexus_engine.model.signals import Quote, RegimeView, Signal
+from nexus_engine.model.signals import Holding, Leave, Quote, RegimeView, Signal
+from nexus_engine.model.verdicts import Reading
 from nexus_engine.model.words import Regime, Side
 
 _REGIME = RegimeView(regime=Regime.RANGE, confidence=1.0)
@@ -17,18 +18,28 @@ class Wishes:
     intervals = ("1m",)
     warmup_bars = 1
     leverage: int | None = None
-    names: tuple[str, ...] = ()
+    names: tuple[str, ...] = ("wish",)
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.counters: Counter[str] = Counter()
         self.queue: list[tuple[str, Side, dict[str, Any]]] = []
+        self.out: set[str] = set()
+        """Symbols that it wants to be out of, at every close from now on."""
 
     def bar(self, bar: Bar, quote: Quote, context: object = None) -> tuple[Signal, ...]:
         mine = [wish for wish in self.queue if wish[0] == bar.symbol]
         self.queue = [wish for wish in self.queue if wish[0] != bar.symbol]
         return tuple(_signal(symbol, side, quote, bar.venue_ns, **more) for symbol, side, more in mine)
+
+    def leaver(self, name: str, interval: str) -> bool:
+        return name == "wish"
+
+    def leave(self, name: str, interval: str, bar: Bar | BarRow, held: Holding) -> Leave | None:
+        if name != "wish" or held.symbol not in self.out:
+            return None
+        return Leave(reasons=("a test wants out",), readings=(Reading("close", bar.close, held.entry),))
 
     def history(self, symbol: str, interval: str, rows: Sequence[BarRow]) -> None: ...
 

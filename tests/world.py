@@ -38,7 +38,7 @@ from nexus_engine.sim.venue import Venue as PracticeVenue
 from nexus_engine.store.memory import MemoryJournal
 
 SOL, BTC = "SOLUSDT", "BTCUSDT"
-UNPAUSED = ShieldConfig(exit_pause_min=0, stops_window_min=0, low_trades=0, loss_streak=5)
+UNPAUSED = ShieldConfig(exit_pause_min=0, stops_window_min=0, low_trades=0, loss_streak=5, min_depth=0)
 """A trade that ended keeps nobody from the next one, unless a story is about that."""
 
 

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from nexus_engine.cortex.indicators import ATR, EMA
+from nexus_engine.cortex.indicators import ATR, EMA, Candle
 from nexus_engine.cortex.strategy import Context, Gate, Param, interval_ns
 from nexus_engine.model.events import Bar, BarRow
-from nexus_engine.model.signals import Quote, RegimeView, Signal
+from nexus_engine.model.signals import Holding, Leave, Quote, RegimeView, Signal
 from nexus_engine.model.verdicts import Reading
 from nexus_engine.model.words import Side
 
@@ -41,6 +41,17 @@ class Pullback:
         parts = self.averages[symbol] = EMA(self.params["fast"]), EMA(self.params["slow"]), ATR(14)
         for part in parts:
             part.warm(rows)
+
+    def leave(self, bar: Candle, held: Holding) -> Leave | None:
+        """Asked at each close while it holds something, after `on_bar`. None: it stays. Leave the method out,
+        and only stop, target, trail and time close what it opened."""
+        fast, slow, _ = self.averages[held.symbol]
+        if fast.value >= slow.value:
+            return None
+        return Leave(
+            reasons=("the fast average is under the slow one",),
+            readings=(Reading("fast over slow", (fast.value / slow.value - 1) * 100, 0.0, "%"),),
+        )
 
     def on_bar(self, bar: Bar, quote: Quote, regime: RegimeView, context: Context) -> Signal | None:
         """One closed bar. None: nothing to say."""

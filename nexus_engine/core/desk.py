@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from math import inf
 from typing import Final
 
 from msgspec.structs import replace
@@ -48,17 +49,41 @@ class Desk:
         self.seen = self.refused = self.proposed = 0
         self.funnel = Funnel()
         self._records: dict[str, tuple[ClosedTrade | None, Record]] = {}
+        self._waiting: dict[tuple[str, str], tuple[int, Signal]] = {}
+        """By symbol and strategy: until when (market time) a signal waits, and the signal. A start forgets them."""
 
-    def consider(self, turn: Turn, signal: Signal, mode: Mode) -> None:
-        """A strategy wants to open."""
-        self.seen += 1
-        self.funnel.seen += 1
+    @property
+    def due_ns(self) -> float:
+        """When the first that waits is to be considered again, market time; infinite while none does."""
+        return min((until_ns for until_ns, _ in self._waiting.values()), default=inf)
+
+    def due(self, turn: Turn) -> list[Signal]:
+        """Those that have waited long enough, once."""
+        found = [key for key, (until_ns, _) in self._waiting.items() if until_ns <= turn.market_ns]
+        return [self._waiting.pop(key)[1] for key in found]
+
+    def consider(self, turn: Turn, signal: Signal, mode: Mode, *, waited: bool = False) -> None:
+        """A strategy wants to open. What only the settlement of funding keeps out is considered once more when that is
+        over, as if it had just been said; but at its own prices."""
+        if not waited:
+            self.seen += 1
+            self.funnel.seen += 1
+            self._waiting.pop((signal.symbol, signal.strategy), None)
         judged = self._judge(turn, signal)
         if isinstance(judged, str):
             self._refuse(turn, signal, (), judged)
             return
         verdicts, sized = judged
         objection = _objection(verdicts) or (sized if isinstance(sized, str) else "")
+        if waited:
+            objection = objection or self._left(turn, signal)
+        elif until_ns := _waits(verdicts):
+            self._waiting[signal.symbol, signal.strategy] = until_ns, signal
+            self._tell(turn, signal, verdicts, f"waits: {objection}")
+            wait_s = (until_ns - turn.market_ns) / 1e9
+            text = f"{signal.strategy} {signal.side} waits {wait_s:.0f} s: {objection}"
+            turn.note(Level.INFO, signal.symbol, text)
+            return
         if objection or isinstance(sized, str):
             self._refuse(turn, signal, verdicts, objection)
             return
@@ -147,6 +172,18 @@ class Desk:
             self._moved(turn, proposal)
 
     # ---- inside ------------------------------------------------------------------------------------------------------
+
+    def _left(self, turn: Turn, signal: Signal) -> str:
+        """Why a signal that has waited is not worth entering any more; empty when it is."""
+        quote = self._market.quote(signal.symbol, turn.mono_ns)
+        assert quote is not None
+        side = signal.side
+        touch = entry_price(side, quote.bid, quote.ask, maker=signal.post_only is True)
+        if (touch - signal.limit) * side.sign > 0:
+            return f"price left its limit {signal.limit:g} while it waited"
+        if runs_away(signal, touch) <= -1:
+            return "price went beyond its stop while it waited"
+        return ""
 
     def _moved(self, turn: Turn, proposal: Proposal) -> bool:
         """The touch is beyond the card's limit, or far from its price: the card gets new numbers, or ends."""
@@ -258,6 +295,7 @@ class Desk:
             marks=marks,
             venue_qty=self._manager.venue_qty,
             strangers=self._manager.strangers,
+            book=self._market.symbols[signal.symbol].near(),
         )
 
     def _size(
@@ -318,6 +356,12 @@ def _objection(verdicts: tuple[Verdict, ...]) -> str:
         if verdict.ruling is Ruling.REFUSE:
             return verdict.reason
     return ""
+
+
+def _waits(verdicts: tuple[Verdict, ...]) -> int | None:
+    """Until when to wait, where nothing but the settlement of funding keeps an entry out."""
+    refusing = [verdict for verdict in verdicts if verdict.refuses]
+    return refusing[0].until_ns if len(refusing) == 1 and refusing[0].guard == "funding" else None
 
 
 def _scale(verdicts: tuple[Verdict, ...]) -> float:

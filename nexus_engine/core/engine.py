@@ -33,7 +33,7 @@ from nexus_engine.model.effects import AnyEffect, Resync
 from nexus_engine.model.facts import SENTINEL, AnyFact, LatchSet, ModeSet, RunEnded, RunStarted, StrategySwitched
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.people import People
-from nexus_engine.model.signals import Signal
+from nexus_engine.model.signals import Holding, Signal
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.view import View, ViewRequest
 from nexus_engine.model.words import Latch, Level, Mode
@@ -261,8 +261,26 @@ class Engine:
         if quote is not None:
             for signal in self.cortex.bar(event, quote, self._context(turn) if event.closed else NO_CONTEXT):
                 self.desk.consider(turn, signal, self.mode_of(signal.strategy))
+            if event.closed:
+                self._leave(turn, event.symbol, event.interval, event)
         if self.cortex.problems:
             self._complain(turn)
+
+    def _leave(self, turn: Turn, symbol: str, interval: str, bar: e.Bar | e.BarRow) -> None:
+        """Ask the strategy that opened what is held whether it leaves at this close."""
+        position = turn.ledger.positions.get(symbol)
+        if position is None:
+            return
+        held = Holding(
+            symbol=symbol,
+            side=position.side,
+            entry=float(position.entry),
+            stop=float(position.plan.stop),
+            since_ns=position.opened_market_ns or position.opened_ns,
+        )
+        leave = self.cortex.leave(position.strategy, interval, bar, held)
+        if leave is not None:
+            self.manager.leave(turn, position, leave)
 
     def _context(self, turn: Turn) -> Context:
         macro = self.shield.macro.state(self.ledger.macro, turn.at_ns, turn.mono_ns)
@@ -283,6 +301,9 @@ class Engine:
         self.market.history(event)
         if event.interval in self.cortex.intervals:
             self.cortex.history(event.symbol, event.interval, event.bars)
+            if event.bars:
+                # it may have closed while nobody was there
+                self._leave(turn, event.symbol, event.interval, event.bars[-1])
         if event.symbol == self._swan and event.interval == SWAN_INTERVAL:
             self.shield.history(event.symbol, event.bars, self.market.now_ns)
 
@@ -366,6 +387,10 @@ class Engine:
         for text in self.cortex.warnings:
             turn.note(Level.WARN, "account", text, "bot")
         self._complain(turn)
+        for position in self.ledger.positions.values():
+            if position.strategy and position.strategy not in self.cortex.names:
+                text = f"{position.strategy} does not run: P{position.intent} keeps its stop, targets and time stop"
+                turn.note(Level.WARN, position.symbol, text, "bot")
         self.copilot.resume(turn)
         self.reconciler.resume(turn, earlier_ns)
         turn.timer(PULSE, PULSE_MS)
@@ -380,6 +405,8 @@ class Engine:
             live.expire(turn, self.shield.lock, self.manager)
             self.presence.look(turn)
             self.desk.refresh(turn)
+            for signal in self.desk.due(turn):
+                self.desk.consider(turn, signal, self.mode_of(signal.strategy), waited=True)
             marks = self.market.marks()
             self._open_day(turn, marks)
             self.shield.macro.look(turn)

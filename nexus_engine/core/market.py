@@ -13,6 +13,7 @@ from nexus_engine.model.signals import Quote
 
 KEPT_BARS: Final = 500
 DAY_BARS: Final = 24
+NEAR: Final = 0.001
 HOURLY: Final = "1h"
 HOUR_NS: Final = 3_600_000_000_000
 LEAP_NS: Final = 600_000_000_000
@@ -73,6 +74,11 @@ class SymbolMarket:
             next_funding_ns=self.next_funding_ns,
             funding_h=self.funding_h,
         )
+
+    def near(self) -> Decimal | None:
+        """What the thinner side of the book holds within 10 bp of its middle, in base units; None without a book."""
+        held = self.book.within(NEAR) if self.book.valid else None
+        return None if held is None else Decimal(repr(min(held)))
 
     def change_pct(self) -> float:
         """Change of the last price over 24 hours, in percent; 0 while it is not known."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from nexus_engine.core.notebook import Notebook
 from nexus_engine.model.effects import AnyEffect, Record
-from nexus_engine.model.facts import AnyFact, GuardTripped, SignalSeen
+from nexus_engine.model.facts import AnyFact, GuardTripped, Leaving, SignalSeen
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.orders import Order
 from nexus_engine.model.signals import Signal
@@ -21,11 +21,11 @@ class Reasons:
     """The last signals and trips, from the journal at a start and from each turn since."""
 
     def __init__(self) -> None:
-        self._seen: deque[SignalSeen | GuardTripped] = deque(maxlen=KEPT)
+        self._seen: deque[SignalSeen | GuardTripped | Leaving] = deque(maxlen=KEPT)
 
     def recall(self, fact: AnyFact) -> None:
         """Remember a fact that explains something."""
-        if isinstance(fact, SignalSeen | GuardTripped):
+        if isinstance(fact, SignalSeen | GuardTripped) or (isinstance(fact, Leaving) and fact.leave is not None):
             self._seen.append(fact)
 
     def listen(self, effects: Iterable[AnyEffect]) -> None:
@@ -50,6 +50,9 @@ class Reasons:
         told = next(
             (fact for fact in reversed(self._seen) if isinstance(fact, SignalSeen) and fact.proposal == number), None
         )
+        left = next(
+            (fact for fact in reversed(self._seen) if isinstance(fact, Leaving) and fact.intent == number), None
+        )
         signal = card.signal if card is not None else None if told is None else told.signal
         symbol = signal.symbol if signal is not None else orders[0].symbol if orders else _held(ledger, number)
         word = re.compile(rf"\bP{number}\b")
@@ -64,6 +67,7 @@ class Reasons:
             signal=signal,
             verdicts=card.verdicts if card is not None else () if told is None else told.verdicts,
             outcome=_outcome(number, ledger),
+            leave=None if left is None else left.leave,
             orders=orders,
             notes=notes[-NOTES:],
         )
@@ -81,6 +85,9 @@ class Reasons:
             verdict = fact.verdict
             title = f"{verdict.guard} tripped"
             return Why(title=title, signal=None, verdicts=(verdict,), outcome=verdict.reason, notes=notes)
+        if isinstance(fact, Leaving):
+            title = f"P{fact.intent} {fact.symbol}"
+            return Why(title=title, signal=None, verdicts=(), outcome="leaving", leave=fact.leave, notes=notes)
         title = notes[0].subject if notes else "that moment"
         return Why(
             title=title, signal=None, verdicts=(), outcome="no decision of ours is remembered there", notes=notes

@@ -116,7 +116,10 @@ class Patterned(Generic[T]):
 
     def warm(self, symbol: str, interval: str, rows: Sequence[BarRow]) -> None:
         track = self._tracks[symbol] = self._track()
-        track.warm(rows)
+        track.warm(rows[:-1])
+        # as one bar, since a strategy may be asked whether it leaves at it
+        for row in rows[-1:]:
+            track.update(row)
 
     def warm_columns(self, symbol: str, columns: Columns, upto: int) -> None:
         track = self._tracks[symbol] = self._track()

@@ -11,19 +11,30 @@ import numpy as np
 from msgspec import UNSET
 
 from nexus_engine.cortex.columns import Columns
-from nexus_engine.cortex.features import RealisedVolatility
+from nexus_engine.cortex.features import RealisedVolatility, Turnover
 from nexus_engine.cortex.flow import Flow
 from nexus_engine.cortex.harpoon import Harpoon
+from nexus_engine.cortex.indicators import Candle
 from nexus_engine.cortex.regime import ENTER, UNKNOWN, RegimeRule
 from nexus_engine.cortex.regime import INTERVAL as REGIME_INTERVAL
 from nexus_engine.cortex.regime_book import RegimeBook
 from nexus_engine.cortex.regime_model import RegimeModel
 from nexus_engine.cortex.scalping import Scalping
 from nexus_engine.cortex.shark import LeaderTrend, Shark
-from nexus_engine.cortex.strategy import INTERVALS, NO_CONTEXT, Context, Gate, Skipping, Strategy, checked, interval_ns
+from nexus_engine.cortex.strategy import (
+    INTERVALS,
+    NO_CONTEXT,
+    Context,
+    Gate,
+    Leaver,
+    Skipping,
+    Strategy,
+    checked,
+    interval_ns,
+)
 from nexus_engine.model.config import ConfigError
 from nexus_engine.model.events import Bar, BarRow
-from nexus_engine.model.signals import Quote, RegimeView, Signal
+from nexus_engine.model.signals import Holding, Leave, Quote, RegimeView, Signal
 from nexus_engine.model.verdicts import Reading
 from nexus_engine.model.words import Regime
 
@@ -45,6 +56,7 @@ SILENT: Final = "model silent"
 _UNKNOWN_SCALE = 0.5
 _INFINITY = float("inf")
 _VOLATILITY_BARS = 168
+_DAY_BARS = 24
 _YEAR_BARS = 365 * 24
 
 
@@ -111,6 +123,7 @@ class Cortex:
         self._steps = {interval: interval_ns(interval) for interval in self.intervals}
         self._rules: dict[str, RegimeRule] = {}
         self._volatility: dict[str, RealisedVolatility] = {}
+        self._turnover: dict[str, Turnover] = {}
         self._leader, self._trend = leader, LeaderTrend()
         self._book: RegimeBook | None = None
         self._closed: dict[tuple[str, str], int] = {}
@@ -151,6 +164,8 @@ class Cortex:
             rule.warm(rows)
             volatility = self._volatility[symbol] = RealisedVolatility(_VOLATILITY_BARS)
             volatility.warm(rows[-volatility.span :])
+            turnover = self._turnover[symbol] = Turnover(_DAY_BARS)
+            turnover.warm(rows[-turnover.span :])
             if symbol == self._leader:
                 self._trend = LeaderTrend()
                 for row in rows:
@@ -208,6 +223,7 @@ class Cortex:
         if interval == REGIME_INTERVAL:
             self._rules[symbol].update(bar)
             self._volatility[symbol].update(bar)
+            self._turnover[symbol].update(bar)
             if symbol == self._leader:
                 self._trend.update(bar)
             if self._book is not None:
@@ -228,6 +244,28 @@ class Cortex:
             if signal is not None and self._may(signal, gate):
                 found.append(self._weighed(signal))
         return tuple(found)
+
+    def leaver(self, name: str, interval: str) -> Leaver | None:
+        """The strategy of that name, where it runs on the interval and can leave what it opened."""
+        return next((one for one, _ in self._on(interval) if one.name == name and isinstance(one, Leaver)), None)
+
+    def leave(self, name: str, interval: str, bar: Candle, held: Holding) -> Leave | None:
+        """After `bar` or `history`: whether a strategy leaves what it opened, at the close of the last bar it has seen.
+        A bar that is not that one, or that had closed when the position began, is none to leave at."""
+        strategy, key = self.leaver(name, interval), (held.symbol, interval)
+        known = key not in self._gaps and self._closed.get(key) == bar.open_ns
+        if strategy is None or not known or bar.open_ns + self._steps[interval] <= held.since_ns:
+            return None
+        return self._safely(strategy, partial(self._answered, strategy, bar, held))
+
+    def _answered(self, strategy: Leaver, bar: Candle, held: Holding) -> Leave | None:
+        """Raises ValueError for what would only fail where it is written down."""
+        leave = strategy.leave(bar, held)
+        if leave is None or strategy.name not in self._own:
+            return leave
+        if not isinstance(leave, Leave) or not leave.reasons:
+            raise ValueError(f"a {type(leave).__name__} is no Leave with a reason")
+        return msgspec.convert(msgspec.to_builtins(leave, enc_hook=_bare), Leave)
 
     def _asked(self, strategy: Strategy, bar: Bar, quote: Quote, regime: RegimeView, context: Context) -> Signal | None:
         """A signal that an order may be made of. Raises ValueError for another."""
@@ -319,6 +357,7 @@ class Cortex:
             risk_pct, reason = signal.risk_pct, f"regime {view.regime} {view.confidence:.0%}"
         volatility = self._volatility.get(signal.symbol)
         yearly = UNSET if volatility is None or not volatility.ready else volatility.value * math.sqrt(_YEAR_BARS)
+        turnover = self._turnover.get(signal.symbol)
         known = () if yearly is UNSET else (Reading("volatility", yearly * 100, None, "% a year"),)
         ranks = tuple(
             Reading(name, rank, limit)
@@ -331,6 +370,7 @@ class Cortex:
             signal,
             risk_pct=risk_pct,
             volatility=yearly,
+            turnover=turnover.value if turnover is not None and turnover.ready and turnover.value else UNSET,
             reasons=(*signal.reasons, reason),
             readings=(*signal.readings, *ranks, *known),
         )
@@ -340,6 +380,7 @@ class Cortex:
         if interval == REGIME_INTERVAL:
             self._rules.pop(symbol, None)
             self._volatility.pop(symbol, None)
+            self._turnover.pop(symbol, None)
             if symbol == self._leader:
                 self._trend = LeaderTrend()
             if self._book is not None:
@@ -389,7 +430,7 @@ def _bare(value: Any) -> Any:
     """A number of numpy's as Python's own."""
     if isinstance(value, np.generic):
         return value.item()
-    raise ValueError(f"a {type(value).__name__} is no part of a Signal")
+    raise ValueError(f"a {type(value).__name__} is no part of a decision")
 
 
 def _gapless(rows: Sequence[BarRow], step: int) -> Sequence[BarRow]:

@@ -149,6 +149,29 @@ class RealisedVolatility(_Windowed):
         self._close = bar.close
 
 
+class Turnover(_Windowed):
+    """What was traded in the last `period` bars, in quote currency: volume by close, summed."""
+
+    __slots__ = ("_traded", "value")
+
+    def __init__(self, period: int = 24) -> None:
+        self.span = period
+        self._traded: deque[float] = deque(maxlen=period)
+        self.clear()
+
+    def clear(self) -> None:
+        self._traded.clear()
+        self.value = math.nan
+
+    @property
+    def ready(self) -> bool:
+        return len(self._traded) == self._traded.maxlen
+
+    def update(self, bar: Candle) -> None:
+        self._traded.append(bar.volume * bar.close)
+        self.value = math.fsum(self._traded)
+
+
 class MeanVolume(_Windowed):
     """Mean volume of the last `period` bars, in base units."""
 

@@ -14,10 +14,10 @@ import numpy as np
 from nexus_engine.cortex.columns import Columns, Mask
 from nexus_engine.cortex.entry import SPEC, Patterned, Track, Wish, before, ready, shared
 from nexus_engine.cortex.features import SessionVWAP
-from nexus_engine.cortex.indicators import ATR, EMA, MACD, RSI, SMA
+from nexus_engine.cortex.indicators import ATR, EMA, MACD, RSI, SMA, Candle
 from nexus_engine.cortex.strategy import Context, Param
 from nexus_engine.model.events import Bar
-from nexus_engine.model.signals import RegimeView
+from nexus_engine.model.signals import Holding, Leave, RegimeView
 from nexus_engine.model.verdicts import Reading
 from nexus_engine.model.words import Side
 
@@ -67,6 +67,20 @@ class Scalping(Patterned[_Track]):
         ),
         "stop_atr": Param(default=1.5, low=1.0, high=2.0, doc="stop distance, in ATR(14)", source=SPEC),
         "target_atr": Param(default=1.5, low=1.0, high=2.0, doc="target, in ATR(14)", source=SPEC),
+        "leave_mean": Param(
+            default=True,
+            low=False,
+            high=True,
+            doc="leave once price has touched EMA(20) or the session's VWAP",
+            source=SPEC,
+        ),
+        "leave_rsi": Param(
+            default=55.0,
+            low=0.0,
+            high=80.0,
+            doc="leave once RSI(14) is above it, or below 100 less it with a short; 0: not",
+            source=SPEC,
+        ),
         "time_stop_bars": Param(default=24, low=3, high=96, doc="close after so many bars", source=SPEC),
     }
 
@@ -114,6 +128,24 @@ class Scalping(Patterned[_Track]):
                 Reading("ATR14", atr / close * 100, None, "%"),
             ),
         )
+
+    def leave(self, bar: Candle, held: Holding) -> Leave | None:
+        p, track = self.p, self._tracks[held.symbol]
+        if not track.ready:
+            return None
+        sign = held.side.sign
+        best = bar.high if sign > 0 else bar.low
+        for name, level, known in (("EMA20", track.ema.value, True), ("VWAP", track.vwap.value, track.vwap.ready)):
+            # a mean that it began beyond is none to come back to
+            if p["leave_mean"] and known and sign * (level - held.entry) > 0 and sign * (best - level) >= 0:
+                reading = Reading(f"beyond {name}", sign * (best / level - 1) * 100, 0.0, "%")
+                return Leave(reasons=(f"back at {name}",), readings=(reading,))
+        rsi, limit = track.rsi.value, p["leave_rsi"]
+        limit = limit if sign > 0 else 100 - limit
+        if not p["leave_rsi"] or sign * (rsi - limit) <= 0:
+            return None
+        word = "over" if sign > 0 else "under"
+        return Leave(reasons=(f"RSI14 {word} {limit:g}",), readings=(Reading("RSI14", rsi, limit),))
 
     def candidates(self, columns: Columns) -> Mask:
         p, track = self.p, _Track()

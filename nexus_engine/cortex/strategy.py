@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Final, Protocol, runtime_checkable
 import msgspec
 
 from nexus_engine.cortex.columns import Columns, Mask
+from nexus_engine.cortex.indicators import Candle
 from nexus_engine.model.config import ConfigError
 from nexus_engine.model.events import Bar, BarRow
-from nexus_engine.model.signals import Quote, RegimeView, Signal
+from nexus_engine.model.signals import Holding, Leave, Quote, RegimeView, Signal
 from nexus_engine.model.view import Target
 from nexus_engine.model.words import Macro, Regime
 
@@ -124,6 +125,15 @@ class Strategy(Protocol):
     def __init__(self, params: Params) -> None: ...
     def warm(self, symbol: str, interval: str, rows: Sequence[BarRow]) -> None: ...
     def on_bar(self, bar: Bar, quote: Quote, regime: RegimeView, context: Context) -> Signal | None: ...
+
+
+@runtime_checkable
+class Leaver(Strategy, Protocol):
+    """A strategy that can leave what it opened, beside the stop, target, trail and time that its Signal gave."""
+
+    def leave(self, bar: Candle, held: Holding) -> Leave | None:
+        """Asked at the close of each of its bars while a position of its own is open on the symbol, after it has taken
+        the bar (by `on_bar`, or by `warm` as the last of a history). It changes nothing."""
 
 
 @runtime_checkable

@@ -121,7 +121,8 @@ class Drive:
     def _closings(self) -> None:
         """Every closed bar of every frame, by the time of its close and then the shorter first."""
         start_ns = int(self._bars.open_ns[self._start])
-        parts = []
+        parts, cortex = [], self.engine.cortex
+        self._leavers: set[str] = set()
         for number, frame in enumerate(self._frames):
             self._anew.append({0, *(np.flatnonzero(np.diff(frame.open_ns) != frame.step_ns) + 1).tolist()})
             close_ns = frame.open_ns[: frame.whole] + frame.step_ns
@@ -129,14 +130,19 @@ class Drive:
             known = int(np.searchsorted(close_ns, start_ns, side="right"))
             self._known[number] = known
             wanted = np.ones(frame.whole, bool) if self._skip is None else self._skip.wanted(number)[: frame.whole]
-            keep = (row >= known) & wanted
-            parts.append(
-                np.stack([close_ns[keep], np.full(keep.sum(), number), row[keep], frame.last[: frame.whole][keep]])
-            )
+            leavers = {name for name in cortex.names if cortex.leaver(name, frame.interval)}
+            self._leavers |= leavers
+            keep = (row >= known) & (wanted | bool(leavers))
+            base = frame.last[: frame.whole]
+            parts.append(np.stack([close_ns[keep], np.full(keep.sum(), number), row[keep], base[keep], wanted[keep]]))
         merged = np.concatenate(parts, axis=1)
         order = np.lexsort((merged[1], merged[0]))
         columns = [memoryview(column).cast("B").cast("q") for column in np.ascontiguousarray(merged[:, order])]
-        self._close_ns, self._close_frame, self._close_row, self._close_base = columns
+        self._close_ns, self._close_frame, self._close_row, self._close_base, _ = columns
+        at = np.arange(merged.shape[1] + 1)
+        at[:-1][merged[4, order] == 0] = merged.shape[1]
+        self._entry_from = np.minimum.accumulate(at[::-1])[::-1].tolist()
+        """By closing: the next, itself included, at which a strategy could enter. The others are for leaving."""
         self._next = 0
 
     # ---- the run -----------------------------------------------------------------------------------------------------
@@ -191,7 +197,7 @@ class Drive:
 
     def _awake(self, at: int) -> bool:
         """This bar must be gone through."""
-        if self._flat_looks < LOOKS or self.wire.busy or self.venue.lots:
+        if self._flat_looks < LOOKS or self.wire.busy or self.venue.lots or self.engine.desk.due_ns < inf:
             return True
         return self._watched is not None and bool(self._watched[at]) and self._seen(at)
 
@@ -203,8 +209,11 @@ class Drive:
         return self._skip is None or end < 0 or self._next_base() < end + self._locked
 
     def _next_base(self) -> int:
-        """The base bar with which the next one ends that must be told."""
-        return self._close_base[self._next] if self._next < len(self._close_base) else len(self._bars)
+        """The base bar with which the next one ends that must be told: at which a strategy could enter, or leave."""
+        position = self.engine.ledger.positions.get(self._symbol)
+        leaves = position is not None and position.strategy in self._leavers
+        number = self._next if leaves else self._entry_from[self._next]
+        return self._close_base[number] if number < len(self._close_base) else len(self._bars)
 
     def _leap(self, at: int) -> int:
         """Nothing is held and nothing is under way: on to the next bar that must be told. Returns the bar after it."""
@@ -280,11 +289,17 @@ class Drive:
                     level = down
                 if level:
                     level_ns = begin_ns + round((level - begin) / (price - begin) * (end_ns - begin_ns))
-            due_ns = wire.next_ns
+            waits_ns = self.engine.desk.due_ns
+            due_ns = min(wire.next_ns, waits_ns)
             if due_ns <= min(level_ns, end_ns):
                 clock.now_ns = int(due_ns)
                 venue.price = _between(begin_ns, begin, end_ns, price, clock.now_ns)
-                self._arrive()
+                if due_ns < waits_ns:
+                    self._arrive()
+                else:
+                    self._quote()
+                    self._pulse()
+                    self._approve(clock.now_ns)
             elif level_ns <= end_ns:
                 clock.now_ns = max(clock.now_ns, int(level_ns))
                 venue.price = level
@@ -367,7 +382,7 @@ class Drive:
     def _band(self) -> Calm | None:
         """What is calm while no message is under way."""
         ledger = self.engine.ledger
-        if ledger.latches:
+        if ledger.latches or self.engine.desk.due_ns < inf:
             return None
         # it hangs on these, which are replaced when they change, and on what a look has seen
         position, known = ledger.positions.get(self._symbol), self._calm_for
@@ -409,6 +424,8 @@ class Drive:
 
     def _decide(self, base: int) -> None:
         """Tell of the bars that end with this base bar."""
+        while self._next < len(self._close_ns) and self._close_base[self._next] < base:
+            self._next += 1
         while self._next < len(self._close_ns) and self._close_base[self._next] == base:
             close_ns = self._close_ns[self._next]
             self._morning(close_ns)
@@ -449,14 +466,15 @@ class Drive:
                 high=high, low=low, close=close, volume=volume, trades=0, closed=True, venue_ns=now,
             )
         )  # fmt: skip
-        if self.record.cards:
-            self._approve(now)
+        self._approve(now)
         if row in self._anew[number]:
             # as live: what lost a bar is told its past anew, which begins after the gap
             self._history(frame, row, row + 1)
 
     def _approve(self, now: int) -> None:
         """The person says yes to every card that a strategy may not play itself, as it is shown and at once."""
+        if not self.record.cards:
+            return
         cards, self.record.cards = self.record.cards, []
         for card in (self.engine.ledger.proposals.get(number) for number in cards):
             if card is not None and card.status.open:

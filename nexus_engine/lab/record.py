@@ -12,14 +12,14 @@ import numpy as np
 
 from nexus_engine.lab.bars import Floats, Ints
 from nexus_engine.lab.venue import BarVenue
-from nexus_engine.model.facts import SENTINEL, AnyFact, LatchSet, MacroChanged, OrderIntended, SignalSeen
+from nexus_engine.model.facts import SENTINEL, AnyFact, LatchSet, Leaving, MacroChanged, OrderIntended, SignalSeen
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.orders import Order
 from nexus_engine.model.signals import Signal
 from nexus_engine.model.words import Leg, Macro, Side
 from nexus_engine.sim.orders import Fill, OrderEvent, UserEvent
 
-HEARD: Final = frozenset({SignalSeen, OrderIntended, LatchSet, MacroChanged})
+HEARD: Final = frozenset({SignalSeen, OrderIntended, Leaving, LatchSet, MacroChanged})
 OPEN: Final = "open"
 """The exit of a position that the data left open: it is valued at the last close, and is in no statistics."""
 
@@ -133,6 +133,8 @@ class Record:
             order = fact.order
             self._orders[order.client_id] = order
             self._decided("order", fact.at_ns, order.leg, order.side, order.kind, order.qty, order.price, order.trigger)
+        elif isinstance(fact, Leaving) and fact.leave is not None:
+            self._decided("leave", fact.at_ns, fact.intent, *fact.leave.reasons)
         elif isinstance(fact, LatchSet) and fact.on:
             self.latches.append((fact.at_ns, fact.latch.value, fact.reason))
         elif isinstance(fact, MacroChanged):
@@ -150,7 +152,8 @@ class Record:
     def _signal(self, fact: SignalSeen) -> None:
         signal = fact.signal
         refused = next((verdict.guard for verdict in fact.verdicts if verdict.refuses), "")
-        outcome = refused or fact.outcome.partition(":")[0]
+        told = fact.outcome.partition(":")[0]
+        outcome = told if told == "waits" else refused or told
         if fact.proposal:
             if len(self._signals) > 8:
                 self._signals.clear()

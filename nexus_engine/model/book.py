@@ -1,6 +1,6 @@
 """An order book in integer ticks."""
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
 
 BookLevel = tuple[int, float]
@@ -89,6 +89,15 @@ class OrderBook:
         """True when the best bid is not below the best ask, which only a broken feed shows."""
         bids, asks = self._bids.keys, self._asks.keys
         return bool(bids and asks and bids[-1] >= asks[0])
+
+    def within(self, part: float) -> tuple[float, float] | None:
+        """What bids and asks hold within `part` of the middle, in base units; None while a side is empty."""
+        bids, asks = self._bids, self._asks
+        if not bids.keys or not asks.keys:
+            return None
+        middle = (bids.keys[-1] + asks.keys[0]) / 2
+        low, high = bisect_left(bids.keys, middle * (1 - part)), bisect_right(asks.keys, middle * (1 + part))
+        return sum(map(bids.qty.__getitem__, bids.keys[low:])), sum(map(asks.qty.__getitem__, asks.keys[:high]))
 
     def sweep(self, buy: bool, qty: float) -> tuple[float, float]:
         """Walk the book with a taker order.

@@ -196,7 +196,7 @@ class ShieldConfig(_Section):
         10, ge=2, le=50, description="losses in a row of one strategy before it pauses, where loss_streaks has no other"
     )
     loss_streaks: dict[str, Annotated[int, Field(ge=2, le=50)]] = Field(
-        {"harpoon": 8, "scalping": 8, "flow": 15, "shark": 15},
+        {"harpoon": 8, "scalping": 8, "flow": 19, "shark": 15},
         description="by strategy: a healthy one gets there in fewer than 5 % of 100 trades",
     )
     loss_pause_min: int = Field(
@@ -233,7 +233,23 @@ class ShieldConfig(_Section):
         5.0, gt=0, le=100, description="no entry that pays more funding than this, basis points in 8 h"
     )
     funding_quiet_s: int = Field(
-        120, ge=0, le=900, description="no entry this near to a funding settlement, before and after, market time"
+        120,
+        ge=0,
+        le=900,
+        description="no entry this near to a funding settlement, before and after, market time; a signal waits it out",
+    )
+    min_day_volume: float = Field(
+        50.0,
+        ge=0,
+        le=10_000,
+        description="no entry on what traded less in 24 h, millions of quote currency, where known; 0 takes it off",
+    )
+    min_depth: float = Field(
+        20.0,
+        ge=0,
+        le=1_000,
+        description="what the thinner side of the book shows within 10 bp of the middle, by the order's size, at least: "
+        "a larger order is cut to fit; 0 takes it off",
     )
 
 

@@ -8,7 +8,7 @@ import msgspec
 from nexus_engine.model.macro import MacroRow
 from nexus_engine.model.orders import ExitPlan, Fill, Order
 from nexus_engine.model.proposals import Proposal
-from nexus_engine.model.signals import Quote, Signal
+from nexus_engine.model.signals import Leave, Quote, Signal
 from nexus_engine.model.verdicts import Reading, Verdict
 from nexus_engine.model.words import AccountKind, Latch, Level, Macro, Mode, OrderStatus, ProposalStatus, Rung
 
@@ -113,6 +113,10 @@ class Leaving(Fact, frozen=True, kw_only=True):
 
     symbol: str
     by: str
+    intent: int = 0
+    """Of the position; 0 where only its entry was there."""
+    leave: Leave | None = None
+    """What its strategy gave for it; None where somebody else wants it."""
 
 
 class StopTried(Fact, frozen=True, kw_only=True):

@@ -49,6 +49,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """Enter as a maker or not at all: `price` and `limit` are then the own side's touch."""
     volatility: float | msgspec.UnsetType = msgspec.UNSET
     """Realised in the last week, as a fraction of the price in a year; unset: not known."""
+    turnover: float | msgspec.UnsetType = msgspec.UNSET
+    """Traded in the last 24 hours, in quote currency; unset: not known."""
     reasons: tuple[str, ...] = ()
     readings: tuple[Reading, ...] = ()
     regime: RegimeView
@@ -56,6 +58,25 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """Percent of equity that the strategy wants to risk, before guards and caps."""
     leverage: int = 1
     market_ns: int
+
+
+class Holding(msgspec.Struct, frozen=True, kw_only=True):
+    """A position as the strategy that opened it sees it: prices in quote currency, `stop` where it stands now."""
+
+    symbol: str
+    side: Side
+    entry: float
+    """The average price of its fills."""
+    stop: float
+    since_ns: int
+    """Market time of the first fill."""
+
+
+class Leave(msgspec.Struct, frozen=True, kw_only=True):
+    """A wish to close all of a position, and what it was made of."""
+
+    reasons: tuple[str, ...]
+    readings: tuple[Reading, ...] = ()
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True):

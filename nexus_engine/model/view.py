@@ -10,7 +10,7 @@ import msgspec
 from nexus_engine.model.events import BarRow
 from nexus_engine.model.orders import Order
 from nexus_engine.model.proposals import Proposal
-from nexus_engine.model.signals import Signal
+from nexus_engine.model.signals import Leave, Signal
 from nexus_engine.model.verdicts import Gauge, Reading, Verdict
 from nexus_engine.model.words import AccountKind, Latch, Level, Macro, Mode, Regime, Sentinel, Side, TradingState
 
@@ -228,6 +228,8 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     outcome: str
     orders: tuple[Order, ...] = ()
     notes: tuple[EventRow, ...] = ()
+    leave: Leave | None = None
+    """Why its strategy left it; None where it did not."""
 
 
 class MacroView(msgspec.Struct, frozen=True, kw_only=True):

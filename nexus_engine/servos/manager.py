@@ -12,6 +12,7 @@ from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.orders import Fill, Order, OrderReport, is_foreign_nexus, is_newer
 from nexus_engine.model.positions import Position
 from nexus_engine.model.proposals import Proposal
+from nexus_engine.model.signals import Leave
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import (
     Latch,
@@ -110,6 +111,16 @@ class Manager:
         self.protection.leave(turn, position, qty, by)
         turn.note(Level.INFO, symbol, f"closing {'half' if half else 'all'} of it at market: {qty}", by)
         return f"{symbol}: closing {qty} at market"
+
+    def leave(self, turn: Turn, position: Position, leave: Leave | None = None) -> None:
+        """The plan's time is over, or its strategy wants out: close all of it, unless somebody does so already."""
+        # nothing of the machine's touches a short in a black swan but its stop and its target
+        if position.leaving or (position.qty < 0 and _swan(turn)):
+            return
+        if leave is not None:
+            text = f"P{position.intent}: {position.strategy} leaves: {'; '.join(leave.reasons)}"
+            turn.note(Level.INFO, position.symbol, text)
+        self.protection.leave(turn, position, abs(position.qty), leave=leave)
 
     def exit_all(self, turn: Turn, by: str, *, longs_only: bool = False) -> int:
         """Cancel working entries and close our positions at market. Shorts stay when `longs_only`. Returns how many."""
@@ -357,10 +368,8 @@ class Manager:
         for position in list(turn.ledger.positions.values()):
             self.protection.chase(turn, position)
             self.protection.trail(turn, position)
-            over = position.plan.time_stop_ns and _held_ns(turn, position) >= position.plan.time_stop_ns
-            # nothing of the machine's touches a short in a black swan but its stop and its target
-            if over and not position.leaving and (position.qty > 0 or not _swan(turn)):
-                self.protection.leave(turn, position, abs(position.qty))
+            if position.plan.time_stop_ns and _held_ns(turn, position) >= position.plan.time_stop_ns:
+                self.leave(turn, position)
 
     def _ask(self, turn: Turn, cid: str) -> None:
         order = turn.ledger.orders.get(cid)

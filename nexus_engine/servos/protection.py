@@ -8,6 +8,7 @@ from nexus_engine.model.facts import Leaving, Naked, StopTried
 from nexus_engine.model.ledger import exit_side
 from nexus_engine.model.orders import Order
 from nexus_engine.model.positions import Position
+from nexus_engine.model.signals import Leave
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import Leg, Level, OrderKind, OrderStatus, Rung, TimeInForce
 from nexus_engine.servos import targets
@@ -124,14 +125,17 @@ class Protection:
             turn.note(Level.ALARM, symbol, "price is beyond the stop and its limit does not fill: closing at market")
             self.leave(turn, position, abs(position.qty))
 
-    def leave(self, turn: Turn, position: Position, qty: Decimal, by: str = "bot", cap: Decimal | None = None) -> None:
+    def leave(
+        self, turn: Turn, position: Position, qty: Decimal, by: str = "bot", cap: Decimal | None = None,
+        leave: Leave | None = None,
+    ) -> None:  # fmt: skip
         """Close `qty` of a position at market, reduce-only, unless that is under way already. With a `cap` it is tried
         at that price or better, once.
 
         Leaving with all of it takes back what may still enter, and is pursued until nothing is held.
         """
         if qty >= abs(position.qty):
-            self.abandon(turn, position.symbol, by)
+            self.abandon(turn, position.symbol, by, leave)
             for entry in list(turn.ledger.alive(position.symbol, Leg.ENTRY)):
                 turn.cancel(entry)
             patience_ms = EXIT_PATIENCE_MS if cap is None else self._risk.exit_limit_ms
@@ -168,14 +172,15 @@ class Protection:
                 self.ladder.climb(turn, symbol, Rung.MARKET)
             self.leave(turn, position, abs(position.qty), position.leaving)
 
-    def abandon(self, turn: Turn, symbol: str, by: str) -> None:
+    def abandon(self, turn: Turn, symbol: str, by: str, leave: Leave | None = None) -> None:
         """What is held of a symbol, and what its entries may still fill, must go."""
         ledger = turn.ledger
         intents = {order.intent for order in ledger.alive(symbol, Leg.ENTRY)}
-        if symbol in ledger.positions:
-            intents.add(ledger.positions[symbol].intent)
+        held = ledger.positions[symbol].intent if symbol in ledger.positions else 0
+        if held:
+            intents.add(held)
         if not intents <= ledger.leaving.keys():
-            turn.record(Leaving(at_ns=turn.at_ns, symbol=symbol, by=by))
+            turn.record(Leaving(at_ns=turn.at_ns, symbol=symbol, by=by, intent=held, leave=leave))
 
     def exit_ended(self, turn: Turn, order: Order) -> None:
         """An exit is over: go on with what it left, more slowly each time it did nothing."""

@@ -154,6 +154,21 @@ def liquidation(risk: RiskConfig, price: Decimal, stop: Decimal) -> Verdict:
     return refuse("liquidation", reason, reading)
 
 
+def depth(qty: Decimal, there: Decimal | None, factor: float) -> Verdict:
+    """Cut an order down to what the book holds near its middle, by `factor`. `there` in base units; None: no book."""
+    if there is None or not factor:
+        return allow("depth")
+    most = there / Decimal(repr(factor))
+    reading = Reading("book within 10 bp", float(there / qty), factor, "x")
+    if qty <= most:
+        return allow("depth", reading)
+    scale = (most / qty).quantize(SCALE_STEP, ROUND_FLOOR)
+    reason = f"the book holds {there / qty:.1f} times the order within 10 bp, least {factor:g}"
+    if scale <= 0:
+        return refuse("depth", reason, reading)
+    return Verdict(guard="depth", ruling=Ruling.REDUCE, reason=reason, scale=float(scale), inputs=(reading,))
+
+
 def _judge(guard: str, used: Decimal, unit: Decimal, qty: Decimal, limit: Decimal, equity: Decimal) -> Verdict:
     wanted, room = qty * unit, limit - used
     reading = Reading(guard, float((used + wanted) / equity * 100), float(limit / equity * 100), "%")

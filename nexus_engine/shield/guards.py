@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Final
 
+from msgspec import UNSET
+
 from nexus_engine.model.facts import SWAN_ALERT, SWAN_LOCK, LockSet
 from nexus_engine.model.ledger import STREAK_LOCK, Ledger
 from nexus_engine.model.verdicts import Reading, Verdict, allow, refuse
@@ -74,6 +76,16 @@ def _spread(case: Case) -> Verdict:
     if spread <= limit:
         return allow("spread", reading)
     return refuse("spread", f"spread {spread:.1f} bp over {limit:g}", reading)
+
+
+def _volume(case: Case) -> Verdict:
+    traded, limit = case.signal.turnover, case.shield.min_day_volume
+    if traded is UNSET:
+        return allow("volume")
+    reading = Reading("traded in 24 h", traded / 1e6, limit, "M")
+    if traded >= limit * 1e6:
+        return allow("volume", reading)
+    return refuse("volume", f"traded {traded / 1e6:.0f} M in 24 h, least {limit:g}", reading)
 
 
 def _streak(case: Case) -> Verdict:
@@ -149,6 +161,7 @@ SIGNAL_GUARDS: Final[tuple[Callable[[Case], Verdict], ...]] = (
     _swan,
     _blind,
     _spread,
+    _volume,
     protections.funding,
     _streak,
     _cooldown,

@@ -139,8 +139,10 @@ class Shield:
         marks: Mapping[str, Decimal],
         venue_qty: Mapping[str, Decimal] = exposure.NOTHING,
         strangers: Collection[OrderReport] = (),
+        book: Decimal | None = None,
     ) -> tuple[Verdict, ...]:
-        """Judge a size before it leaves: the stop's side, exposure, open risk, and the day's loss with what is open.
+        """Judge a size before it leaves: the stop's side, exposure, open risk, the book's depth (`book`: what its
+        thinner side holds within 10 bp), and the day's loss with what is open.
 
         A REDUCE leaves `scale` of `qty`; the smallest scale of all verdicts fits every limit.
         """
@@ -164,6 +166,7 @@ class Shield:
                 equity=equity,
             ),
             exposure.count(held, self._risk, symbol),
+            exposure.depth(qty, book, self._shield.min_depth),
             exposure.liquidation(self._risk, price, stop),
             streak.day_loss(ledger, self._risk, open_pnl),
         )

@@ -149,13 +149,15 @@ def funding(case: Case) -> Verdict:
         return refuse("funding", f"{case.signal.side} pays {pays_bp:.1f} bp in 8 h, limit {limit:g}", *readings)
     if not quote.next_funding_ns:
         return allow("funding", *readings)
-    period_s = quote.funding_h * 3600.0
-    left_s = (quote.next_funding_ns - case.market_ns) / SECOND_NS % period_s
-    near_s = min(left_s, period_s - left_s)
+    # whole nanoseconds: at `until_ns` itself an entry may leave
+    period_ns, quiet_ns = round(quote.funding_h * 3600) * SECOND_NS, quiet_s * SECOND_NS
+    left_ns = (quote.next_funding_ns - case.market_ns) % period_ns
+    near_ns = min(left_ns, period_ns - left_ns)
+    near_s = near_ns / SECOND_NS
     readings.append(Reading("to the settlement", near_s, quiet_s, "s"))
-    if near_s >= quiet_s:
+    if near_ns >= quiet_ns:
         return allow("funding", *readings)
-    after = left_s > near_s
+    after = left_ns > near_ns
     reason = f"funding {'was' if after else 'is'} settled {f'{near_s:.0f} s ago' if after else f'in {near_s:.0f} s'}"
-    until_ns = case.market_ns + round((quiet_s + (-near_s if after else near_s)) * SECOND_NS)
+    until_ns = case.market_ns + quiet_ns + (-near_ns if after else near_ns)
     return refuse("funding", reason, *readings, until_ns=until_ns)

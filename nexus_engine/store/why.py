@@ -14,6 +14,7 @@ from nexus_engine.model.facts import (
     AnyFact,
     Filled,
     GuardTripped,
+    Leaving,
     LockSet,
     OrderChanged,
     OrderIntended,
@@ -36,6 +37,7 @@ _INTENT_OF: Final[dict[type, Callable[[Any], int]]] = {
     ProposalMade: lambda fact: fact.proposal.id,
     ProposalChanged: lambda fact: fact.proposal,
     OrderIntended: lambda fact: fact.order.intent,
+    Leaving: lambda fact: fact.intent,
     OrderChanged: lambda fact: intent_of(fact.client_id),
     Filled: lambda fact: intent_of(fact.fill.client_id),
 }
@@ -173,6 +175,14 @@ def _adoption(fact: Adopted) -> Iterator[str]:
     yield f"adopted   {fact.symbol} {fact.qty} at {fact.entry}, stop {fact.plan.stop}, by {fact.by}"
 
 
+def _leaving(fact: Leaving) -> Iterator[str]:
+    yield f"leaving   all of it at market, by {'its strategy' if fact.leave is not None else fact.by}"
+    if fact.leave is not None:
+        for reason in fact.leave.reasons:
+            yield f"  reason  {reason}"
+        yield from map(_reading, fact.leave.readings)
+
+
 def _order(fact: OrderIntended) -> Iterator[str]:
     order = fact.order
     at = "".join(f" {word} {price}" for word, price in (("at", order.price), ("trigger", order.trigger)) if price)
@@ -206,6 +216,7 @@ _TOLD: Final[dict[type, Callable[[Any], Iterator[str]]]] = {
     ProposalMade: _proposal,
     ProposalChanged: _decision,
     Adopted: _adoption,
+    Leaving: _leaving,
     OrderIntended: _order,
     OrderChanged: _change,
     Filled: _fill,

@@ -86,6 +86,9 @@ def page(why: Why) -> list[Row]:
         rows += _text(_WAITS.get(why.outcome, why.outcome), "")
     if why.signal is not None:
         rows += _signal(why.signal)
+    if why.leave is not None:
+        rows += [_head("left by its strategy"), *(line for each in why.leave.reasons for line in _text(each, ""))]
+        rows += [_reading(each) for each in why.leave.readings]
     if why.verdicts:
         rows += [_head("guards"), *(line for each in why.verdicts for line in _verdict(each))]
     if why.orders:

@@ -12,7 +12,7 @@ FIT = ""
 
 
 def live(mode: Mode = Mode.PILOT, lease_h: float = 8.0) -> World:
-    directive = Directive.model_validate({"account": {"kind": "LIVE", "lease_h": lease_h}})
+    directive = Directive.model_validate({"account": {"kind": "LIVE", "lease_h": lease_h}, "shield": {"min_depth": 0}})
     return World(kind=AccountKind.LIVE, mode=mode, directive=directive)
 
 

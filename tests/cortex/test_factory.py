@@ -5,10 +5,13 @@ import math
 import msgspec
 import pytest
 from cortex_data import RANGE_HOURS, event, only, quiet, quote_at, rows_of, walk
+from msgspec.structs import replace
 
 from nexus_engine.cortex.factory import REFUSED, STRATEGIES, Cortex
 from nexus_engine.model.config import ConfigError, Directive
-from nexus_engine.model.words import Regime
+from nexus_engine.model.events import BarRow
+from nexus_engine.model.signals import Holding
+from nexus_engine.model.words import Regime, Side
 
 BASE = rows_of(quiet(700, 1))
 TAIL = rows_of([96.2, 96.7, 96.9], after=BASE)
@@ -198,3 +201,50 @@ def test_bars_of_other_intervals_are_none_of_its_business():
     assert cortex.bar(event(TAIL[0], "1m"), quote_at(96.2)) == ()
     cortex.history("SOLUSDT", "1m", BASE)
     assert cortex.needs_history() == []
+
+
+# ---- leaving ---------------------------------------------------------------------------------------------------------
+
+FALLEN = rows_of([*walk(699, 5, noise=0.004), 50.0], "1h")
+"""A past whose last close is under every channel."""
+HELD = Holding(symbol="SOLUSDT", side=Side.BUY, entry=100.0, stop=90.0, since_ns=0)
+CLOSE_NS = FALLEN[-1].open_ns + 3_600_000_000_000
+
+
+def fallen() -> Cortex:
+    cortex = Cortex(only("flow", {"interval": "1h"}))
+    cortex.history("SOLUSDT", "1h", FALLEN)
+    return cortex
+
+
+def test_a_strategy_leaves_what_it_opened_and_nothing_else() -> None:
+    leave = fallen().leave("flow", "1h", FALLEN[-1], HELD)
+    assert leave is not None and leave.reasons == ("close under the 10-bar channel",)
+    assert leave.readings[0].value > 0 == leave.readings[0].limit
+    for name, interval in (("harpoon", "1h"), ("", "1h"), ("flow", "4h")):
+        assert fallen().leave(name, interval, FALLEN[-1], HELD) is None
+    assert fallen().leave("flow", "1h", FALLEN[-1], replace(HELD, side=Side.SELL)) is None
+
+
+@pytest.mark.parametrize(
+    ("bar", "since_ns", "leaves"),
+    [
+        (FALLEN[-1], CLOSE_NS - 1, True),
+        (FALLEN[-1], CLOSE_NS, False),
+        (FALLEN[-2], 0, False),
+        (replace(FALLEN[-1], open_ns=CLOSE_NS), 0, False),
+    ],
+    ids=["a close while it held", "the close that led to it", "not the last", "not yet seen"],
+)
+def test_it_leaves_at_the_last_close_and_only_if_it_held_something_then(
+    bar: BarRow, since_ns: int, leaves: bool
+) -> None:
+    assert (fallen().leave("flow", "1h", bar, replace(HELD, since_ns=since_ns)) is not None) is leaves
+
+
+def test_after_a_gap_it_leaves_nothing_until_its_past_is_told_again() -> None:
+    cortex = fallen()
+    cortex.bar(event(replace(FALLEN[-1], open_ns=CLOSE_NS + 3_600_000_000_000), "1h"), quote_at(50.0))
+    assert cortex.leave("flow", "1h", FALLEN[-1], HELD) is None
+    cortex.history("SOLUSDT", "1h", FALLEN)
+    assert cortex.leave("flow", "1h", FALLEN[-1], HELD) is not None

@@ -8,7 +8,14 @@ from cortex_data import rows_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nexus_engine.cortex.features import Donchian, EfficiencyRatio, MeanVolume, RealisedVolatility, RollingRank
+from nexus_engine.cortex.features import (
+    Donchian,
+    EfficiencyRatio,
+    MeanVolume,
+    RealisedVolatility,
+    RollingRank,
+    Turnover,
+)
 
 prices = st.lists(st.floats(1e-4, 1e6), min_size=1, max_size=80)
 periods = st.integers(1, 30)
@@ -22,6 +29,16 @@ def test_donchian_is_the_extremes_of_the_window(closes, period):
         window = rows[max(0, index + 1 - period) : index + 1]
         assert channel.value == (max(bar.high for bar in window), min(bar.low for bar in window))
         assert channel.ready == (index + 1 >= period)
+
+
+@given(prices, periods)
+def test_turnover_is_volume_by_close_over_the_window(closes, period):
+    rows, traded = rows_of(closes), Turnover(period)
+    for index, row in enumerate(rows):
+        traded.update(row)
+        window = rows[max(0, index + 1 - period) : index + 1]
+        assert traded.value == pytest.approx(sum(bar.volume * bar.close for bar in window))
+        assert traded.ready == (index + 1 >= period)
 
 
 @given(prices, periods)

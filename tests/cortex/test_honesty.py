@@ -13,9 +13,9 @@ from nexus_engine.cortex.columns import Columns
 from nexus_engine.cortex.factory import STRATEGIES
 from nexus_engine.cortex.strategy import Context, Leader, checked, interval_ns
 from nexus_engine.model.events import BarRow
-from nexus_engine.model.signals import RegimeView
+from nexus_engine.model.signals import Holding, RegimeView
 from nexus_engine.model.view import Target
-from nexus_engine.model.words import Macro, Regime
+from nexus_engine.model.words import Macro, Regime, Side
 
 SYMBOL = "SOLUSDT"
 REGIME = RegimeView(regime=Regime.RANGE, confidence=1.0)
@@ -128,6 +128,78 @@ def test_it_goes_on_from_any_bar_as_if_it_had_walked_there(name, seed, back):
     walked.warm(SYMBOL, interval, rows[:upto])
     for row in rows[upto:]:
         assert asked(jumped, row, interval) == asked(walked, row, interval)
+
+
+# ---- leaving ---------------------------------------------------------------------------------------------------------
+
+
+LEAVERS = [name for name, kind in KINDS.items() if hasattr(kind, "leave")]
+each_leaver = pytest.mark.parametrize("name", LEAVERS)
+
+
+def out_of(strategy, row):
+    """What it says of a long and of a short that began a little way off."""
+    return tuple(
+        strategy.leave(row, Holding(symbol=SYMBOL, side=side, entry=entry, stop=entry * (1 - 0.05 * side.sign),
+                                    since_ns=0))
+        for side, entry in ((Side.BUY, row.close * 0.99), (Side.SELL, row.close * 1.01))
+    )  # fmt: skip
+
+
+def ways_out(name, rows):
+    """What it says of both at each bar, by its opening."""
+    strategy = made(name)
+    (interval,) = strategy.intervals
+    strategy.warm(SYMBOL, interval, [])
+    said = {}
+    for row in rows:
+        asked(strategy, row, interval)
+        said[row.open_ns] = out_of(strategy, row)
+    return said
+
+
+def test_flow_and_scalping_leave_by_a_rule_of_their_own():
+    assert set(LEAVERS) == {"flow", "scalping"}
+
+
+@each_leaver
+def test_a_long_tape_holds_ways_out_of_each_side_with_their_numbers(name):
+    said = ways_out(name, tape(1, 3000, interval_of(name))).values()
+    for side in (0, 1):
+        found = [each[side] for each in said if each[side] is not None]
+        assert 20 < len(found) < 2500
+        assert all(leave.reasons and leave.readings for leave in found)
+
+
+@each_leaver
+def test_to_be_asked_changes_nothing_of_what_it_decides(name):
+    rows = tape(3, 1500, interval_of(name))
+    strategy, quiet = made(name), decisions(name, rows)
+    (interval,) = strategy.intervals
+    strategy.warm(SYMBOL, interval, [])
+    said = {}
+    for row in rows:
+        signal = asked(strategy, row, interval)
+        assert out_of(strategy, row) == out_of(strategy, row)
+        if signal is not None:
+            said[row.open_ns] = signal
+    assert said == quiet
+
+
+@each_leaver
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 10**6), st.integers(600, 999), st.booleans())
+def test_it_leaves_at_the_same_closes_however_it_came_there(name, seed, at, by_history):
+    """Walked, skipped to, or told of the close as the last of a history, as after a start."""
+    interval = interval_of(name)
+    rows = tape(seed, 1000, interval)
+    walked, strategy = ways_out(name, rows), made(name)
+    if by_history:
+        strategy.warm(SYMBOL, interval, rows[: at + 1])
+    else:
+        strategy.warm_columns(SYMBOL, Columns.of(rows), at)
+        asked(strategy, rows[at], interval)
+    assert out_of(strategy, rows[at]) == walked[rows[at].open_ns]
 
 
 @every

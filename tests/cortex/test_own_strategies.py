@@ -12,8 +12,8 @@ from nexus_engine.cortex.factory import STRATEGIES, Cortex
 from nexus_engine.model.config import ConfigError, Directive, load
 from nexus_engine.model.events import BarRow
 from nexus_engine.model.ledger import Ledger
-from nexus_engine.model.signals import Signal
-from nexus_engine.model.words import Mode
+from nexus_engine.model.signals import Holding, Signal
+from nexus_engine.model.words import Mode, Side
 from nexus_engine.runtime.options import Options, check
 from nexus_engine.runtime.own import load_own
 
@@ -131,6 +131,58 @@ def test_one_that_fails_while_it_runs_is_left_out_and_the_rest_lives(
     [problem] = cortex.problems
     assert problem.startswith("strategy pullback is off until a restart: ")
     assert words in problem
+    assert cortex.names == ("flow",)
+
+
+def pulled(folder: Path) -> Cortex:
+    """The example beside Flow, with a past at whose last close its fast average is under its slow one."""
+    cortex = Cortex(only("flow", {"interval": "1h"}) | {"pullback": {"fast": 10}}, load_own(str(folder)))
+    fall = rows_of(walk(700, 5, noise=0.001, drift=-0.001), "1h")
+    cortex.history("SOLUSDT", "1h", fall)
+    return cortex
+
+
+LAST = rows_of(walk(700, 5, noise=0.001, drift=-0.001), "1h")[-1]
+HELD = Holding(symbol="SOLUSDT", side=Side.BUY, entry=100.0, stop=90.0, since_ns=0)
+
+
+def test_the_example_leaves_what_it_opened_and_nothing_else(folder: Path) -> None:
+    cortex = pulled(folder)
+    leave = cortex.leave("pullback", "1h", LAST, HELD)
+    assert leave is not None and leave.reasons == ("the fast average is under the slow one",)
+    for name in ("flow", "", "pull"):
+        other = cortex.leave(name, "1h", LAST, HELD)
+        assert other is None or "channel" in other.reasons[0]
+    assert cortex.leave("", "1h", LAST, HELD) is None
+    assert cortex.leave("pullback", "4h", LAST, HELD) is None
+
+
+def test_a_close_from_before_it_held_anything_and_one_that_is_not_the_last_are_none_to_leave_at(folder: Path) -> None:
+    cortex = pulled(folder)
+    close_ns = LAST.open_ns + 3_600_000_000_000
+    assert cortex.leave("pullback", "1h", LAST, msgspec.structs.replace(HELD, since_ns=close_ns - 1)) is not None
+    assert cortex.leave("pullback", "1h", LAST, msgspec.structs.replace(HELD, since_ns=close_ns)) is None
+    earlier = msgspec.structs.replace(LAST, open_ns=LAST.open_ns - 3_600_000_000_000)
+    assert cortex.leave("pullback", "1h", earlier, HELD) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "words"),
+    [
+        ("return Leave(", "1 / 0\n        return Leave(", "ZeroDivisionError"),
+        ("return Leave(", "return dict(", "a dict is no Leave with a reason"),
+        ('reasons=("the fast average is under the slow one",)', "reasons=()", "is no Leave with a reason"),
+        ('reasons=("the fast average is under the slow one",)', "reasons=(1,)", "at `$.reasons[0]`"),
+    ],
+)
+def test_one_that_fails_while_it_leaves_is_left_out_too(folder: Path, line: str, instead: str, words: str) -> None:
+    text = EXAMPLE.read_text()
+    assert line in text
+    (folder / "pullback.py").write_text(text.replace(line, instead))
+    cortex = pulled(folder)
+    assert cortex.leave("pullback", "1h", LAST, HELD) is None
+    [problem] = cortex.problems
+    assert problem.startswith("strategy pullback is off until a restart: ") and words in problem
     assert cortex.names == ("flow",)
 
 

@@ -70,7 +70,14 @@ LOOSE = Directive.model_validate(
             "account_exposure_pct": 60,
             "hold_ms": 3_000,
         },
-        "shield": {"exit_pause_min": 0, "stops_window_min": 0, "low_trades": 0, "loss_streak": 30, "loss_streaks": {}},
+        "shield": {
+            "exit_pause_min": 0,
+            "stops_window_min": 0,
+            "low_trades": 0,
+            "loss_streak": 30,
+            "loss_streaks": {},
+            "min_depth": 0,
+        },
     }
 )
 """Trades again at once, whatever the last ones came to and however often it dies: a world has seconds for it."""
@@ -257,6 +264,15 @@ class Street(Direct):
             if symbol in wanted or ticks % BAR_EVERY == 0:
                 sink(_bar(market.forming(symbol, "1m"), symbol, "1m", at, mono, market.now_ns))
         self._tell_user(sink)
+
+    def close(self, symbol: str) -> None:
+        """The minute that forms is over."""
+        if self.sink is not None:
+            bar = _bar(
+                self.practice.market.forming(symbol, "1m"), symbol, "1m", self._clock.utc_ns(), self._clock.mono_ns(),
+                self.practice.market.now_ns,
+            )  # fmt: skip
+            self.sink(replace(bar, closed=True))
 
 
 class Trace:

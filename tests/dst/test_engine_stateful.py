@@ -159,6 +159,21 @@ class Trading(RuleBasedStateMachine):
                         time_stop_ns=time_stop_s * 1_000_000_000, **exits)  # fmt: skip
         self.house.wait(0.2, smoothly=smoothly)
 
+    @rule(symbol=SYMBOLS, smoothly=st.booleans())
+    def a_strategy_wants_out(self, symbol: str, smoothly: bool) -> None:
+        """At a close, of what it has opened there."""
+        held = self.house.ledger.positions.get(symbol)
+        self.house.wishes.out.add(symbol)
+        self.house.street.close(symbol)
+        self.house.wishes.out.discard(symbol)
+        after = self.house.ledger.positions.get(symbol)
+        if held is not None and after is not None and self.house.street.sink is not None:
+            if held.strategy != "wish":
+                assert after.leaving == held.leaving
+            elif held.qty > 0:
+                assert after.leaving
+        self.house.wait(0.2, smoothly=smoothly)
+
     @rule(symbol=SYMBOLS, pct=st.sampled_from((-1.5, -0.4, 0.4, 1.5)))
     def price_jumps(self, symbol: str, pct: float) -> None:
         tape = self.house.tape

@@ -61,7 +61,7 @@ def wishful(
     watched: bool = False,
 ) -> Drive:
     """Run an engine that wants these at the first bar, one after the other. `watched`: the Sentinel sees all of it."""
-    shield = ShieldConfig(swan_symbol=SOL, exit_pause_min=0, stops_window_min=0, low_trades=0)
+    shield = ShieldConfig(swan_symbol=SOL, exit_pause_min=0, stops_window_min=0, low_trades=0, min_day_volume=0)
     engine = Engine(Directive(shield=shield, risk=RiskConfig(volatility_pct=0)), Ledger())
     engine.cortex = wishes(wanted)  # type: ignore[assignment]
     if wrap is not None:

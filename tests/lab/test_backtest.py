@@ -31,7 +31,7 @@ from nexus_engine.sim.orders import NewAlgo, NewOrder
 from nexus_engine.store.recording import EffectsHash
 
 FAST = Directive(
-    shield=ShieldConfig(max_spread_bp=50, exit_pause_min=0, stops_window_min=0, low_trades=0),
+    shield=ShieldConfig(max_spread_bp=50, exit_pause_min=0, stops_window_min=0, low_trades=0, min_day_volume=0),
     strategies={"flow": {"interval": "1h"}, "harpoon": {"interval": "1h", "set": "classic"}},
 )
 
@@ -267,6 +267,38 @@ def test_bars_that_close_at_the_same_instant_are_told_in_the_same_order(tmp_path
     assert sum(skipped.signals.values()) > 10
 
 
+def test_a_run_that_skips_knows_the_same_day_of_volume(tmp_path: Path) -> None:
+    bars = walk(5, 2_000, 3_600, swing=0.006)
+    limited = FAST.model_copy(update={"shield": FAST.shield.model_copy(update={"min_day_volume": 30.0})})
+    skipped, stepped = (played(bars, tmp_path, directive=limited, skipping=skipping) for skipping in (True, False))
+    assert skipped.signals == stepped.signals and skipped.decisions_hash == stepped.decisions_hash
+    assert skipped.signals["volume"] > 0 and skipped.signals["proposed"] > 0
+
+
+@pytest.mark.parametrize(
+    ("exits", "reasons"),
+    [({}, {"exit", "stop"}), ({"trail_atr": 3.0}, {"exit", "stop", "trail"}),
+     ({"trail_atr": 3.0, "exit_channel": 0}, {"stop", "trail"})],
+)  # fmt: skip
+def test_flow_leaves_by_its_channel_or_its_trail_and_skipping_sees_it_too(
+    exits: dict[str, float], reasons: set[str], tmp_path: Path
+) -> None:
+    bars = walk(5, 2_000, 3_600, swing=0.006)
+    one = FAST.model_copy(update={"strategies": {"flow": {"interval": "1h"} | exits}})
+    skipped, stepped = (played(bars, tmp_path, directive=one, skipping=skipping) for skipping in (True, False))
+    assert skipped.trades == stepped.trades and skipped.decisions_hash == stepped.decisions_hash
+    assert {trade.reason for trade in closed(skipped)} == reasons
+
+
+def test_a_signal_at_a_settlement_of_funding_enters_when_it_is_over(tmp_path: Path) -> None:
+    bars = walk(3, 4_500, 3_600, swing=0.006)
+    slow = FAST.model_copy(update={"strategies": {}})  # half of Flow's bars close at one
+    result = played(bars, tmp_path, directive=slow)
+    after_s = [trade.opened_ns // 1_000_000_000 % (8 * 3_600) for trade in result.trades]
+    assert result.signals["waits"] > 2 and any(each == 120 for each in after_s)
+    assert not any(each < 120 for each in after_s)
+
+
 def test_what_a_strategy_may_not_play_itself_is_approved_and_rests_as_a_maker(tmp_path: Path) -> None:
     bars = walk(2, 10_000, 300, swing=0.004)
     skipped = played(bars, tmp_path, strategy="scalping")
@@ -315,7 +347,7 @@ def test_the_same_input_has_the_same_hash_whatever_the_process_hashes_like(
 ) -> None:
     path, config = written(past, tmp_path / "past.parquet"), tmp_path / "nexus.toml"
     config.write_text(
-        "[shield]\nmax_spread_bp = 50\nexit_pause_min = 0\nstops_window_min = 0\nlow_trades = 0\n"
+        "[shield]\nmax_spread_bp = 50\nexit_pause_min = 0\nstops_window_min = 0\nlow_trades = 0\nmin_day_volume = 0\n"
         '[strategies.flow]\ninterval = "1h"\n[strategies.harpoon]\ninterval = "1h"\nset = "classic"\n'
     )
     words = ["backtest", "--data", str(path), "--symbol", SOL, "--strategy", "flow", "--config", str(config), "--json"]

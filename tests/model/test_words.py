@@ -55,6 +55,28 @@ def test_a_sweep_pays_no_less_than_the_touch_and_finds_no_more_than_there_is(
     assert (100 - sold, also_found) == (pytest.approx(average), pytest.approx(found))
 
 
+near = st.dictionaries(st.integers(1, 3_000), st.floats(0.1, 9), min_size=1, max_size=30)
+
+
+@given(below=near, above=near, part=st.floats(1e-5, 0.5))
+def test_what_a_book_holds_near_its_middle_is_what_rests_there(
+    below: dict[int, float], above: dict[int, float], part: float
+) -> None:
+    book = OrderBook()
+    bids, asks = (
+        [(5_000 - away, qty) for away, qty in below.items()],
+        [(5_000 + away, qty) for away, qty in above.items()],
+    )
+    book.snapshot(bids, asks, 1)
+    middle = (max(bids)[0] + min(asks)[0]) / 2
+    assert book.within(part) == (
+        pytest.approx(sum(qty for ticks, qty in bids if ticks >= middle * (1 - part))),
+        pytest.approx(sum(qty for ticks, qty in asks if ticks <= middle * (1 + part))),
+    )
+    book.snapshot(bids, [], 2)
+    assert book.within(part) is None
+
+
 def test_an_invalid_book_shows_nothing() -> None:
     book = OrderBook()
     book.snapshot([(9, 1.0)], [(11, 1.0)], 1)

@@ -27,6 +27,9 @@ SWAN, LEASE, MARKET, LIMITS = (
 )
 
 
+FACTORY = E + "cortex/factory.py"
+
+
 class Mutant(msgspec.Struct, frozen=True):
     """`edits` are (file, old text, new text); each old text stands exactly once in its file."""
 
@@ -432,5 +435,46 @@ MUTANTS: tuple[Mutant, ...] = (
         "in sorted({*venue, *ledger.positions, *ledger.foreign, *self._manager.venue_qty}):",
         "in {*venue, *ledger.positions, *ledger.foreign, *self._manager.venue_qty}:",
         "tests/core/test_determinism.py",
+    ),
+    one(
+        "a leave closes what it did not open", "I14", FACTORY,
+        "if one.name == name and isinstance(one, Leaver)", "if isinstance(one, Leaver)",
+        "tests/cortex/test_factory.py",
+    ),
+    one(
+        "a strategy leaves at a close from before it held anything", "I14", FACTORY,
+        " <= held.since_ns:\n", " <= 0:\n", "tests/cortex/test_factory.py",
+    ),
+    one(
+        "a strategy leaves a short in a black swan", "I7", MANAGER,
+        "        if position.leaving or (position.qty < 0 and _swan(turn)):\n", "        if position.leaving:\n",
+        "tests/servos/test_leaving.py",
+    ),
+    one(
+        "a close that nobody saw is not looked at", "I27", ENGINE,
+        '                self._leave(turn, event.symbol, event.interval, event.bars[-1])\n', "                pass\n",
+        "tests/servos/test_leaving.py",
+    ),
+    one(
+        "a leave forgets what it was for", "I12", PROTECTION,
+        "intent=held, leave=leave))", "intent=held))", "tests/servos/test_leaving.py",
+    ),
+    one(
+        "a signal that waited enters at any price", "I4", DESK,
+        "            objection = objection or self._left(turn, signal)\n", "            pass\n",
+        "tests/core/test_waiting.py",
+    ),
+    one(
+        "a settlement of funding is not waited out", "I4", DESK,
+        "        elif until_ns := _waits(verdicts):\n", "        elif until_ns := _waits(()):\n",
+        "tests/core/test_waiting.py",
+    ),
+    one(
+        "an order of any size on a thin book", "I1", EXPOSURE,
+        "    if qty <= most:\n", "    if qty:\n", "tests/core/test_thin_book.py",
+    ),
+    one(
+        "what hardly trades is traded", "I1", GUARDS,
+        "    if traded >= limit * 1e6:\n", "    if traded >= limit:\n", "tests/shield/test_signal_guards.py",
     ),
 )  # fmt: skip

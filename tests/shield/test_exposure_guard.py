@@ -16,7 +16,7 @@ from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.orders import OrderReport
 from nexus_engine.model.verdicts import Verdict
 from nexus_engine.model.words import Leg, OrderStatus, Ruling, Side
-from nexus_engine.shield.exposure import measure
+from nexus_engine.shield.exposure import depth, measure
 
 EQUITY = Decimal(10_000)
 SYMBOLS = ("ADAUSDT", "DOGEUSDT", "ETHUSDT", "SOLUSDT")
@@ -28,7 +28,7 @@ LIMITS = RiskConfig(
 )
 NAMES = [
     *("stop", "symbol exposure", "account exposure", "side exposure", "leverage", "open risk", "group risk"),
-    *("positions", "liquidation", "day loss"),
+    *("positions", "depth", "liquidation", "day loss"),
 ]
 
 
@@ -358,3 +358,21 @@ def test_no_order_of_entries_passes_a_side_or_a_group(wishes: list[tuple[str, Si
         assert max(held.sides.values()) <= 6_000
         for of in Side:
             assert sum(loss for (_, one), loss in held.risks.items() if one is of) <= 200
+
+
+@given(st.decimals("0.001", "1000", places=3), st.decimals("0", "5000", places=3), st.floats(1.0, 100.0))
+def test_an_order_is_cut_to_what_the_book_holds_and_no_further(qty: Decimal, there: Decimal, factor: float) -> None:
+    verdict = depth(qty, there, factor)
+    fits = qty * Decimal(repr(verdict.scale)) * Decimal(repr(factor))
+    if verdict.refuses:
+        assert there / qty < factor
+    else:
+        assert fits <= there
+        assert verdict.ruling is Ruling.ALLOW or there - fits <= there / 1_000 + qty * Decimal(repr(factor)) / 100_000
+    [reading] = verdict.inputs
+    assert reading.limit == factor and reading.value == pytest.approx(float(there / qty))
+
+
+def test_without_a_book_or_a_factor_its_depth_is_not_judged() -> None:
+    assert depth(Decimal(1), None, 20.0).ruling is Ruling.ALLOW
+    assert depth(Decimal(1), Decimal(0), 0.0).ruling is Ruling.ALLOW

@@ -119,9 +119,9 @@ def test_how_many_losses_it_takes_is_the_strategys_own_number() -> None:
         assert lose(desk, intent) == []
     assert lose(desk, 8) != []
     other = Desk()
-    for intent in range(1, 15):
+    for intent in range(1, 19):
         assert lose(other, intent, "flow") == []
-    assert lose(other, 15, "flow") != []
+    assert lose(other, 19, "flow") != []
     assert limit_of(ShieldConfig(), "of your own") == 10
 
 

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import pytest
+from msgspec import UNSET
 from msgspec.structs import replace
 from shield_words import MINUTE_NS, NOW_NS, entry, fill, intend, quote, signal, trade
 from swan_corpus import Desk
 
-from nexus_engine.model.config import RiskConfig
+from nexus_engine.model.config import RiskConfig, ShieldConfig
 from nexus_engine.model.facts import SWAN_LOCK, DayOpened, ForeignSeen, LatchSet, LockSet, ProposalMade
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.orders import ExitPlan
@@ -19,7 +20,20 @@ from nexus_engine.model.words import Latch, OrderStatus, ProposalStatus, Side
 
 BTC = quote("BTCUSDT", 60_000.0, 60_000.1)
 GUARDS = [
-    *("latch", "lease", "swan", "blind", "spread", "funding", "streak", "cooldown", "stops", "low profit", "symbol"),
+    *(
+        "latch",
+        "lease",
+        "swan",
+        "blind",
+        "spread",
+        "volume",
+        "funding",
+        "streak",
+        "cooldown",
+        "stops",
+        "low profit",
+        "symbol",
+    ),
     *("proposal", "day loss", "protection", "day R", "week R", "macro", "orders"),
 ]
 
@@ -127,6 +141,25 @@ def test_a_wide_spread_refuses_and_no_spread_at_all_too(ask: float) -> None:
 
 def test_a_spread_under_the_limit_is_allowed() -> None:
     assert refusals(judge(desk(), seen=quote(ask=100.07))) == []
+
+
+@pytest.mark.parametrize(
+    ("traded", "refused"), [(UNSET, False), (50e6, False), (49.9e6, True), (0.0, True), (float("nan"), True)]
+)
+def test_what_trades_little_is_refused_with_the_number_and_what_is_not_known_is_not(
+    traded: float, refused: bool
+) -> None:
+    verdicts = judge(desk(), replace(signal(), turnover=traded))
+    assert refusals(verdicts) == (["volume"] if refused else [])
+    if traded is not UNSET and traded == traded:
+        [reading] = verdicts["volume"].inputs
+        assert (reading.value, reading.limit, reading.unit) == (pytest.approx(traded / 1e6), 50.0, "M")
+
+
+def test_the_volume_guard_can_be_taken_off() -> None:
+    on = Desk(ShieldConfig(min_day_volume=0), RiskConfig(day_loss_r=50, week_loss_r=100))
+    on.ledger.apply(DayOpened(at_ns=NOW_NS, day=1, equity=Decimal(1_000)))
+    assert refusals(judge(on, replace(signal(), turnover=1.0))) == []
 
 
 def test_a_paused_strategy_is_refused_and_others_are_not() -> None:

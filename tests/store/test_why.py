@@ -81,6 +81,20 @@ def test_a_trade_tells_both_looks_that_it_took_and_what_became_of_it(tmp_path: P
         assert word in text
 
 
+def test_a_trade_that_its_strategy_left_tells_why_it_left(tmp_path: Path, capsys: Out) -> None:
+    async def story(world: World) -> None:
+        world.tape.remembers = True
+        await world.enter(target_pct=None)
+        world.wishes.out.add(SOL)
+        await world.until(lambda: not world.ours() and world.converged(), 65.0)
+
+    lived(tmp_path, story, Mode.PILOT)
+    text = told(tmp_path, capsys, "P1")
+    assert "leaving   all of it at market, by its strategy" in text
+    assert "reason  a test wants out" in text and "close 150 (limit 150.01)" in text
+    assert text.index("leaving ") < text.index("exit: SELL MARKET")
+
+
 def test_a_refusal_tells_what_it_was_refused_on(tmp_path: Path, capsys: Out) -> None:
     async def story(world: World) -> None:
         world.wish(risk_pct=0.0)

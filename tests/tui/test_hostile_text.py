@@ -8,6 +8,7 @@ from rich.cells import cell_len
 from tui_driving import cockpit
 from tui_views import BOOKS, EVENTS, FEEDS, GAUGES, POSITIONS, account, card, event, halted, view
 
+from nexus_engine.model.signals import Leave
 from nexus_engine.model.verdicts import Reading, Verdict
 from nexus_engine.model.view import BookMark, Difference, View, WatchRow, Why
 from nexus_engine.model.words import Ruling
@@ -118,7 +119,10 @@ async def test_foreign_text_is_only_text_on_the_pages(text: str) -> None:
     signal = base.proposals[0].proposal.signal
     signal = replace(signal, readings=readings, regime=replace(signal.regime, readings=readings))
     refused = Verdict(guard=text, ruling=Ruling.REFUSE, reason=text, inputs=readings)
-    why = Why(title=text, signal=signal, verdicts=(refused,), outcome=text, notes=(event(1, text, text, text),))
+    why = Why(
+        title=text, signal=signal, verdicts=(refused,), outcome=text, notes=(event(1, text, text, text),),
+        leave=Leave(reasons=(text,), readings=readings),
+    )  # fmt: skip
     picture = replace(base, differences=(difference,), why=why)
     async with cockpit(picture) as driven:
         assert "Venue and journal differ" in driven.text

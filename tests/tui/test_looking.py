@@ -11,12 +11,13 @@ from tui_views import account, card, event, position, view
 from nexus_engine.model.commands import Adopt, CloseForeign
 from nexus_engine.model.config import Directive
 from nexus_engine.model.orders import Order
-from nexus_engine.model.signals import RegimeView
+from nexus_engine.model.signals import Leave, RegimeView
 from nexus_engine.model.verdicts import Reading, Verdict
 from nexus_engine.model.view import Difference, View, Why
 from nexus_engine.model.words import Leg, OrderKind, OrderStatus, Regime, Ruling, Side
 from nexus_tui.screens.cockpit import Cockpit
 from nexus_tui.screens.eyes import TIMEFRAMES
+from nexus_tui.screens.why import page
 
 D = Decimal
 XRP = Difference(symbol="XRPUSDT", venue=D(50), ours=D(0), entry=D("2.4000"), price=2.4411, price_digits=4)
@@ -45,6 +46,17 @@ def explained(title: str = "P41 SELL SOLUSDT, waiting", guards: int = 6) -> Why:
         title=title, signal=signal, verdicts=(*verdicts, refused), outcome="proposed", orders=(order,),
         notes=(event(60, "SOLUSDT", "bot", "stop confirmed"),),
     )  # fmt: skip
+
+
+def test_why_shows_what_its_strategy_left_it_for_with_the_numbers() -> None:
+    leave = Leave(
+        reasons=("close under the 10-bar channel",), readings=(Reading("beyond the channel", 0.42, 0.0, "%"),)
+    )
+    rows = ["".join(text for text, _ in row) for row in page(replace(explained(), leave=leave))]
+    at = rows.index(" left by its strategy")
+    assert rows[at + 1].strip() == "close under the 10-bar channel"
+    assert "beyond the channel" in rows[at + 2] and "0.42 of 0 %" in rows[at + 2]
+    assert " left by its strategy" not in ["".join(text for text, _ in row) for row in page(explained())]
 
 
 async def answer(driven: object, picture: View) -> None:
