@@ -99,6 +99,9 @@ class Wishes:
             ),
         )
 
+    def leave(self, name: str, interval: str, bar: object, held: object) -> None:
+        """It leaves nothing by itself: what it holds is there for the black swan."""
+
     def history(self, symbol: str, interval: str, rows: Sequence[BarRow]) -> None: ...
 
     def regime(self, symbol: str) -> RegimeView:

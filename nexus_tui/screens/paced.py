@@ -32,6 +32,12 @@ class Paced(Screen[ScreenResultType]):
         """What may wait longest on a slow link."""
         return ()
 
+    def on_resize(self, event: events.Resize) -> None:
+        # Textual tells a screen of its own layout as if that were the terminal's size. Two of them on their way, one of
+        # them old, would undo each other for ever.
+        if event.size != self.app.size:
+            event.prevent_default()
+
     def _compositor_refresh(self) -> None:
         app = cast("NexusApp", self.app)
         canvas, dirty = app.canvas, self._compositor._dirty_regions
@@ -49,7 +55,7 @@ class Paced(Screen[ScreenResultType]):
             app.owe()
             return
         if self._compositor.size != app.size:  # not laid out yet, or not anew
-            # Textual lets the echo of a layout overtake the newest size: without this one the old size would stay.
+            # the newest size may have come before the screen could be laid out
             self.post_message(events.Resize(app.size, app.size))
             app.owe()
             return

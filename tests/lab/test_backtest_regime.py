@@ -18,7 +18,7 @@ from nexus_engine.runtime.regime import save_model
 ETH = "ETHUSDT"
 HOUR_NS = 3_600_000_000_000
 FAST = Directive(
-    shield=ShieldConfig(max_spread_bp=50, exit_pause_min=0, stops_window_min=0, low_trades=0),
+    shield=ShieldConfig(max_spread_bp=50, exit_pause_min=0, stops_window_min=0, low_trades=0, min_day_volume=0),
     strategies={"flow": {"interval": "1h"}},
 )
 

@@ -32,6 +32,7 @@ max_spread_bp = 50
 exit_pause_min = 0
 stops_window_min = 0
 low_trades = 0
+min_day_volume = 0
 [account]
 own_strategies = "own"
 """

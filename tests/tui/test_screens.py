@@ -1,5 +1,6 @@
 """The cockpit drawn: golden text, to be read in a diff. NEXUS_GOLDEN=write draws the files anew."""
 
+import asyncio
 import os
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +17,7 @@ from nexus_engine.model.commands import Halt
 from nexus_engine.model.view import FeedView, View
 from nexus_engine.model.words import AccountKind, Mode, Sentinel, Side
 from nexus_tui.comfort import Comfort
-from nexus_tui.screens.dialogs import Dialog
+from nexus_tui.screens.dialogs import Confirm, Dialog
 from nexus_tui.themes import BY_NAME, THEMES
 from nexus_tui.widgets.pnl import Pnl
 from nexus_tui.widgets.rows import Pane, Row, Rows
@@ -168,6 +169,28 @@ async def test_resizing_to_tiny_and_back_under_a_dialog_draws_the_same_screen(sm
         await driven.arm()
         await driven.show(view())
         assert driven.text == before
+
+
+async def test_screens_over_each_other_do_not_undo_each_others_size_for_ever() -> None:
+    async with cockpit(size=(120, 40)) as driven:
+        for title in ("one", "two"):
+            driven.app.push_screen(Confirm(title, ()))
+            await driven.pilot.pause()
+        laid_out = 0
+
+        def counted(_: object) -> None:
+            nonlocal laid_out
+            laid_out += 1
+
+        under = driven.app.screen_stack[:2]
+        for screen in under:
+            screen.screen_layout_refresh_signal.subscribe(driven.app, counted)
+        for screen, size in zip(under, (Size(80, 24), Size(120, 40)), strict=True):
+            screen.post_message(events.Resize(size, size))
+        for _ in range(300):
+            await asyncio.sleep(0.001)
+        assert laid_out < 20
+        assert {screen._compositor.size for screen in under} == {driven.app.size}
 
 
 async def test_an_older_size_that_arrives_after_the_newest_does_not_stay() -> None:
