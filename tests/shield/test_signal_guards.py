@@ -117,7 +117,9 @@ def test_guards_that_cannot_see_refuse_both_sides(seen: Quote, swan: Quote | Non
 
 
 def test_data_exactly_as_old_as_allowed_is_not_stale() -> None:
-    assert refusals(judge(desk(), seen=quote(age_ms=3_000), swan=replace(BTC, age_ms=3_000))) == []
+    verdicts = judge(desk(), seen=quote(age_ms=3_000), swan=replace(BTC, age_ms=3_000))
+    assert refusals(verdicts) == []
+    assert [(age.value, age.limit) for age in verdicts["blind"].inputs] == [(3_000, 3_000), (3_000, 3_000)]
 
 
 @pytest.mark.parametrize("ask", [100.1, float("nan"), float("inf")])
