@@ -93,11 +93,14 @@ class Chapter:
         """Let an engine trade, do something to its process, let it trade on, kill it if it is still there, then end in
         order and compare. What the checker asks for is not asked of a process while that is done to it."""
         life = self._start()
+        assert self._exchange.hears("order", WAIT_S * 3), "the engine does not trade"
         time.sleep(seconds)
         self._exchange.tell("dead")
         fault(life)
         if not life.over:
             self._exchange.tell("life")
+            # it may have nothing left to trade with
+            self._exchange.hears("order", WAIT_S)
             time.sleep(seconds)
             life.kill()
         self._exchange.tell("dead")

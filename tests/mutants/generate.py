@@ -63,6 +63,7 @@ MANAGERS = {
         f"{SERVOS}exits_owed",
         f"{SERVOS}decisions",
         f"{SERVOS}naked_ladder",
+        f"{CORE}engine",
     ),
 }
 ENGINE = "tests/dst/test_engine_stateful.py"

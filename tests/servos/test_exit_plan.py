@@ -60,6 +60,20 @@ async def test_each_target_that_fills_leaves_a_stop_of_what_is_left_and_the_next
     assert all(sealed == folded for sealed, folded in world.sealed())
 
 
+@virtual
+async def test_a_target_that_a_hand_takes_away_comes_back_beside_the_others() -> None:
+    world = await World().start().ready()
+    await world.enter(partials=THIRDS)
+    await world.until(lambda: len(world.resting()) == 3, 3.0)
+    before, ids = sized(world), {order.client_id for order in world.resting()}
+    gone = min(world.resting(), key=lambda order: order.price_ticks)
+    world.venue.account.cancel(SOL, gone.order_id, None, world.clock.utc_ns() // 1_000_000)
+    await world.until(lambda: len(world.resting()) == 3, 8.0)
+    assert sized(world) == before
+    assert ids & {order.client_id for order in world.resting()} == ids - {gone.client_id}
+    assert total(world.resting()) == world.held()
+
+
 @pytest.mark.parametrize("side", [Side.BUY, Side.SELL])
 @virtual
 async def test_after_one_r_the_stop_goes_to_the_entry_and_the_new_one_stands_before_the_old_one_goes(

@@ -10,7 +10,7 @@ from world import BTC, SOL, World, virtual
 
 from nexus_engine.core import accounting
 from nexus_engine.model.commands import ClosePosition, Release
-from nexus_engine.model.facts import OrderChanged
+from nexus_engine.model.facts import OrderChanged, Reconciled
 from nexus_engine.model.words import Latch, Leg, OrderStatus, Side, TradingState
 
 
@@ -48,6 +48,8 @@ async def test_a_position_closed_by_hand_is_lost_to_us_and_its_orders_go() -> No
     await world.until(lambda: not world.resting() and not world.stops(), 3.0)
     await world.until(world.converged, 1.0)
     assert len(world.ledger.closed) == 1
+    told = [line for fact in world.journal.facts() if isinstance(fact, Reconciled) for line in fact.differences]
+    assert any("closed by someone else" in line for line in told)
 
 
 @virtual

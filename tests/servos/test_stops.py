@@ -183,6 +183,7 @@ async def test_a_stop_that_fires_closes_the_trade_and_takes_the_target_with_it()
     assert not list(world.ledger.alive())
     [trade] = world.ledger.closed
     assert trade.pnl < 0
+    assert world.said(f"P1 closed: {trade.pnl:+.2f}")
     assert world.ledger.streaks == {"wish": 1}
 
 

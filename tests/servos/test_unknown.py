@@ -13,6 +13,7 @@ from nexus_engine.model.effects import Query
 from nexus_engine.model.events import SubmitResult
 from nexus_engine.model.facts import Filled
 from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.orders import OrderReport
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import Latch, Leg, OrderKind, OrderStatus, Outcome, ProposalStatus, Side
 from nexus_engine.servos.manager import Manager
@@ -42,6 +43,35 @@ def test_an_answer_that_tells_of_another_order_is_asked_for_at_once() -> None:
         turn, SubmitResult(at_ns=1, mono_ns=1, client_id=order.client_id, outcome=Outcome.DONE, report=None)
     )
     assert turn.effects == [Query(client_id=order.client_id, symbol=SOL, conditional=False)]
+
+
+def test_an_end_that_is_told_without_its_executions_is_asked_for_at_once() -> None:
+    ledger, manager = Ledger(), Manager(RiskConfig())
+    turn = Turn(ledger, at_ns=1, mono_ns=1, market_ns=1)
+    stop = turn.submit(
+        leg=Leg.STOP,
+        symbol=SOL,
+        side=Side.SELL,
+        kind=OrderKind.STOP_MARKET,
+        qty=Decimal(1),
+        trigger=Decimal(9),
+        intent=1,
+    )
+    turn.change(stop, OrderStatus.OPEN)
+    turn.effects.clear()
+    ended = OrderReport(
+        client_id=stop.client_id,
+        symbol=SOL,
+        side=Side.SELL,
+        status=OrderStatus.FILLED,
+        qty=Decimal(1),
+        conditional=True,
+    )
+    manager.reported(turn, ended)
+    assert Query(client_id=stop.client_id, symbol=SOL, conditional=True) in turn.effects
+    assert ledger.orders[stop.client_id].alive
+    manager.reported(turn, ended, asked=True)
+    assert ledger.orders[stop.client_id].status is OrderStatus.EXPIRED
 
 
 @virtual

@@ -405,3 +405,10 @@ def test_a_run_of_confirmations_bears_half_a_minute_of_silence(silent_s: int, go
     for at_ns in (START_NS, START_NS + silent_s * SECOND_NS):
         lane.add(CALM, at_ns, at_ns)
     assert (lane.low == CALM) is goes_on
+
+
+def test_the_distance_of_a_symbol_of_a_few_cents_is_shown_like_any_other() -> None:
+    lane = Lane(1, 1, (5,), 10**18)
+    for at, price in enumerate((0.1600, 0.1520)):
+        lane.add(price, START_NS + at * SECOND_NS, START_NS + at * SECOND_NS)
+    assert lane.fall_pct(0, START_NS + SECOND_NS) == pytest.approx(5.0)

@@ -112,10 +112,13 @@ def test_the_busiest_of_the_newest_minutes_in_usual_ones(usual: list[float], new
     assert turnover.times_usual(now * MINUTE_NS, 60) == pytest.approx(newest / middle)
 
 
-def test_minutes_without_a_trade_are_none_of_the_usual() -> None:
-    turnover = Turnover(60)
+def test_the_last_minute_counts_as_well_as_this_one_and_none_without_a_trade() -> None:
+    turnover, now = Turnover(60), LEAST_MIN + 60
     turnover.seed([BarRow(at * MINUTE_NS, 1, 1, 1, 1, USUAL) for at in range(LEAST_MIN)])
-    assert turnover.times_usual((LEAST_MIN + 60) * MINUTE_NS, 60) == 0.0
+    assert turnover.times_usual(now * MINUTE_NS, 60) == 0.0
+    turnover.add(3 * USUAL, (now - 1) * MINUTE_NS)
+    assert turnover.times_usual(now * MINUTE_NS, 60) == 3.0
+    assert turnover.times_usual((now + 1) * MINUTE_NS, 60) == 0.0
 
 
 def test_it_keeps_no_more_than_it_needs() -> None:

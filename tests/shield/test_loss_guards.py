@@ -327,3 +327,16 @@ def test_the_measures_of_the_drawdown_come_back_from_the_journal() -> None:
     again.ledger.fold(facts)
     assert again.ledger.latches == desk.ledger.latches and again.ledger.peak == desk.ledger.peak
     assert again.ledger.digest() == desk.ledger.digest()
+
+
+def test_what_latched_before_a_restart_is_neither_latched_nor_warned_of_again() -> None:
+    desk = drawn()
+    before = len(desk.effects)
+    equity(desk, "1000")
+    equity(desk, "890")
+    assert Latch.DRAWDOWN in desk.ledger.latches
+    again = drawn()
+    again.ledger.fold(effect.fact for effect in desk.effects[before:] if isinstance(effect, Record))
+    count = len(again.effects)
+    equity(again, "889")
+    assert len(again.effects) == count

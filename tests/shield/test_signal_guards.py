@@ -17,6 +17,7 @@ from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.signals import Quote, Signal
 from nexus_engine.model.verdicts import Verdict
 from nexus_engine.model.words import Latch, OrderStatus, ProposalStatus, Side
+from nexus_engine.shield.staleness import unseen
 
 BTC = quote("BTCUSDT", 60_000.0, 60_000.1)
 GUARDS = [
@@ -131,7 +132,14 @@ def test_guards_that_cannot_see_refuse_both_sides(seen: Quote, swan: Quote | Non
 
 
 def test_data_exactly_as_old_as_allowed_is_not_stale() -> None:
-    assert refusals(judge(desk(), seen=quote(age_ms=3_000), swan=replace(BTC, age_ms=3_000))) == []
+    verdicts = judge(desk(), seen=quote(age_ms=3_000), swan=replace(BTC, age_ms=3_000))
+    assert refusals(verdicts) == []
+    assert [(age.value, age.limit) for age in verdicts["blind"].inputs] == [(3_000, 3_000), (3_000, 3_000)]
+
+
+@pytest.mark.parametrize(("bid", "seen"), [(0.16, True), (1e-6, True), (0.0, False), (-0.1, False)])
+def test_a_price_of_a_few_cents_is_a_price(bid: float, seen: bool) -> None:
+    assert (unseen("DOGEUSDT", quote("DOGEUSDT", bid, bid + 1e-5), 3_000) == "") is seen
 
 
 @pytest.mark.parametrize("ask", [100.1, float("nan"), float("inf")])
