@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
-from textual import events
+from textual import events, on
 from textual.geometry import Region
 from textual.screen import ModalScreen, Screen, ScreenResultType
 
@@ -32,7 +32,8 @@ class Paced(Screen[ScreenResultType]):
         """What may wait longest on a slow link."""
         return ()
 
-    def on_resize(self, event: events.Resize) -> None:
+    @on(events.Resize)
+    def keep_the_newest_size(self, event: events.Resize) -> None:
         # Textual tells a screen of its own layout as if that were the terminal's size. Two of them on their way, one of
         # them old, would undo each other for ever.
         if event.size != self.app.size:

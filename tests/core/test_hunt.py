@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
-import pytest
+from msgspec import UNSET
 from virtual_loop import START_NS
 from world import World, virtual
 
