@@ -448,16 +448,16 @@ MUTANTS: tuple[Mutant, ...] = (
     one(
         "a strategy leaves a short in a black swan", "I7", MANAGER,
         "        if position.leaving or (position.qty < 0 and _swan(turn)):\n", "        if position.leaving:\n",
-        "tests/servos/test_leaving.py",
+        "tests/servos/test_strategy_leaves.py",
     ),
     one(
         "a close that nobody saw is not looked at", "I27", ENGINE,
         '                self._leave(turn, event.symbol, event.interval, event.bars[-1])\n', "                pass\n",
-        "tests/servos/test_leaving.py",
+        "tests/servos/test_strategy_leaves.py",
     ),
     one(
         "a leave forgets what it was for", "I12", PROTECTION,
-        "intent=held, leave=leave))", "intent=held))", "tests/servos/test_leaving.py",
+        "intent=held, leave=leave))", "intent=held))", "tests/servos/test_strategy_leaves.py",
     ),
     one(
         "a signal that waited enters at any price", "I4", DESK,

@@ -55,7 +55,7 @@ def test_why_shows_what_its_strategy_left_it_for_with_the_numbers() -> None:
     rows = ["".join(text for text, _ in row) for row in page(replace(explained(), leave=leave))]
     at = rows.index(" left by its strategy")
     assert rows[at + 1].strip() == "close under the 10-bar channel"
-    assert "beyond the channel" in rows[at + 2] and "0.42 of 0 %" in rows[at + 2]
+    assert "beyond the channel" in rows[at + 2] and "0.42 vs 0 %" in rows[at + 2]
     assert " left by its strategy" not in ["".join(text for text, _ in row) for row in page(explained())]
 
 
