@@ -39,6 +39,11 @@ class Paced(Screen[ScreenResultType]):
         if event.size != self.app.size:
             event.prevent_default()
 
+    def _on_timer_update(self) -> None:
+        # Textual forgets which widgets are dirty when the screen is to be painted too, which for it is all of it
+        self._compositor.update_widgets(self._dirty_widgets)
+        super()._on_timer_update()
+
     def _compositor_refresh(self) -> None:
         app = cast("NexusApp", self.app)
         canvas, dirty = app.canvas, self._compositor._dirty_regions

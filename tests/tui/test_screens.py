@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 from textual import events
-from textual.geometry import Size
+from textual.geometry import Region, Size
 from tui_driving import Driven, cockpit
 from tui_views import POSITIONS, account, halted, position, view
 
@@ -20,7 +20,7 @@ from nexus_tui.comfort import Comfort
 from nexus_tui.screens.dialogs import Confirm, Dialog
 from nexus_tui.themes import BY_NAME, THEMES
 from nexus_tui.widgets.pnl import Pnl
-from nexus_tui.widgets.rows import Pane, Row, Rows
+from nexus_tui.widgets.rows import Pane, Row, Rows, row
 
 GOLDEN = Path(__file__).parent / "golden"
 SIZES = ((80, 24), (120, 40), (200, 50))
@@ -169,6 +169,19 @@ async def test_resizing_to_tiny_and_back_under_a_dialog_draws_the_same_screen(sm
         await driven.arm()
         await driven.show(view())
         assert driven.text == before
+
+
+async def test_a_dialog_whose_background_is_painted_meanwhile_loses_nothing_of_its_own() -> None:
+    async with cockpit() as driven:
+        await driven.press("colon")
+        menu = driven.app.screen
+        assert isinstance(menu, Dialog)
+        text = menu.query_one("#dialog-text", Rows)
+        text.show([row("new")])
+        menu._dirty_widgets.add(text)
+        menu.refresh(Region(0, 0, 80, 1))
+        menu._on_timer_update()
+        assert not text._repaint_regions
 
 
 async def test_screens_over_each_other_do_not_undo_each_others_size_for_ever() -> None:
