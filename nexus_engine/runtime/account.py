@@ -156,11 +156,13 @@ class Account:
             await asyncio.to_thread(self._after.wait, _FRAME_S)
         from nexus_engine.core.engine import Engine
         from nexus_engine.runtime.own import load_own
-        from nexus_engine.runtime.own_check import problem_of
+        from nexus_engine.runtime.own_check import problem_of, unknown
         from nexus_engine.servos.reconcile import TIMER as RECONCILE_TIMER
 
         root = self.folder.parent
-        own = await asyncio.to_thread(load_own, directive.account.own_strategies, lambda file: problem_of(file, root))
+        # A check takes seconds: what is open is protected first, and a new file waits for a start with nothing open.
+        look = unknown if ledger.positions or any(ledger.alive()) else problem_of
+        own = await asyncio.to_thread(load_own, directive.account.own_strategies, lambda file: look(file, root))
         engine = self._engine = Engine(directive, ledger, own)
         engine.recall(facts)
         await warm()

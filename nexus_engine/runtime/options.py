@@ -153,10 +153,11 @@ def check(options: Options) -> None:
     if directive is not None and (directive.strategies or directive.account.modes):
         from nexus_engine.cortex.factory import STRATEGIES, Cortex
         from nexus_engine.runtime.own import load_own
-        from nexus_engine.runtime.own_check import problem_of
+        from nexus_engine.runtime.own_check import unknown
 
         root = state_root(options.state)
-        own = load_own(directive.account.own_strategies, lambda file: problem_of(file, root))
+        # what is new or changed is checked by the account, behind the first frame
+        own = load_own(directive.account.own_strategies, lambda file: unknown(file, root))
         Cortex(directive.strategies, own)
         names = [kind.name for kind in (*STRATEGIES, *own.kinds)] + list(own.problems)
         for name in directive.account.modes:

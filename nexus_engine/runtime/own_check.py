@@ -1,8 +1,9 @@
 """`nexus strategy check FILE`: a strategy of one's own is run over generated bars, in a process of its own and within a
 time limit, before an engine's thread is given to it.
 
-An account does the same with every file that is new or changed when it starts: one that does not come back, answers
-nonsense or says something else the second time is left out, with one line. It cannot show that a strategy always comes
+An account does the same with every file that is new or changed when it starts, unless something is open and must be
+protected first: one that does not come back, answers nonsense or says something else the second time is left out, with
+one line. It cannot show that a strategy always comes
 back: the cockpit names the one that the engine is waiting for.
 """
 
@@ -47,8 +48,7 @@ def problem_of(file: Path, root: Path | None = None, limit_s: float = LIMIT_S) -
     until the file, Nexus or Python is another."""
     seal = None
     if root is not None and file.is_file():
-        told = f"{nexus_engine.__version__} {sys.version}".encode() + file.read_bytes()
-        seal = root / "checked" / hashlib.blake2b(told, digest_size=16).hexdigest()
+        seal = _seal(file, root)
         if seal.exists():
             return ""
     found = checked(file, limit_s)
@@ -57,6 +57,17 @@ def problem_of(file: Path, root: Path | None = None, limit_s: float = LIMIT_S) -
         seal.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         seal.touch(mode=0o600)
     return problem
+
+
+def unknown(file: Path, root: Path) -> str:
+    """Why it is not run where there is no time to find out; empty when it has passed before."""
+    known = file.is_file() and _seal(file, root).exists()
+    return "" if known else "new or changed: it is checked at the next start with nothing open, and runs from then on"
+
+
+def _seal(file: Path, root: Path) -> Path:
+    told = f"{nexus_engine.__version__} {sys.version}".encode() + file.read_bytes()
+    return root / "checked" / hashlib.blake2b(told, digest_size=16).hexdigest()
 
 
 def checked(file: Path, limit_s: float = LIMIT_S) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from nexus_engine.model.config import load
 from nexus_engine.runtime import own_check
 from nexus_engine.runtime.options import Options, check
 from nexus_engine.runtime.own import load_own
-from nexus_engine.runtime.own_check import main, problem_of
+from nexus_engine.runtime.own_check import main, problem_of, unknown
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "strategies" / "pullback.py"
 TEXT = EXAMPLE.read_text()
@@ -34,7 +34,7 @@ def test_the_example_may_run_and_says_what_it_takes(capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("while True:\n    pass\n", "did not come back within 5 s, it was in <module>, line 1"),
+        ("while True: pass\n", "did not come back within 2 s, it was in <module>, line 1"),
         (TEXT.replace(AT, AT + "        while bar.close > 0:\n            pass\n"), "it was in on_bar, line "),
         (TEXT.replace(AT, AT + "        1 / 0\n"), "pullback: failed: ZeroDivisionError"),
         (TEXT.replace(AT, AT + "        import os; os._exit(7)\n"), "its process ended with 7"),
@@ -49,20 +49,35 @@ def test_the_example_may_run_and_says_what_it_takes(capsys: pytest.CaptureFixtur
 )
 def test_what_must_not_run_is_one_line(text: str, words: str, tmp_path: Path) -> None:
     problem = problem_of(
-        written(tmp_path, "mine", text), limit_s=5 if "come back" in words or "on_bar" in words else 20
+        written(tmp_path, "mine", text), limit_s=2 if "come back" in words or "on_bar" in words else 20
     )
     assert (words in problem) if words else not problem
     assert "\n" not in problem
 
 
-def test_a_start_runs_nothing_of_what_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(own_check.problem_of, "__defaults__", (None, 4.0))
-    folder = tmp_path / "own"
+def test_a_start_runs_nothing_of_what_hangs(tmp_path: Path) -> None:
+    folder, root = tmp_path / "own", tmp_path / "state"
     written(folder, "pullback", TEXT)
     written(folder, "forever", "while True:\n    pass\n")
     (tmp_path / "nexus.toml").write_text('[account]\nown_strategies = "own"\nmodes = {pullback = "PILOT"}\n')
-    check(Options(directive=load(tmp_path / "nexus.toml"), state=tmp_path / "state"))  # else it would never return
-    assert len(list((tmp_path / "state" / "checked").iterdir())) == 1
+    options = Options(directive=load(tmp_path / "nexus.toml"), state=root)
+    check(options)  # else it would never return
+    assert not (root / "checked").exists()  # nor does it wait for a check: a frame comes first
+    own = load_own(str(folder), lambda file: problem_of(file, root, 5.0))
+    assert [kind.name for kind in own.kinds] == ["pullback"]
+    assert len(list((root / "checked").iterdir())) == 1
+    check(options)
+
+
+def test_with_something_open_only_what_has_passed_before_is_run(tmp_path: Path) -> None:
+    folder, root = tmp_path / "own", tmp_path / "state"
+    file = written(folder, "pullback", TEXT)
+    before = load_own(str(folder), lambda file: unknown(file, root))
+    assert before.problems["pullback"].startswith("new or changed") and not before.kinds
+    assert problem_of(file, root) == ""
+    assert [kind.name for kind in load_own(str(folder), lambda file: unknown(file, root)).kinds] == ["pullback"]
+    file.write_text(TEXT + "\n")
+    assert load_own(str(folder), lambda file: unknown(file, root)).problems
 
 
 def test_what_is_refused_is_left_out_with_its_reason_and_the_rest_lives(tmp_path: Path) -> None:
