@@ -194,6 +194,17 @@ class Candles:
         merge(row, self.forming_row)
         return minutes.end_ns - 1439 * MINUTE_NS, row
 
+    def ticker(self, now_ns: int) -> dict[str, float]:
+        """Of the day that forms, as a market without a past tells it; names as in Market.ticker."""
+        day = self.forming("1d")
+        return {
+            "open_ns": day.open_ns, "close_ns": now_ns, "open": day.open, "high": day.high, "low": day.low,
+            "last": day.close, "last_qty": 0.0, "change": day.close - day.open,
+            "change_pct": (day.close / day.open - 1.0) * 100.0,
+            "weighted_avg": day.quote_volume / day.volume if day.volume else day.close, "volume": day.volume,
+            "quote_volume": day.quote_volume, "count": day.trades,
+        }  # fmt: skip
+
     def price(self, ticks: int) -> float:
         """USDT of a price in ticks, correctly rounded."""
         return ticks / self._ticks

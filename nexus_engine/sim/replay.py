@@ -265,14 +265,7 @@ class ReplayMarket:
 
     def ticker(self, symbol: str) -> dict[str, float]:
         """Of the recorded part of the day."""
-        day = self._candles.forming("1d")
-        return {
-            "open_ns": day.open_ns, "close_ns": self.now_ns, "open": day.open, "high": day.high, "low": day.low,
-            "last": day.close, "last_qty": 0.0, "change": day.close - day.open,
-            "change_pct": (day.close / day.open - 1.0) * 100.0,
-            "weighted_avg": day.quote_volume / day.volume if day.volume else day.close, "volume": day.volume,
-            "quote_volume": day.quote_volume, "count": day.trades,
-        }  # fmt: skip
+        return self._candles.ticker(self.now_ns)
 
     def prices(self) -> dict[str, float]:
         """None to continue from: a recording begins where it began."""
