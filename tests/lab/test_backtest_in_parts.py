@@ -234,7 +234,24 @@ def test_a_liquidation_is_whole_at_once_on_a_bar_that_has_nothing() -> None:
     assert 95 < down < 97
     desk.bar(down, 0.0)
     assert not desk.venue.lots
-    assert [event.fill.lots for event in desk.events if event.execution == "CALCULATED" and event.fill] == [49_00]
+    (forced,) = [event.fill for event in desk.events if event.execution == "CALCULATED" and event.fill]
+    assert forced.lots == 49_00
+    assert forced.price_ticks < round(down / desk.venue.tick)  # at what it costs a taker, not at the mark
+
+
+def test_an_order_that_waits_for_the_next_bar_hides_none_that_lies_beyond_it() -> None:
+    desk = Desk()
+    desk.bar(100.0, 1e6)
+    near, far = desk.order("SELL", "30", "101"), desk.order("SELL", "30", "103")
+    assert desk.venue.levels()[0] == pytest.approx(101.01)
+    desk.bar(102.0, 100.0)
+    assert (desk.filled(near), desk.venue.waits) == (10, True)
+    assert desk.venue.levels()[0] == pytest.approx(103.01)
+    desk.bar(100.0, 100.0)
+    assert (desk.filled(near), desk.venue.waits) == (10, False)
+    assert desk.venue.levels()[0] == pytest.approx(101.01)
+    desk.bar(104.0, 1e6)
+    assert (desk.filled(near), desk.filled(far)) == (30, 30)
 
 
 # ---- whatever happens ------------------------------------------------------------------------------------------------
