@@ -116,6 +116,8 @@ class Drive:
         """Bars that are never gone over: they end with a funding or a day, follow a gap, or are watched."""
         self._specials = np.flatnonzero(self._special)
         self._day_volume, self._day_range = _day(bars)
+        self._volume = bars.volume if bars.volume.any() else np.full(len(bars), inf)
+        """Infinite where nobody knows it."""
         self._closings()
 
     def _closings(self) -> None:
@@ -242,6 +244,7 @@ class Drive:
         self._whole = bool(self._special[at])
         self.clock.now_ns = open_ns
         self.venue.price = open_
+        self.venue.opens(self._volume.item(at))
         self.wire.settle()
         self.wire.knock()
         self._pulse()
@@ -492,6 +495,8 @@ class Drive:
     def _quiet(self, at: int) -> int:
         """The first bar from here on in which something may happen to what is held; this one when it may in it."""
         if self._special[at] or self.wire.busy or not self.venue.lots or (band := self._band()) is None:
+            return at
+        if self.venue.waits:
             return at
         if at >= self._quiet_to or band is not self._quiet_for:
             self._quiet_for, self._quiet_to = band, self._quiet_from(at, band)

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from nexus_engine.lab.bars import Floats, Ints
+from nexus_engine.lab.participation import Participation
 from nexus_engine.lab.venue import BarVenue
 from nexus_engine.model.facts import SENTINEL, AnyFact, LatchSet, Leaving, MacroChanged, OrderIntended, SignalSeen
 from nexus_engine.model.ledger import Ledger
@@ -114,6 +115,7 @@ class Record:
         """Proposals that were made and that nobody has looked at yet."""
         self.costs = 0.0
         """Fees, spread and slippage so far."""
+        self.participation = Participation(venue)
         self._signals: dict[int, Signal] = {}
         self._orders: dict[str, Order] = {}
         self._wallet = venue.account.ledger.wallet
@@ -146,8 +148,10 @@ class Record:
     def traded(self, events: list[UserEvent]) -> None:
         """The account's events, at the price at which they happened."""
         for event in events:
-            if isinstance(event, OrderEvent) and event.fill is not None:
-                self._fill(event, event.fill)
+            if isinstance(event, OrderEvent):
+                self.participation.told(event)
+                if event.fill is not None:
+                    self._fill(event, event.fill)
 
     def _signal(self, fact: SignalSeen) -> None:
         signal = fact.signal

@@ -129,6 +129,7 @@ def _sentences(result: "Result") -> list[str]:
         f"in the market {_told(net['exposure_pct'], '%')} of the time, {_told(net['mean_held_min'], '')} min a trade; "
         f"worst on the way {_told(net['mae_r'], '')} R, best {_told(net['mfe_r'], '')} R; exits: {exits or 'none'}",
     ]
+    lines += _parted(costs["participation"])
     if chance["draws"]:
         lines.append(
             f"random entries with the same exits: {_told(chance['expectancy_r'], '')} R a trade; "
@@ -145,6 +146,23 @@ def _sentences(result: "Result") -> list[str]:
     signals = ", ".join(f"{name} {count}" for name, count in result.signals.items())
     lines.append(f"signals: {signals or 'none'}")
     return lines
+
+
+def _parted(taken: Mapping[str, Any]) -> tuple[str, ...]:
+    """What came of orders that no one bar could fill."""
+    if taken["share_pct"] is None:
+        return ("filled whole, since no bar has a volume",)
+    head = f"at most {taken['share_pct']:g} % of a bar's volume is taken: "
+    if not taken["in_parts"]:
+        whole = f"each of {taken['orders']:,} orders was filled by one bar"
+        return (f"{head}{whole}, the largest by {_told(taken['largest_pct'], '%')} of it",)
+    cost = taken["cost"]
+    return (
+        f"{head}{taken['in_parts']:,} of {taken['orders']:,} orders were filled in parts, over up to "
+        f"{taken['most_bars']:,} bars",
+        f"their later parts cost {abs(cost):,.2f} {'more' if cost >= 0 else 'less'} than at the first one's price; "
+        f"{taken['given_up']:,} entries were over before they were whole",
+    )
 
 
 def _hours(begin: str, end: str) -> float:

@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from nexus_engine.lab.backtest import BacktestOrder
 
 
-PARTICIPATION: Final = 0.1
-"""Of a bar's volume: an order beyond it would hardly be filled whole."""
-
-
 class Result(msgspec.Struct, frozen=True, kw_only=True):
     """What came of it. `metrics` holds `net` and `gross`, each with the figures of the curve and of the trades."""
 
@@ -68,12 +64,9 @@ def made(order: "BacktestOrder", bars: Bars, start: int, drive: Drive, notes: li
         notes.append(f"strategy {name} failed on its way and said nothing more: {text}")
     if left is not None:
         notes.append("a position is open at the end; it is valued at the last close and is in no statistics of trades")
-    taken = _participation(trades, bars)
-    if over := taken["over"]:
-        notes.append(
-            f"{over} of {taken['orders']} entries and exits took over {PARTICIPATION:.0%} of their bar's volume, "
-            "filled whole here: a real book would have filled them in parts, or worse"
-        )
+    taken = record.participation.figures(known=bool(bars.volume.any()))
+    if taken["share_pct"] is None:
+        notes.append("no bar has a volume: every order is filled whole, however large")
     net = _figures(curve, trades, order, 1.0)
     return Result(
         data=tuple(str(path) for path in order.data),
@@ -106,18 +99,6 @@ def made(order: "BacktestOrder", bars: Bars, start: int, drive: Drive, notes: li
         wall_s=wall_s,
         curve=curve,
     )
-
-
-def _participation(trades: Sequence[Trade], bars: Bars) -> dict[str, Any]:
-    """What part of its bar's volume each entry and exit was, in percent at most, and how many were over the limit."""
-    times = [at for trade in trades for at in (trade.opened_ns, trade.closed_ns)]
-    places = np.searchsorted(bars.open_ns, times, side="right") - 1
-    qty = np.repeat([float(trade.qty) for trade in trades], 2)
-    volume = bars.volume[places] if len(places) else np.empty(0)
-    over = int((qty > PARTICIPATION * volume).sum())
-    traded = volume > 0
-    largest = float((qty[traded] / volume[traded]).max(initial=0.0)) * 100
-    return {"orders": len(qty), "over": over, "largest_pct": largest}
 
 
 def _figures(curve: Curve, trades: Sequence[Trade], order: "BacktestOrder", times: float) -> dict[str, Any]:

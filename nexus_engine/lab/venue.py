@@ -3,6 +3,9 @@
 Who takes pays the spread, and slips by the largest of a tick, a fixed part of the price, and the square root of what
 the order is of a day's volume (Toth et al. 2011, "Anomalous price impact"). Who rests is filled when the price trades
 through, never at a touch. What each fill cost beyond the price is written down beside it.
+
+All of the account's orders together get at most a share of a bar's volume; what is left of them gets its part of the
+next bars. A liquidation alone is whole at once: the margin is gone, and what no book takes of it is the venue's.
 """
 
 from collections.abc import Mapping
@@ -17,6 +20,7 @@ from nexus_engine.lab.bars import Floats
 from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.words import Venue
 from nexus_engine.sim.account import Account
+from nexus_engine.sim.bar_share import SHARE, BarShare
 from nexus_engine.sim.ledger import Ledger
 from nexus_engine.sim.orders import Fill, OrderEvent, UserEvent
 from nexus_engine.sim.played import FUNDING_RATE, spec_of
@@ -31,12 +35,13 @@ KEPT_ROWS: Final = 500
 class Costs(msgspec.Struct, frozen=True, kw_only=True):
     """What trading costs beside the venue's fees, which the account itself takes (5 bp a taker, 2 bp a maker).
 
-    Basis points of the price: the whole spread, and the slip of each taken side.
+    Basis points of the price: the whole spread, and the slip of each taken side. `share`: of a bar's volume, at most.
     """
 
     spread_bp: float
     slippage_bp: float
     impact: float = IMPACT
+    share: float = SHARE
 
     @classmethod
     def of(cls, symbol: str) -> "Costs":
@@ -71,7 +76,7 @@ class BarVenue:
         self.spec = spec_of(symbol, price)
         self.tick, self.step = float(self.spec.tick), float(self.spec.step)
         self.costs = costs
-        self.account = Account({symbol: self.spec}, Ledger(start=wallet, wallet=wallet))
+        self.account = Account({symbol: self.spec}, Ledger(start=wallet, wallet=wallet), market_rests=True)
         self.account.ledger.isolated.add(symbol)
         self.account.ledger.leverage[symbol] = min(leverage, self.spec.max_leverage)
         self.price = price
@@ -81,7 +86,15 @@ class BarVenue:
         """By trade id."""
         self.funded = 0.0
         """What funding has paid so far; negative where it was owed."""
+        self.bars = 0
+        """How many have begun to be played."""
+        self.volume = inf
+        """Of the one that is played, in base units; infinite where nobody knows."""
         self._rates = funding
+        self._share = BarShare(self.step, costs.share)
+        self._short = False
+        """An order wanted more of this bar than there was left."""
+        self._waits = False
         self._resting = False
         self._up, self._down, self._gone = inf, 0.0, 0.0
         self._known = False
@@ -115,6 +128,27 @@ class BarVenue:
 
     # ---- the market moves --------------------------------------------------------------------------------------------
 
+    def opens(self, volume: float) -> None:
+        """A bar begins, of so many base units; infinite where nobody knows."""
+        self.bars, self.volume = self.bars + 1, volume
+        self._share.opens(volume)
+        if self._short:
+            self._short = self._known = False
+
+    @property
+    def waits(self) -> bool:
+        """An order could be filled where the price is, and waits for the next bar's volume."""
+        self.levels()
+        return self._waits
+
+    @property
+    def leaves(self) -> bool:
+        """An exit at market works on, bar after bar."""
+        return any(
+            order.type == "MARKET" and order.reduce_only and not order.algo_id
+            for order in self.account.resting.values()
+        )
+
     def levels(self) -> tuple[float, float]:
         """The nearest prices above and below at which something of the account's happens."""
         if not self._known:
@@ -124,12 +158,15 @@ class BarVenue:
 
     def _nearest(self) -> tuple[float, float]:
         up, down = inf, 0.0
+        self._waits = False
         for algo in self.account.conditionals.open.values():
             if algo.status == "NEW":
                 at = algo.trigger_ticks * self.tick
                 up, down = (min(up, at), down) if algo.fires_upwards else (up, max(down, at))
         for order in self.account.resting.values():
-            if order.side_buy:
+            if not order.price_ticks or (self._short and self._through(order.side_buy, order.price_ticks)):
+                self._waits = True
+            elif order.side_buy:
                 down = max(down, (order.price_ticks - 1) * self.tick)
             else:
                 up = min(up, (order.price_ticks + 1) * self.tick)
@@ -150,6 +187,8 @@ class BarVenue:
         self.levels()
         if self._gone and (self.price - self._gone) * self.lots <= 0:
             account.liquidation.check(now_ms, self)
+        if account.resting:
+            account.work(now_ms, self)
         if account.conditionals.open:
             account.conditionals.trigger(self.symbol, ticks, ticks, now_ms, self)
         if account.resting:
@@ -198,24 +237,35 @@ class BarVenue:
         return bid, bid + spread
 
     def consume(self, symbol: str, side_buy: bool, qty_lots: int, limit_ticks: int | None) -> list[tuple[int, int]]:
-        """All of it at one price, or nothing."""
+        """What is left of the bar's share, at one price, or nothing. Without a limit, which is how the venue itself
+        closes an account, all of it."""
         if self._resting:
-            # prices are floats: a hair short of through is through
-            beyond = limit_ticks is not None and (
-                self.price / self.tick <= limit_ticks - 1 + 1e-6
-                if side_buy
-                else self.price / self.tick >= limit_ticks + 1 - 1e-6
-            )
-            return [(limit_ticks, qty_lots)] if beyond and limit_ticks is not None else []
+            if limit_ticks is None or not self._through(side_buy, limit_ticks):
+                return []
+            return self._parted(limit_ticks, qty_lots)
         bid, ask = self.touch(symbol)
         best = ask if side_buy else bid
         if limit_ticks is not None and (best > limit_ticks if side_buy else best < limit_ticks):
             return []
-        slip = self.slip(qty_lots)
+        lots = qty_lots if limit_ticks is None else min(qty_lots, self._share.left)
+        slip = self.slip(lots)
         ticks = best + slip if side_buy else max(1, best - slip)
-        if limit_ticks is not None:
-            ticks = min(ticks, limit_ticks) if side_buy else max(ticks, limit_ticks)
-        return [(ticks, qty_lots)]
+        if limit_ticks is None:
+            return [(ticks, lots)]
+        return self._parted(min(ticks, limit_ticks) if side_buy else max(ticks, limit_ticks), qty_lots)
+
+    def _parted(self, ticks: int, qty_lots: int) -> list[tuple[int, int]]:
+        """As much of it as the bar has left."""
+        lots = self._share.take(qty_lots)
+        if lots < qty_lots:
+            self._short, self._known = True, False
+        return [(ticks, lots)] if lots else []
+
+    def _through(self, side_buy: bool, limit_ticks: int) -> bool:
+        """The price has traded through a limit."""
+        # prices are floats: a hair short of through is through
+        ticks = self.price / self.tick
+        return ticks <= limit_ticks - 1 + 1e-6 if side_buy else ticks >= limit_ticks + 1 - 1e-6
 
     def slip(self, qty_lots: int) -> int:
         """How far beyond the touch an order of that size is filled, in ticks."""
@@ -227,7 +277,7 @@ class BarVenue:
     def available(self, symbol: str, side_buy: bool, limit_ticks: int) -> int:
         """Lots that a taker could have at that price or better."""
         bid, ask = self.touch(symbol)
-        return 1 << 60 if (ask <= limit_ticks if side_buy else bid >= limit_ticks) else 0
+        return self._share.left if (ask <= limit_ticks if side_buy else bid >= limit_ticks) else 0
 
     def mark(self, symbol: str) -> float:
         return self.price

@@ -254,7 +254,10 @@ class Protection:
         targets.aim(turn, position, None if known is None else known[0])
 
     def trail(self, turn: Turn, position: Position) -> None:
-        """Let the stop follow price, where its plan says so."""
+        """Let the stop follow price, where its plan says so. One that has begun to fill is not called back."""
+        stops = turn.ledger.alive(position.symbol, Leg.STOP)
+        if any(order.status is OrderStatus.PARTIAL for order in stops):
+            return
         known = self.ladder.priced(position.symbol)
         if known is not None and self.trailer.trail(turn, position, *known):
             self.protect(turn, position.symbol)

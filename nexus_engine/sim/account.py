@@ -52,8 +52,13 @@ TRANSFERS = ("DEPOSIT", "WITHDRAW")
 
 
 class Account:
-    def __init__(self, specs: Mapping[str, SymbolSpec], ledger: Ledger | None = None) -> None:
+    def __init__(
+        self, specs: Mapping[str, SymbolSpec], ledger: Ledger | None = None, *, market_rests: bool = False
+    ) -> None:
+        """`market_rests`: the liquidity is handed out a little at a time, and what a market order did not get of it
+        goes on working (`work`) instead of expiring."""
         self.specs = specs
+        self.market_rests = market_rests
         self.ledger = ledger or Ledger()
         self.events: list[UserEvent] = []
         self.resting: dict[int, Order] = {i: order for i, order in self.ledger.orders.items() if order.is_open}
@@ -179,7 +184,8 @@ class Account:
         self.resting[order.order_id] = order
         self._tell(order, "NEW", now_ms)
         self._take(order, now_ms, market, maker=False)
-        if order.is_open and (order.type == "MARKET" or order.tif in {"IOC", "FOK"}):
+        lapses = not self.market_rests if order.type == "MARKET" else order.tif in {"IOC", "FOK"}
+        if order.is_open and lapses:
             self._finish(order, "EXPIRED", now_ms)
 
     def amend(
@@ -287,7 +293,7 @@ class Account:
 
     def match(self, symbol: str, prints: list[Print], now_ms: int, market: Liquidity) -> None:
         """Fill resting orders: a public trade at or through their price takes them, so does a book that crossed it."""
-        mine = [order for order in self.resting.values() if order.symbol == symbol]
+        mine = [order for order in self.resting.values() if order.symbol == symbol and order.price_ticks]
         if not mine:
             return
         mine.sort(key=lambda order: (-order.price_ticks if order.side_buy else order.price_ticks, order.order_id))
@@ -304,6 +310,12 @@ class Account:
         for order in mine:
             if order.is_open:
                 self._take(order, now_ms, market, maker=True)
+
+    def work(self, now_ms: int, market: Liquidity) -> None:
+        """Market orders go on taking, the oldest first."""
+        for order in [order for order in self.resting.values() if order.type == "MARKET"]:
+            if order.is_open:
+                self._take(order, now_ms, market, maker=False)
 
     def fund(self, symbol: str, rate: float, now_ms: int, market: Liquidity) -> None:
         """Pay or receive funding: position value on the mark times the rate; longs pay a positive one."""

@@ -15,7 +15,7 @@ import pytest
 from past import MINUTE_NS, PLAIN, SOL, at, bars_of, flat, frame_of, walk, wishes, wishful, written
 
 from nexus_engine.core.engine import Engine
-from nexus_engine.lab import backtest, history
+from nexus_engine.lab import backtest, history, report
 from nexus_engine.lab.backtest import BacktestOrder, main, run
 from nexus_engine.lab.bars import Bars, BarsError
 from nexus_engine.lab.drive import Drive
@@ -570,21 +570,22 @@ def test_the_page_needs_nothing_from_elsewhere_and_escapes_what_it_is_given(
     assert told["metrics"]["net"]["sharpe"] is None  # nothing was traded
 
 
-def test_orders_that_their_bars_could_not_have_filled_whole_are_counted_and_said(
-    past: Bars, whole: Result, tmp_path: Path
-) -> None:
-    orders = 2 * len(closed(whole))
-    assert whole.costs["participation"]["orders"] == orders > 0
-    assert whole.costs["participation"]["over"] == 0
-    qty = {trade.opened_ns: float(trade.qty) for trade in closed(whole)}
-    thin = past.volume.copy()
-    hit = closed(whole)[0]
+def test_what_a_thin_bar_could_not_fill_is_not_filled_and_is_said(past: Bars, whole: Result, tmp_path: Path) -> None:
+    taken = whole.costs["participation"]
+    assert taken["orders"] == 2 * len(closed(whole)) + (len(whole.trades) - len(closed(whole)))
+    assert (taken["in_parts"], taken["given_up"], taken["most_bars"], taken["cost"]) == (0, 0, 1, 0.0)
+    assert f"each of {taken['orders']} orders was filled by one bar" in report.text(whole)
+    hit, thin = closed(whole)[0], past.volume.copy()
     at_bar = int(np.searchsorted(past.open_ns, hit.opened_ns, side="right")) - 1
-    thin[at_bar] = 5 * qty[hit.opened_ns]
+    thin[at_bar] = 5 * float(hit.qty)
     other = played(Bars(past.open_ns, past.ohlc, thin, past.step_ns), tmp_path)
-    assert other.costs["participation"]["over"] == 1
-    assert other.costs["participation"]["largest_pct"] == pytest.approx(20.0)
-    assert any(f"1 of {orders} entries and exits took over 10% of their bar's volume" in note for note in other.notes)
+    taken = other.costs["participation"]
+    assert (taken["in_parts"], taken["given_up"], taken["most_bars"]) == (1, 1, 1)
+    assert taken["largest_pct"] == pytest.approx(10.0, rel=0.01)
+    half = other.trades[0]
+    assert (half.opened_ns, float(half.qty)) == (hit.opened_ns, pytest.approx(float(hit.qty) / 2, rel=0.01))
+    assert half.r == pytest.approx(hit.r, rel=0.01)
+    assert f"1 of {taken['orders']} orders were filled in parts" in report.text(other)
 
 
 def test_costs_twice_as_high_take_what_they_cost_once_more(whole: Result) -> None:
