@@ -41,7 +41,9 @@ def changed(model: "RegimeModel | None", problem: str, *, at_ns: int, mono_ns: i
         until = datetime.fromtimestamp(model.manifest.data_end_ns / 1e9, UTC) + timedelta(days=STALE_DAYS)
         problem = f" until {until:%Y-%m-%d}"
         if until < datetime.now(UTC):
-            problem = f", too old since {until:%Y-%m-%d}: by rule until `nexus regime train` makes a new one"
+            problem = (
+                f", too old since {until:%Y-%m-%d}: by rule; `nexus regime train` makes a new one, for model = auto"
+            )
     return RegimeModelChanged(at_ns=at_ns, mono_ns=mono_ns, name=name, sha256=sha256, reason=problem)
 
 

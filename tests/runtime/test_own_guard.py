@@ -120,7 +120,7 @@ def test_a_call_that_ends_right_at_its_limit_lets_nothing_out(told: Told) -> Non
                 pass
 
         number = 0
-        while number < 600 or not (ended and came):
+        while number < 400 or not (ended and came):
             deadline_s = time.monotonic() + 0.002 + number % 40 * 0.00005
             try:
                 guard("mine", 0, lambda deadline_s=deadline_s: until(deadline_s))
@@ -199,7 +199,7 @@ def test_what_catches_all_for_ever_is_told_once_and_asked_no_more(
 def test_a_process_that_was_stopped_as_a_whole_in_a_call_is_none_that_hangs(
     told: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now_s, looked = 0.0, threading.Event()
+    now_s = 0.0
     seen = threading.Semaphore(0)
 
     def clock() -> float:
@@ -218,7 +218,7 @@ def test_a_process_that_was_stopped_as_a_whole_in_a_call_is_none_that_hangs(
             return "back"
 
         assert guard("mine", 0, stopped) == "back"
-    assert not told and not looked.is_set()
+    assert not told
 
 
 def test_a_replay_ends_the_same_call_without_waiting() -> None:
