@@ -120,6 +120,7 @@ class Engine:
             e.Hindered: self._hindered,
             e.MacroSample: lambda turn, event: self.shield.macro.sample(turn, event),
             e.RegimeModelChanged: self._regime_model,
+            e.StrategyHung: lambda turn, event: None,
         }
         self._commands: Final[dict[type, Callable[[Turn, Any, str], str]]] = {
             c.Approve: lambda turn, command, by: self.desk.approve(turn, command, by, self.mode),

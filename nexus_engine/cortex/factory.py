@@ -60,11 +60,19 @@ _DAY_BARS = 24
 _YEAR_BARS = 365 * 24
 
 
+def _plain(name: str, bars: int, work: Callable[[], Any]) -> Any:
+    return work()
+
+
 class Own(msgspec.Struct, frozen=True):
-    """A user's own strategies, and what is wrong with those that could not be loaded, by the name of their file."""
+    """A user's own strategies, and what is wrong with those that could not be loaded, by the name of their file.
+
+    `call` calls one: its name, how many bars it is given, and the work; what it raises puts the strategy off.
+    """
 
     kinds: tuple[type[Strategy], ...] = ()
     problems: Mapping[str, str] = {}
+    call: Callable[[str, int, Callable[[], Any]], Any] = _plain
 
 
 NO_OWN: Final = Own()
@@ -91,6 +99,7 @@ class Cortex:
                 raise ConfigError(f"unknown strategy strategies.{name}; known: {', '.join(kinds)}")
         params = {name: checked(kind, strategies.get(name, {})) for name, kind in kinds.items()}
         self._own = frozenset(kind.name for kind in own.kinds)
+        self._call = own.call
         self.problems: list[str] = [f"{name}.py: {text}" for name, text in own.problems.items()]
         """One line for each own strategy that does not run; whoever tells them takes them away."""
         self.warnings: list[str] = []
@@ -158,7 +167,7 @@ class Cortex:
         self._closed[symbol, interval] = rows[-1].open_ns
         self._gaps.pop((symbol, interval), None)
         for strategy, _ in () if symbol in self.watched else self._on(interval):
-            self._safely(strategy, partial(strategy.warm, symbol, interval, rows))
+            self._safely(strategy, partial(strategy.warm, symbol, interval, rows), len(rows))
         if interval == REGIME_INTERVAL:
             rule = self._rules[symbol] = RegimeRule()
             rule.warm(rows)
@@ -292,13 +301,14 @@ class Cortex:
             ]
         return found
 
-    def _safely(self, strategy: Strategy, work: Callable[[], T]) -> T | None:
+    def _safely(self, strategy: Strategy, work: Callable[[], T], bars: int = 1) -> T | None:
         """What a strategy answers. A user's own that fails is left out from then on, and the rest lives."""
         if strategy.name not in self._own:
             return work()
         self.asked = strategy.name
         try:
-            return work()
+            answer: T = self._call(strategy.name, bars, work)
+            return answer
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's own code may do anything
             self._by_interval.clear()
             self._skipping.clear()

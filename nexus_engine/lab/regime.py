@@ -217,8 +217,7 @@ def _told(report: dict[str, Any]) -> str:
     lines += [f"{'reached    ' if goal['met'] else 'NOT reached'}  {goal['goal']}: {_number(goal['value'])}"
               for goal in report["goals"]]  # fmt: skip
     lines += [f"note: {note}" for note in report["data"]["notes"]]
-    if not report["reached"]:
-        lines.append("not all goals are reached: on these bars the rules are no worse a choice")
+    lines.append(report["verdict"])
     return "\n".join(lines) + "\n"
 
 
@@ -241,7 +240,7 @@ def _trained(report: dict[str, Any]) -> str:
             "leak demo, balanced accuracy: " + ", ".join(f"{k} {v:.3f}" for k, v in report["leak_demo"].items())
         )
     if report["in_use"]:
-        lines.append("the gate is passed: it is in use from the next start on")
+        lines.append('the gate is passed: it is in use where `[regime] model = "auto"`')
     elif report["gate_passed"]:
         lines.append("the gate is passed")
     else:

@@ -51,7 +51,7 @@ def evaluate(
             f"fewer than {FEWEST} rows to measure on; {left_out} are of {span}, which {model.name} was fitted to"
         )
     main = next(iter(steps.values()))
-    goals = _goals(main)
+    goals = [goal for step, each in steps.items() for goal in _goals(step, each)]
     return {
         "model": {
             "name": model.name, "family": model.manifest.family, "train_from": model.manifest.train_from,
@@ -63,6 +63,7 @@ def evaluate(
         "other_steps": dict(list(steps.items())[1:]),
         "goals": goals,
         "reached": all(goal["met"] for goal in goals),
+        "verdict": verdict(goals),
     }  # fmt: skip
 
 
@@ -183,16 +184,26 @@ def _panel(model: RegimeModel, panel: Panel, at: Samples) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _goals(main: dict[str, Any]) -> list[dict[str, Any]]:
+def _goals(step: str, measured: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of bars of one step. What is worth something only where it is smoothed is not worth enough."""
     goals = []
     for name, least in GOALS.items():
-        task = main["tasks"][name]
-        goals.append(_goal(f"{name} AUC >= {least}", task["model"]["auc"], task["model"]["auc"] >= least))
+        task = measured["tasks"][name]
+        goals.append(_goal(f"{step} bars, {name} AUC >= {least}", task["model"]["auc"], task["model"]["auc"] >= least))
         gain = task["climatology_log_loss"] - task["model"]["log_loss"]
-        goals.append(_goal(f"{name} log-loss below climatology, by", gain, gain > 0))
-    lower = main["gating"]["lower"]
-    goals.append(_goal("gating value, lower bound > 0", lower, lower > 0))
+        goals.append(_goal(f"{step} bars, {name} log-loss below climatology, by", gain, gain > 0))
+    worth = measured["gating"]
+    for name, lower in (("gating value", worth["lower"]), ("gating value unsmoothed", worth["unsmoothed"]["lower"])):
+        goals.append(_goal(f"{step} bars, {name}, lower bound > 0", lower, lower > 0))
     return goals
+
+
+def verdict(goals: list[dict[str, Any]]) -> str:
+    """A model that misses a goal on what it has not seen is not switched on by default."""
+    missed = [f"{goal['goal']} ({goal['value']:.3f})" for goal in goals if not goal["met"]]
+    if not missed:
+        return f"misses none of {len(goals)} goals on these bars: may ship on"
+    return f"misses {len(missed)} of {len(goals)} goals, {'; '.join(missed)}: ships off"
 
 
 def _goal(name: str, value: float, met: bool) -> dict[str, Any]:

@@ -314,15 +314,16 @@ class RegimeConfig(_Section):
     """Who tells the regime: a model where it fits, and the rule everywhere else."""
 
     model: str = Field(
-        "auto",
+        "off",
         min_length=1,
         max_length=500,
-        description="auto (the trained one in use, else the one shipped), off (the rule alone), or the path of a model's manifest",
+        description="off (the rule alone), auto (the one trained on this machine that is in use), shipped (that of the "
+        "package, which misses some of its goals), or the path of a model's manifest",
     )
     data: str = Field(
         "",
         max_length=500,
-        description="folder that 1h bars are downloaded to and a new model is trained from; empty: never",
+        description='folder that 1h bars are downloaded to and a new model is trained from, where model = "auto"; empty: never',
     )
     retrain_days: int = Field(7, ge=1, le=40, description="days between two trainings; needs regime.data")
 

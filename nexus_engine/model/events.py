@@ -287,6 +287,15 @@ class RegimeModelChanged(Event, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class StrategyHung(Event, frozen=True, kw_only=True):
+    """The `call`th call into the user's own strategies, counted from 1, did not come back and was ended. The engine has
+    heard it where it waited; it is written down for a replay, which must not wait."""
+
+    strategy: str
+    call: int
+    why: str
+
+
 MarketEvent = BookSnapshot | BookDelta | BookInvalid | Trade | Mark | Bar
 AnyEvent = (
     BookSnapshot
@@ -314,4 +323,5 @@ AnyEvent = (
     | Hindered
     | MacroSample
     | RegimeModelChanged
+    | StrategyHung
 )

@@ -18,7 +18,7 @@ from nexus_engine.carrier import Carrier
 from nexus_engine.model.commands import AnyCommand, Flatten, Halt
 from nexus_engine.model.config import Directive
 from nexus_engine.model.effects import Notify
-from nexus_engine.model.events import Attended, Checked, FeedStatus, Started, Stopping, TimerFired
+from nexus_engine.model.events import Attended, Checked, FeedStatus, Started, Stopping, StrategyHung, TimerFired
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.paths import latch_path, socket_path, venue_state_dir
 from nexus_engine.model.people import HERE, People
@@ -33,6 +33,7 @@ from nexus_engine.runtime.health import Pulse, memory_mb
 from nexus_engine.runtime.macro import macro_feed
 from nexus_engine.runtime.memory import Memory
 from nexus_engine.runtime.options import Options, StartError, os_user, with_key
+from nexus_engine.runtime.own_guard import Guard
 from nexus_engine.runtime.retrain import Keeper, changed
 from nexus_engine.runtime.stall import StallWatch
 from nexus_engine.runtime.uplinks import Address, Connect, Need, Uplink, address, connect_binance, warm
@@ -109,6 +110,7 @@ class Account:
         self._uplink: Uplink | None = None
         self._macro: MacroFeed | None = None
         self._carrier: Carrier | None = None
+        self._guard: Guard | None = None
 
     # ---- life --------------------------------------------------------------------------------------------------------
 
@@ -155,7 +157,7 @@ class Account:
         if self._after is not None:
             await asyncio.to_thread(self._after.wait, _FRAME_S)
         from nexus_engine.core.engine import Engine
-        from nexus_engine.runtime.own import load_own
+        from nexus_engine.runtime.own import files_of, load_own
         from nexus_engine.runtime.own_check import problem_of, unknown
         from nexus_engine.servos.reconcile import TIMER as RECONCILE_TIMER
 
@@ -163,6 +165,9 @@ class Account:
         # A check takes seconds: what is open is protected first, and a new file waits for a start with nothing open.
         look = unknown if ledger.positions or any(ledger.alive()) else problem_of
         own = await asyncio.to_thread(load_own, directive.account.own_strategies, lambda file: look(file, root))
+        if own.kinds:
+            self._guard = Guard(files_of(own), self._hung)
+            own = replace(own, call=self._guard)
         engine = self._engine = Engine(directive, ledger, own)
         engine.recall(facts)
         await warm()
@@ -271,6 +276,12 @@ class Account:
             self._engine.regime_models[model.manifest.npz_sha256] = model
         self._carrier.post(changed(model, problem, at_ns=at_ns, mono_ns=mono_ns))
 
+    def _hung(self, strategy: str, call: int, why: str) -> None:
+        """Written down after the turn that waited for it, for a replay."""
+        assert self._carrier is not None
+        at_ns, mono_ns = self._now()
+        self._carrier.post(StrategyHung(at_ns=at_ns, mono_ns=mono_ns, strategy=strategy, call=call, why=why))
+
     def _without(self, unlisted: Sequence[str]) -> None:
         """A symbol that the venue does not list is a mistake, unless something of ours is left on it."""
         ledger = self._ledger
@@ -361,6 +372,8 @@ class Account:
             if self._uplink is not None:
                 closing.push_async_callback(self._uplink.close)
             await self._beside.close()
+            if self._guard is not None:
+                self._guard.close()
         gc.unfreeze()
 
     # ---- what runs beside the engine ---------------------------------------------------------------------------------

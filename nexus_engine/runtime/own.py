@@ -66,6 +66,11 @@ def load_file(file: Path) -> Own:
     return Own(tuple(kinds.values()))
 
 
+def files_of(own: Own) -> frozenset[str]:
+    """The files that strategies are written in, as Python names them in a stack."""
+    return frozenset(getattr(sys.modules.get(kind.__module__), "__file__", None) or "" for kind in own.kinds)
+
+
 def _in_file(file: Path) -> list[type[Any]]:
     """The classes of a file that are strategies. Raises whatever the file does."""
     name = f"nexus_own_{file.stem}"

@@ -3,8 +3,7 @@ time limit, before an engine's thread is given to it.
 
 An account does the same with every file that is new or changed when it starts, unless something is open and must be
 protected first: one that does not come back, answers nonsense or says something else the second time is left out, with
-one line. It cannot show that a strategy always comes
-back: the cockpit names the one that the engine is waiting for.
+one line. It cannot show that a strategy always comes back: while an engine runs, each call has a limit of its own.
 """
 
 import argparse

@@ -178,19 +178,18 @@ def tidy(folder: Path) -> None:
             path.with_suffix(".npz").unlink(missing_ok=True)
 
 
-def find_model(root: Path, wanted: str = "auto") -> RegimeModel | None:
-    """The model that an account begins with: of `auto` the one in use in the state folder, else the one that comes with
-    the package where that passed its gate; of `off` none; else the one at that path. Raises ModelError.
+def find_model(root: Path, wanted: str) -> RegimeModel | None:
+    """The model that an account begins with: of `off` none; of `auto` the one in use in the state folder, where there
+    is one that passed its gate; of `shipped` the one that comes with the package; else the one at that path. Raises
+    ModelError.
     """
     if wanted == "off":
         return None
     if wanted != "auto":
-        return load_model(Path(wanted))
-    path = current_path(models_dir(root)) or shipped_path()
-    if path == shipped_path() and not path.exists():
-        return None
-    model = load_model(path)
-    return model if model.manifest.promoted else None
+        return load_model(shipped_path() if wanted == "shipped" else Path(wanted))
+    path = current_path(models_dir(root))
+    model = load_model(path) if path is not None else None
+    return model if model is not None and model.manifest.promoted else None
 
 
 def model_of(sha256: str) -> RegimeModel | None:

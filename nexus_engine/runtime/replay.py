@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 from pydantic import ValidationError
 
 from nexus_engine.core.engine import Engine
 from nexus_engine.model.config import Directive
-from nexus_engine.model.events import RegimeModelChanged
+from nexus_engine.model.events import RegimeModelChanged, StrategyHung
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.runtime.own import load_own
+from nexus_engine.runtime.own_guard import Repeated
 from nexus_engine.runtime.regime import model_of
 from nexus_engine.store.recording import EffectsHash, RecordingError, read_recording
 
@@ -38,7 +40,12 @@ def replay(path: Path) -> Replayed:
     except ValidationError as error:
         raise RecordingError(f"{path}: its directive is not of this version ({error.error_count()} keys)") from error
     ledger = Ledger().fold(header.facts)
-    engine = Engine(directive, ledger, load_own(directive.account.own_strategies))
+    own = load_own(directive.account.own_strategies)
+    if own.kinds:
+        _, ahead, _ = read_recording(path)
+        hung = {event.call: event.why for event in ahead if type(event) is StrategyHung}
+        own = replace(own, call=Repeated(hung))
+    engine = Engine(directive, ledger, own)
     decisions = EffectsHash()
     count = 0
     for event in events:

@@ -41,7 +41,9 @@ def changed(model: "RegimeModel | None", problem: str, *, at_ns: int, mono_ns: i
         until = datetime.fromtimestamp(model.manifest.data_end_ns / 1e9, UTC) + timedelta(days=STALE_DAYS)
         problem = f" until {until:%Y-%m-%d}"
         if until < datetime.now(UTC):
-            problem = f", too old since {until:%Y-%m-%d}: by rule until `nexus regime train` makes a new one"
+            problem = (
+                f", too old since {until:%Y-%m-%d}: by rule; `nexus regime train` makes a new one, for model = auto"
+            )
     return RegimeModelChanged(at_ns=at_ns, mono_ns=mono_ns, name=name, sha256=sha256, reason=problem)
 
 
@@ -60,15 +62,21 @@ class Keeper:
 
     async def first(self) -> None:
         """Offer what there is. A model that cannot be read is said, and is none."""
+        if self._config.data and self._config.model != "auto":
+            self._offer(
+                None, f'regime.model is "{self._config.model}", so none is trained from regime.data: "auto" does'
+            )
         model, problem = await asyncio.to_thread(self._found)
         if model is not None or problem:
             self._offer(model, problem)
 
     async def keep(self) -> None:
-        """For ever: look for another model, and train one when it is time."""
+        """For ever, of `auto`: look for another model, and train one when it is time."""
         while True:
             await asyncio.sleep(self._look_s)
-            if self._config.model == "auto" and await asyncio.to_thread(self._named) != self._seen:
+            if self._config.model != "auto":
+                continue
+            if await asyncio.to_thread(self._named) != self._seen:
                 await self.first()
             if not self._config.data:
                 continue
@@ -102,9 +110,11 @@ class Keeper:
 
         self._seen = self._named()
         try:
-            return find_model(self._root, self._config.model), ""
+            model = find_model(self._root, self._config.model)
         except ModelError as error:
             return None, str(error)
+        none = model is None and self._config.model == "auto"
+        return model, "no model has been trained here and passed its gate" if none else ""
 
     def _named(self) -> str:
         from nexus_engine.runtime.regime import current_path, models_dir

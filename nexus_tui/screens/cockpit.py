@@ -197,8 +197,8 @@ class Cockpit(Hands):
         return f"ENGINE SILENT {fmt.age(silent_ms)}" if silent_ms > _SILENT_MS else ""
 
     def _hanging(self, silent: str) -> str:
-        """For whom an engine that says nothing waits, where it is a strategy of the user's own. No thread can be ended
-        from outside, nor can this process go in order while one of its own hangs."""
+        """For whom an engine that says nothing waits, where it is a strategy of the user's own: one that could not be
+        ended. This process cannot go in order while one of its own hangs."""
         name = self.nexus.link.asked() if silent else ""
         told = f"strategy {plain(name, 31)} does not come back: stops rest at the venue; kill -9 {os.getpid()}"
         return told if name else ""

@@ -286,7 +286,7 @@ def test_a_model_that_failed_its_gate_is_not_taken_by_itself(tmp_path: Path) -> 
     folder = tmp_path / "regime"
     save_model(model(), folder / "small.json")
     promote(folder, "small")
-    assert find_model(tmp_path) is None
+    assert find_model(tmp_path, "auto") is None
     assert find_model(tmp_path, "off") is None
     found = find_model(tmp_path, str(folder / "small.json"))
     assert found is not None and found.name == "small"

@@ -84,10 +84,10 @@ def test_the_command_takes_the_model_that_an_account_would_begin_with(
     monkeypatch.setattr(backtest, "run", looked)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     save_model(model("mine"), tmp_path / "mine.json")
-    for said in ("auto", "off", str(tmp_path / "mine.json")):
-        config.write_text(f'[regime]\nmodel = "{said}"\n')
+    for said in ("shipped", "auto", "off", None, str(tmp_path / "mine.json")):
+        config.write_text(f'[regime]\nmodel = "{said}"\n' if said else "")
         assert backtest.main(["--data", str(data), "--symbol", ETH, "--config", str(config)]) == 1
-    assert seen[0].startswith("forest-") and seen[1:] == [None, "mine"]
+    assert seen[0].startswith("forest-") and seen[1:] == [None, None, None, "mine"]
     capsys.readouterr()
     (tmp_path / "mine.npz").write_bytes(b"broken")
     assert backtest.main(["--data", str(data), "--symbol", ETH, "--config", str(config)]) == 2

@@ -12,12 +12,13 @@ import pytest
 from regimes import FIRST_H, SMALL, SYMBOLS, frame, learned, model, panel, write
 
 from nexus_engine.lab import regime as command
-from nexus_engine.lab import regime_fit, regime_train
+from nexus_engine.lab import regime_eval, regime_fit, regime_train
 from nexus_engine.lab.regime_data import DataError, Found, read
-from nexus_engine.lab.regime_eval import evaluate
+from nexus_engine.lab.regime_eval import evaluate, verdict
 from nexus_engine.lab.regime_gating import Trades, coarser, gating, trend_trades
 from nexus_engine.lab.regime_metrics import auc, balanced_accuracy, ece, entropy, log_loss, macro_f1, week_bootstrap
 from nexus_engine.lab.regime_samples import purge_h, samples
+from nexus_engine.model.config import Directive
 from nexus_engine.runtime.regime import current_path, load_model, models_dir, save_model, shipped_path
 
 SPLIT = 6_000
@@ -245,6 +246,7 @@ def test_evaluate_prints_one_object_with_every_measure(
     code, out, err = ran(capsys, "evaluate", "--data", data, "--model", told, "--json")
     report = json.loads(out)
     assert code in (0, 1) and report["reached"] == (code == 0)
+    assert report["verdict"] == verdict(report["goals"])
     for task in ("trend24h", "highvol24h"):
         for kind in ("model", "logistic", "majority", "persistence", "adx_rule"):
             assert {"balanced_accuracy", "macro_f1", "auc", "log_loss", "ece"} <= report["tasks"][task][kind].keys()
@@ -261,6 +263,38 @@ def test_evaluate_says_it_in_words_too(tmp_path: Path, told: Path, capsys: pytes
     data = write(tmp_path / "data", panel())
     _, out, _ = ran(capsys, "evaluate", "--data", data, "--model", told)
     assert "persistence" in out and "climatology" in out and "reached" in out
+    assert out.splitlines()[-1].endswith(("ships off", "may ship on"))
+
+
+def measures(**changes: float) -> dict[str, Any]:
+    """What a step's bars gave, a goal missed where `changes` say so."""
+    at = {"trend": 0.60, "high": 0.73, "loss": 0.5, "lower": 0.1, "unsmoothed": 0.1} | changes
+    tasks = {
+        name: {"climatology_log_loss": 0.6, "model": {"auc": at[key], "log_loss": at["loss"]}}
+        for name, key in (("trend24h", "trend"), ("highvol24h", "high"))
+    }
+    return {"tasks": tasks, "gating": {"lower": at["lower"], "unsmoothed": {"lower": at["unsmoothed"]}}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "misses none of 12 goals on these bars: may ship on"),
+        ({"trend": 0.579}, "misses 1 of 12 goals, 4h bars, trend24h AUC >= 0.58 (0.579): ships off"),
+        ({"high": 0.708}, "misses 1 of 12 goals, 4h bars, highvol24h AUC >= 0.72 (0.708): ships off"),
+        ({"loss": 0.7}, "trend24h log-loss below climatology, by (-0.100); 4h bars, highvol24h log-loss"),
+        ({"lower": -0.01}, "misses 1 of 12 goals, 4h bars, gating value, lower bound > 0 (-0.010): ships off"),
+        ({"unsmoothed": math.nan}, "4h bars, gating value unsmoothed, lower bound > 0 (nan): ships off"),
+    ],
+)
+def test_a_model_that_misses_a_goal_on_bars_of_any_step_ships_off(changes: dict[str, float], words: str) -> None:
+    goals = [*regime_eval._goals("1h", measures()), *regime_eval._goals("4h", measures(**changes))]
+    assert words in verdict(goals)
+
+
+def test_the_model_of_the_package_is_off_by_default_while_its_own_card_misses_a_goal() -> None:
+    assert load_model(shipped_path()).manifest.metrics["gating"]["unsmoothed"]["lower"] < 0
+    assert Directive().regime.model == "off"
 
 
 @pytest.mark.parametrize("symbol", ["BTCUSDT", "XRPUSDT"])
@@ -331,3 +365,4 @@ def test_the_shipped_model_on_the_recorded_year_it_has_not_seen(data_dir: Path) 
     for task in report["tasks"].values():
         assert task["model"]["log_loss"] < task["climatology_log_loss"]
     assert set(SYMBOLS) <= set(report["span"]["symbols"])
+    assert "gating value unsmoothed" in report["verdict"] and report["verdict"].endswith(": ships off")

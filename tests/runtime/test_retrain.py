@@ -37,7 +37,7 @@ async def test_the_one_in_use_is_offered_and_the_next_one_too(tmp_path: Path) ->
     folder, heard = models_dir(tmp_path), Heard()
     save_model(named("first"), folder / "first.json")
     promote(folder, "first")
-    kept = keeper(tmp_path, heard)
+    kept = keeper(tmp_path, heard, model="auto")
     await kept.first()
     task = asyncio.create_task(kept.keep())
     save_model(named("second"), folder / "second.json")
@@ -59,8 +59,47 @@ async def test_off_is_off(tmp_path: Path) -> None:
     heard = Heard()
     save_model(named("first"), models_dir(tmp_path) / "first.json")
     promote(models_dir(tmp_path), "first")
-    await keeper(tmp_path, heard, model="off").first()
+    await keeper(tmp_path, heard).first()
     assert heard == []
+
+
+async def test_without_a_trained_one_the_rule_speaks_and_says_why(tmp_path: Path) -> None:
+    heard = Heard()
+    await keeper(tmp_path, heard, model="auto").first()
+    assert heard == [("", "no model has been trained here and passed its gate")]
+
+
+async def test_that_of_the_package_is_taken_where_it_is_asked_for(tmp_path: Path) -> None:
+    heard = Heard()
+    save_model(named("first"), models_dir(tmp_path) / "first.json")
+    promote(models_dir(tmp_path), "first")
+    await keeper(tmp_path, heard, model="shipped").first()
+    [(name, problem)] = heard
+    assert name.startswith("forest-") and not problem
+
+
+@pytest.mark.parametrize("wanted", ["off", "shipped"])
+async def test_bars_to_train_from_without_auto_are_said_to_train_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    heard, looks = Heard(), 0
+    kept = keeper(tmp_path, heard, model=wanted, data="bars")
+    await kept.first()
+    assert heard[0] == ("", f'regime.model is "{wanted}", so none is trained from regime.data: "auto" does')
+
+    async def looked(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise asyncio.CancelledError
+
+    async def trained() -> bool:
+        raise AssertionError("nothing is trained")
+
+    monkeypatch.setattr(retrain.asyncio, "sleep", looked)
+    monkeypatch.setattr(kept, "train", trained)
+    with pytest.raises(asyncio.CancelledError):
+        await kept.keep()
 
 
 def test_it_is_time_a_week_after_the_last_and_not_again_at_once(tmp_path: Path) -> None:
