@@ -164,7 +164,7 @@ class Record:
 
     def _decided(self, *words: object) -> None:
         """Only what is the same everywhere goes in: whole numbers, words, and decimals on the venue's grid."""
-        told = (format(word, "f") if isinstance(word, Decimal) else str(word) for word in words)
+        told = [format(word, "f") if isinstance(word, Decimal) else str(word) for word in words]
         self._hash.update("\t".join(told).encode() + b"\n")
 
     @property

@@ -17,8 +17,8 @@ from nexus_engine.lab.bars import Floats
 from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.words import Venue
 from nexus_engine.sim.account import Account
-from nexus_engine.sim.ledger import Ledger
-from nexus_engine.sim.orders import Fill, OrderEvent, UserEvent
+from nexus_engine.sim.ledger import Ledger, decimal_price, liquidation_price
+from nexus_engine.sim.orders import ZERO, Fill, OrderEvent, UserEvent
 from nexus_engine.sim.played import FUNDING_RATE, spec_of
 from nexus_engine.sim.specs import SymbolSpec
 
@@ -135,7 +135,10 @@ class BarVenue:
                 up = min(up, (order.price_ticks + 1) * self.tick)
         self._gone = 0.0
         if lots := self.lots:
-            gone = float(self.account.margins(self).symbols[self.symbol].liquidation)
+            # isolated: nothing of the account's but what this position has locked bears on it
+            position, step = self.account.ledger.positions[self.symbol], self.spec.step
+            bracket = self.spec.bracket(lots * step * decimal_price(self.price))
+            gone = float(liquidation_price(lots, step, position.cost, bracket, position.isolated_wallet, ZERO))
             if gone > 0:
                 # a tick beyond: exactly there its margin still carries it
                 self._gone = gone - self.tick if lots > 0 else gone + self.tick
