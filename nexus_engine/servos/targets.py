@@ -75,7 +75,7 @@ def aim(turn: Turn, position: Position, instrument: Instrument | None) -> None:
 
 def _refused(turn: Turn, position: Position, price: Decimal, qty: Decimal) -> bool:
     """A refused target is not tried again: the stop protects, and a person sees the note."""
-    return any(
+    return turn.ledger.sent(position.intent, Leg.TARGET) > 0 and any(
         order.leg is Leg.TARGET and order.status is OrderStatus.REJECTED and (order.qty, order.price) == (qty, price)
         for order in turn.ledger.orders.values()
         if order.intent == position.intent

@@ -97,7 +97,7 @@ def _stopped(ledger: Ledger, trade: ClosedTrade) -> Side | None:
     return next(
         (
             order.side.opposite
-            for order in ledger.orders.values()
+            for order in reversed(ledger.orders.values())
             if order.intent == trade.intent and order.leg is Leg.STOP and order.filled
         ),
         None,
