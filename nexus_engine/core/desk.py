@@ -77,7 +77,7 @@ class Desk:
         objection = _objection(verdicts) or (sized if isinstance(sized, str) else "")
         if waited:
             objection = objection or self._left(turn, signal)
-        elif until_ns := _waits(verdicts):
+        elif objection and (until_ns := _waits(verdicts)):
             self._waiting[signal.symbol, signal.strategy] = until_ns, signal
             self._tell(turn, signal, verdicts, f"waits: {objection}")
             wait_s = (until_ns - turn.market_ns) / 1e9

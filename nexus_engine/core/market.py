@@ -176,7 +176,9 @@ class Market:
         state.forming[event.interval] = event
         if not state.last:
             state.last = event.close
-        bars = state.bars.setdefault(event.interval, deque(maxlen=KEPT_BARS))
+        bars = state.bars.get(event.interval)
+        if bars is None:
+            bars = state.bars[event.interval] = deque(maxlen=KEPT_BARS)
         if event.closed and (not bars or event.open_ns > bars[-1].open_ns):
             bars.append(_row(event))
         self._tell(f"bar {event.symbol}", event.venue_ns)

@@ -46,7 +46,8 @@ class Notebook:
     def listen(self, effects: Iterable[AnyEffect], at_ns: int) -> None:
         """Keep what people are told, and let the last command's outcome go on. What a strategy wished for since is no
         outcome of it."""
-        wished, told = set[str](), list[EventRow]()
+        wished: set[str] = set()
+        told: list[EventRow] = []
         for effect in effects:
             if type(effect) is Notify:
                 told.append(self.add(effect, at_ns))

@@ -70,6 +70,8 @@ class BarVenue:
         self.symbol = symbol
         self.spec = spec_of(symbol, price)
         self.tick, self.step = float(self.spec.tick), float(self.spec.step)
+        self._hair = self.tick / 1_000
+        """Prices are floats: so near to a level they are looked at."""
         self.costs = costs
         self.account = Account({symbol: self.spec}, Ledger(start=wallet, wallet=wallet))
         self.account.ledger.isolated.add(symbol)
@@ -150,7 +152,9 @@ class BarVenue:
         rests."""
         now_ms = now_ns // 1_000_000
         account, ticks = self.account, self.price / self.tick
-        self.levels()
+        up, down = self.levels()
+        if down + self._hair < self.price < up - self._hair:
+            return
         if self._gone and (self.price - self._gone) * self.lots <= 0:
             account.liquidation.check(now_ms, self)
         if account.conditionals.open:

@@ -18,7 +18,8 @@ REJECTS_LOCK: Final = "rejects:"
 
 def look(turn: Turn, config: ShieldConfig) -> None:
     """Call at the end of a turn: sees what it sent and what was refused in it."""
-    sent, refused = False, set[str]()
+    sent = False
+    refused: set[str] = set()
     for effect in turn.effects:
         if type(effect) is Submit:
             sent = True
