@@ -326,9 +326,7 @@ class BlackSwan:
     def falls(self, market_ns: int) -> tuple[tuple[int, float], ...]:
         """By window of the trip: (minutes, percent that the newest filtered price is under the confirmed high)."""
         lane = self._newest
-        return tuple(
-            (rung.minutes, lane.fall_pct(rung.window, market_ns)) for rung in self._rungs if rung.name == TRIP
-        )
+        return tuple((rung.minutes, lane.fall_pct(rung.window, market_ns)) for rung in self._rungs if rung.name == TRIP)
 
     def ladder(self, market_ns: int) -> tuple[tuple[Rung, float], ...]:
         """Every rung, and how far the newest filtered price is under the confirmed high of its window, in percent."""
