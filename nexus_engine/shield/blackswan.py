@@ -81,7 +81,10 @@ class SlidingMax:
 
     def peek(self, oldest: int) -> float:
         """What `top` would answer, with nothing dropped: a look at the screen may not change a decision."""
-        return next((value for key, value in self._items if key >= oldest), -inf)
+        for key, value in self._items:
+            if key >= oldest:
+                return value
+        return -inf
 
     def clear(self) -> None:
         self._items.clear()

@@ -137,9 +137,10 @@ class Account:
         self._check_room(order, spec, price_ticks * spec.tick if limit else mark, market)
         bid, ask = market.touch(spec.symbol)
         crosses = limit and (price_ticks >= ask if order.side_buy else price_ticks <= bid)
-        best = decimal_price((ask if order.side_buy else bid) * float(spec.tick))
-        if not limit and not mark * PRICE_BAND_DOWN <= best <= mark * PRICE_BAND_UP:
-            raise VenueError(-4131)
+        if not limit:
+            best = decimal_price((ask if order.side_buy else bid) * float(spec.tick))
+            if not mark * PRICE_BAND_DOWN <= best <= mark * PRICE_BAND_UP:
+                raise VenueError(-4131)
         if order.tif == "GTX" and crosses:
             raise VenueError(-5022)
         if order.tif == "FOK" and market.available(spec.symbol, order.side_buy, price_ticks) < qty_lots:
