@@ -255,17 +255,39 @@ class Drive:
         self.wire.knock()
         self._pulse()
         step, dwell = self._step_ns, self._dwell_ns
-        self._travel(open_ns + dwell, open_)
-        self._pulse()
+        # an entry that is filled at the open turns the way
+        self._corner(open_ns + dwell, open_)
         first, second = (low, high) if self._low_first(open_, high, low, close) else (high, low)
-        self._travel(open_ns + dwell + (step - dwell) // 3, first)
-        self._pulse()
-        self._travel(open_ns + dwell + (step - dwell) * 2 // 3, second)
-        self._pulse()
-        self._travel(open_ns + step, close)
-        self._pulse()
+        corners = (
+            (open_ns + dwell + (step - dwell) // 3, first),
+            (open_ns + dwell + (step - dwell) * 2 // 3, second),
+            (open_ns + step, close),
+        )
+        for number, corner in enumerate(corners):
+            if self._rests(low, high, open_ns + step):
+                self._rest(corners[number:])
+                break
+            self._corner(*corner)
         self._fund(open_ns)
         self._decide(at)
+
+    def _corner(self, end_ns: int, price: float) -> None:
+        self._travel(end_ns, price)
+        self._pulse()
+
+    def _rests(self, low: float, high: float, end_ns: int) -> bool:
+        """Up to then nothing arrives, is touched or is due between these prices."""
+        if self._whole or self.wire.speaking or self.wire.next_ns <= end_ns or (band := self._band()) is None:
+            return False
+        up, down = self.venue.levels()
+        return down < low and high < up and band.low < low and high < band.high and end_ns < band.until_ns
+
+    def _rest(self, corners: Sequence[tuple[int, float]]) -> None:
+        """Go over what is left of such a bar."""
+        for end_ns, price in corners:
+            self.clock.now_ns, self.venue.price = end_ns, price
+            self.record.look(end_ns)
+            self._leave_out_look()
 
     def _low_first(self, open_: float, high: float, low: float, close: float) -> bool:
         """The side of the stop; without a position the extreme nearer the open, as the practice market plays bars."""
@@ -365,6 +387,9 @@ class Drive:
             self._look()
             return
         self.record.look(self.clock.now_ns)
+        self._leave_out_look()
+
+    def _leave_out_look(self) -> None:
         if self.venue.lots:
             self._leave_out(1)
         else:

@@ -5,9 +5,10 @@ counted. What happens is appended to `events`; whoever steps the account drains 
 (`rules.MESSAGES`).
 """
 
-import copy
 from collections.abc import Mapping
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from nexus_engine.sim.contract import Print
 from nexus_engine.sim.ledger import DEFAULT_LEVERAGE, Ledger, Margins, Position, decimal_price, margins, money
@@ -435,7 +436,7 @@ class Account:
         self._tell_wallet(TRANSFERS[amount < 0], amount, None, now_ms)
 
     def _tell(self, order: Order, execution: str, now_ms: int, fill: Fill | None = None) -> None:
-        self.events.append(OrderEvent(copy.copy(order), execution, now_ms, fill))
+        self.events.append(OrderEvent(replace(order), execution, now_ms, fill))
 
     def tell_account(
         self, reason: str, symbol: str, now_ms: int, market: Liquidity, change: Decimal = ZERO, side: str = "BOTH"
