@@ -7,6 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -539,7 +540,7 @@ class Ledger:
         self.next_intent = max(self.next_intent, fact.proposal.id + 1)
         over = len(self.proposals) - len(self._waiting) - KEPT_PROPOSALS
         if over > 0:
-            for key in [key for key in self.proposals if key not in self._waiting][:over]:
+            for key in list(islice((key for key in self.proposals if key not in self._waiting), over)):
                 del self.proposals[key]
 
     def _propose(self, proposal: Proposal) -> None:

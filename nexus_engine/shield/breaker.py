@@ -27,7 +27,7 @@ def look(turn: Turn, config: ShieldConfig) -> None:
             refused.add(turn.ledger.orders[effect.fact.client_id].symbol)
     if sent:
         _rate(turn, config)
-    for symbol in sorted(refused):
+    for symbol in sorted(refused) if refused else ():
         _rejects(turn, config, symbol)
 
 
