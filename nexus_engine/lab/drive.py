@@ -255,8 +255,9 @@ class Drive:
         self.wire.knock()
         self._pulse()
         step, dwell = self._step_ns, self._dwell_ns
-        # an entry that is filled at the open turns the way
         self._corner(open_ns + dwell, open_)
+        self.wire.drop_spent()
+        # known only here: an entry that was filled at the open turns the way
         first, second = (low, high) if self._low_first(open_, high, low, close) else (high, low)
         corners = (
             (open_ns + dwell + (step - dwell) // 3, first),
