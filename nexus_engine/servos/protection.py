@@ -67,7 +67,7 @@ class Protection:
         need, side = abs(position.qty), exit_side(position)
         living = list(turn.ledger.alive(symbol))
         stops = [order for order in living if order.leg is Leg.STOP and order.side is side]
-        exact = [order for order in stops if order.trigger == position.plan.stop and order.leaves == need]
+        exact = [order for order in stops if order.leaves == need and order.trigger == position.plan.stop]
         confirmed = [order for order in exact if _stands(order)]
         if confirmed:
             self._covered(turn, position, confirmed[0], stops)
