@@ -55,7 +55,7 @@ class Desk:
     @property
     def due_ns(self) -> float:
         """When the first that waits is to be considered again, market time; infinite while none does."""
-        return min((until_ns for until_ns, _ in self._waiting.values()), default=inf)
+        return min(until_ns for until_ns, _ in self._waiting.values()) if self._waiting else inf
 
     def due(self, turn: Turn) -> list[Signal]:
         """Those that have waited long enough, once."""
@@ -77,7 +77,7 @@ class Desk:
         objection = _objection(verdicts) or (sized if isinstance(sized, str) else "")
         if waited:
             objection = objection or self._left(turn, signal)
-        elif until_ns := _waits(verdicts):
+        elif objection and (until_ns := _waits(verdicts)):
             self._waiting[signal.symbol, signal.strategy] = until_ns, signal
             self._tell(turn, signal, verdicts, f"waits: {objection}")
             wait_s = (until_ns - turn.market_ns) / 1e9
@@ -306,7 +306,7 @@ class Desk:
         if equity <= Decimal(0):
             return "equity is not known yet"
         risk = self._directive.risk
-        kelly = self._record(turn, signal.strategy).kelly_pct(risk.kelly_part)
+        kelly = self._record(turn, signal.strategy).kelly_pct(risk.kelly_part) if risk.kelly_part else None
         return size(
             signal,
             limit=limit,

@@ -41,7 +41,7 @@ from nexus_engine.servos import byhand
 from nexus_engine.servos.copilot import TIMER as PROPOSAL_TIMER
 from nexus_engine.servos.copilot import Copilot
 from nexus_engine.servos.edge import record_of
-from nexus_engine.servos.manager import Manager
+from nexus_engine.servos.manager import ENTRY_TIMER, Manager
 from nexus_engine.servos.reconcile import TIMER as RECONCILE_TIMER
 from nexus_engine.servos.reconcile import Reconciler
 from nexus_engine.shield.manager import Shield
@@ -199,6 +199,15 @@ class Engine:
     def calm(self, symbol: str) -> Calm | None:
         """Where a pulse would find nothing to do about what is held there, the day's turn aside; None: nowhere."""
         return calm(self.ledger, self.shield.drawdown, self.market.symbols[symbol].instrument)
+
+    def spent(self, key: str) -> bool:
+        """A timer whose proposal or entry is over: whenever it fires, it will find nothing to do."""
+        head, _, tail = key.partition(":")
+        if head + ":" == PROPOSAL_TIMER:
+            proposal = self.ledger.proposals.get(int(tail))
+            return proposal is None or not proposal.status.open
+        order = self.ledger.orders.get(tail)
+        return head + ":" == ENTRY_TIMER and (order is None or not order.alive)
 
     def rest(self, looks: int) -> None:
         """So many pulses were left out, all of them within `calm`, and the last at the mark that is."""

@@ -24,6 +24,7 @@ class SymbolMarket:
     """One symbol."""
 
     __slots__ = (
+        "_rounded",
         "bars",
         "book",
         "book_mono_ns",
@@ -55,6 +56,17 @@ class SymbolMarket:
         self.bars: dict[str, deque[BarRow]] = {}
         """Closed bars by interval, oldest first."""
         self.forming: dict[str, Bar] = {}
+        self._rounded: tuple[float, Instrument, Decimal] | None = None
+
+    @property
+    def price(self) -> Decimal | None:
+        """The mark on its tick, before the first one the last trade; None before either. Rounded once a price."""
+        price, known = self.mark or self.last, self._rounded
+        if not price:
+            return None
+        if known is None or known[0] != price or known[1] is not self.instrument:
+            known = self._rounded = price, self.instrument, self.instrument.nearest(price)
+        return known[2]
 
     def quote(self, mono_ns: int) -> Quote:
         """What guards and strategies see."""
@@ -164,7 +176,9 @@ class Market:
         state.forming[event.interval] = event
         if not state.last:
             state.last = event.close
-        bars = state.bars.setdefault(event.interval, deque(maxlen=KEPT_BARS))
+        bars = state.bars.get(event.interval)
+        if bars is None:
+            bars = state.bars[event.interval] = deque(maxlen=KEPT_BARS)
         if event.closed and (not bars or event.open_ns > bars[-1].open_ns):
             bars.append(_row(event))
         self._tell(f"bar {event.symbol}", event.venue_ns)
@@ -202,11 +216,7 @@ class Market:
 
     def marks(self) -> dict[str, Decimal]:
         """The mark price of each symbol on its tick; the last trade's before the first mark."""
-        return {
-            symbol: state.instrument.nearest(state.mark or state.last)
-            for symbol, state in self.symbols.items()
-            if state.mark or state.last
-        }
+        return {symbol: price for symbol, state in self.symbols.items() if (price := state.price) is not None}
 
     def chart(self, symbol: str, interval: str, count: int) -> tuple[BarRow, ...]:
         """The newest bars, the forming one last."""

@@ -46,19 +46,24 @@ class Notebook:
     def listen(self, effects: Iterable[AnyEffect], at_ns: int) -> None:
         """Keep what people are told, and let the last command's outcome go on. What a strategy wished for since is no
         outcome of it."""
-        effects = tuple(effects)
-        wished = {each.fact.signal.symbol for each in effects if type(each) is Record and type(each.fact) is SignalSeen}
+        wished: set[str] = set()
+        told: list[EventRow] = []
         for effect in effects:
-            if type(effect) is Record and type(effect.fact) is Reconciled and effect.fact.differences:
-                self.compared = Compared(at_ns=at_ns, lines=effect.fact.differences)
             if type(effect) is Notify:
-                row = self.add(effect, at_ns)
-                said = self._said
-                follows = self._follows in ("", row.subject) and not self._is_refusal(row)
-                follows = follows and row.subject not in wished
-                if said is not None and follows and 0 < at_ns - said.at_ns < FOLLOWED_NS:
-                    self._then.append(row.text)
-                    self._level = row.level
+                told.append(self.add(effect, at_ns))
+            elif type(effect) is Record:
+                fact = effect.fact
+                if type(fact) is SignalSeen:
+                    wished.add(fact.signal.symbol)
+                elif type(fact) is Reconciled and fact.differences:
+                    self.compared = Compared(at_ns=at_ns, lines=fact.differences)
+        said = self._said
+        if said is None or not 0 < at_ns - said.at_ns < FOLLOWED_NS:
+            return
+        for row in told:
+            if self._follows in ("", row.subject) and not self._is_refusal(row) and row.subject not in wished:
+                self._then.append(row.text)
+                self._level = row.level
 
     def refuse(self, at_ns: int, subject: str, by: str, text: str) -> None:
         """A person may not: they are told so, and everybody else goes on seeing what became of the last command."""

@@ -12,6 +12,7 @@ from nexus_engine.model.view import ExitView, TripView
 from nexus_engine.model.words import Leg
 
 KEPT: Final = 8
+_TOLD: Final = frozenset({GuardTripped, OrderIntended, Filled})
 _WITHIN_NS: Final = 3_600_000_000_000
 """Exits that leave later than this are not this trip's."""
 
@@ -49,7 +50,7 @@ class Trips:
 
     def listen(self, effects: Iterable[AnyEffect]) -> None:
         for effect in effects:
-            if type(effect) is Record:
+            if type(effect) is Record and type(effect.fact) in _TOLD:
                 self.recall(effect.fact)
 
     def shown(self) -> tuple[TripView, ...]:

@@ -14,6 +14,7 @@ from nexus_engine.model.signals import Signal
 from nexus_engine.model.view import EventRow, Why
 
 KEPT: Final = 200
+_EXPLAINS: Final = frozenset({SignalSeen, GuardTripped, Leaving})
 NOTES: Final = 40
 
 
@@ -30,7 +31,7 @@ class Reasons:
 
     def listen(self, effects: Iterable[AnyEffect]) -> None:
         for effect in effects:
-            if type(effect) is Record:
+            if type(effect) is Record and type(effect.fact) in _EXPLAINS:
                 self.recall(effect.fact)
 
     def explain(self, wanted: str, ledger: Ledger, notebook: Notebook) -> Why | None:

@@ -139,6 +139,7 @@ class Cortex:
         self._gaps: dict[tuple[str, str], None] = {}
         self._by_interval: dict[str, list[tuple[Strategy, Gate]]] = {}
         self._skipping: dict[str, tuple[Skipping, ...]] = {}
+        self._leavers: dict[tuple[str, str], Leaver | None] = {}
         self.asked = ""
         """The own strategy that is being asked at this moment, for whoever sees from another thread that it hangs."""
         self.broken: dict[str, str] = {}
@@ -240,9 +241,11 @@ class Cortex:
         asked = self._on(interval)
         if symbol in self.watched or not (asked or interval == REGIME_INTERVAL):
             return ()
-        regime = self.regime(symbol)
         if interval == REGIME_INTERVAL:
-            self.hours[regime.regime, _teller(regime)] += 1
+            self._count(symbol)
+        if not asked:
+            return ()
+        regime = self.regime(symbol)
         context = msgspec.structs.replace(context, leader=self._trend.view)
         found: list[Signal] = []
         for strategy, gate in asked:
@@ -254,9 +257,21 @@ class Cortex:
                 found.append(self._weighed(signal))
         return tuple(found)
 
+    def _count(self, symbol: str) -> None:
+        """An hour has closed."""
+        if self._book is None:
+            self.hours[self._rules[symbol].regime, UNKNOWN.source] += 1
+        else:
+            view = self.regime(symbol)
+            self.hours[view.regime, _teller(view)] += 1
+
     def leaver(self, name: str, interval: str) -> Leaver | None:
         """The strategy of that name, where it runs on the interval and can leave what it opened."""
-        return next((one for one, _ in self._on(interval) if one.name == name and isinstance(one, Leaver)), None)
+        key = name, interval
+        if key not in self._leavers:
+            found = (one for one, _ in self._on(interval) if one.name == name and isinstance(one, Leaver))
+            self._leavers[key] = next(found, None)
+        return self._leavers[key]
 
     def leave(self, name: str, interval: str, bar: Candle, held: Holding) -> Leave | None:
         """After `bar` or `history`: whether a strategy leaves what it opened, at the close of the last bar it has seen.
@@ -312,6 +327,7 @@ class Cortex:
         except (Exception, SystemExit) as error:  # noqa: BLE001  # a user's own code may do anything
             self._by_interval.clear()
             self._skipping.clear()
+            self._leavers.clear()
             self.broken[strategy.name] = self._complain(strategy.name, error)
             return None
         finally:

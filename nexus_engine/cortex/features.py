@@ -124,7 +124,7 @@ class EfficiencyRatio(_Windowed):
 class RealisedVolatility(_Windowed):
     """Root mean square of the last `period` log returns, per bar (a fraction; the mean return is taken as 0)."""
 
-    __slots__ = ("_close", "_squares", "value")
+    __slots__ = ("_close", "_squares")
 
     def __init__(self, period: int = 24) -> None:
         self.span = period + 1
@@ -134,34 +134,40 @@ class RealisedVolatility(_Windowed):
     def clear(self) -> None:
         self._close = 0.0
         self._squares.clear()
-        self.value = math.nan
+
+    @property
+    def value(self) -> float:
+        """Summed when it is asked for: it is asked for after few bars."""
+        squares = self._squares
+        return math.sqrt(math.fsum(squares) / len(squares)) if squares else math.nan
 
     @property
     def ready(self) -> bool:
         return len(self._squares) == self._squares.maxlen
 
     def update(self, bar: Candle) -> None:
-        squares = self._squares
         if self._close:
             change = math.log(bar.close / self._close)
-            squares.append(change * change)
-            self.value = math.sqrt(math.fsum(squares) / len(squares))
+            self._squares.append(change * change)
         self._close = bar.close
 
 
 class Turnover(_Windowed):
     """What was traded in the last `period` bars, in quote currency: volume by close, summed."""
 
-    __slots__ = ("_traded", "value")
+    __slots__ = ("_traded",)
 
     def __init__(self, period: int = 24) -> None:
         self.span = period
         self._traded: deque[float] = deque(maxlen=period)
-        self.clear()
 
     def clear(self) -> None:
         self._traded.clear()
-        self.value = math.nan
+
+    @property
+    def value(self) -> float:
+        """Summed when it is asked for: it is asked for after few bars."""
+        return math.fsum(self._traded) if self._traded else math.nan
 
     @property
     def ready(self) -> bool:
@@ -169,7 +175,6 @@ class Turnover(_Windowed):
 
     def update(self, bar: Candle) -> None:
         self._traded.append(bar.volume * bar.close)
-        self.value = math.fsum(self._traded)
 
 
 class MeanVolume(_Windowed):

@@ -125,6 +125,11 @@ class RegimeRule:
         self._regime, self._trend, self._place, self._view = now, trend, place, None
 
     @property
+    def regime(self) -> Regime:
+        """The view's, without making one."""
+        return self._regime
+
+    @property
     def view(self) -> RegimeView:
         """Made when it is asked for: a run that skips asks after few bars."""
         if self._view is None:

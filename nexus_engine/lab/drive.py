@@ -6,6 +6,7 @@ its state up in between. Either way, while a position rests, the core is shown p
 it: it says itself where a look would find nothing to do (`Engine.calm`).
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from math import inf
 from typing import Final, Protocol
@@ -46,6 +47,10 @@ DEPTH: Final = 1e9
 EARLIER_NS: Final = SECOND_NS
 FEEDS: Final = ("public", "market", "user")
 PERSON: Final = "you"
+
+_LOW_FIRST: Final = np.array([0, 0, 2, 1, 3])
+_HIGH_FIRST: Final = np.array([0, 0, 1, 2, 3])
+"""The columns of a bar at its corners."""
 
 Mask = NDArray[np.bool_]
 
@@ -88,6 +93,9 @@ class Drive:
         self._watched = None if watched is None else watched.tobytes()
         self._step_ns = bars.step_ns
         self._dwell_ns = min(DWELL_NS, bars.step_ns // 4)
+        step, dwell = self._step_ns, self._dwell_ns
+        self._corners_ns = np.array([0, dwell, dwell + (step - dwell) // 3, dwell + (step - dwell) * 2 // 3, step])
+        """When a bar is at its open, has dwelt there, is at its first extreme, its second, its close."""
         self._symbol = venue.symbol
         self._flat_looks = 0
         self._whole = False
@@ -114,7 +122,8 @@ class Drive:
         if watched is not None:
             self._special |= watched
         """Bars that are never gone over: they end with a funding or a day, follow a gap, or are watched."""
-        self._specials = np.flatnonzero(self._special)
+        self._specials: list[int] = np.flatnonzero(self._special).tolist()
+        self._lows, self._highs = bars.ohlc[:, 2].copy(), bars.ohlc[:, 1].copy()
         self._day_volume, self._day_range = _day(bars)
         self._volume = bars.volume if bars.volume.any() else np.full(len(bars), inf)
         """Infinite where nobody knows it."""
@@ -249,17 +258,40 @@ class Drive:
         self.wire.knock()
         self._pulse()
         step, dwell = self._step_ns, self._dwell_ns
-        self._travel(open_ns + dwell, open_)
-        self._pulse()
+        self._corner(open_ns + dwell, open_)
+        self.wire.drop_spent()
+        # known only here: an entry that was filled at the open turns the way
         first, second = (low, high) if self._low_first(open_, high, low, close) else (high, low)
-        self._travel(open_ns + dwell + (step - dwell) // 3, first)
-        self._pulse()
-        self._travel(open_ns + dwell + (step - dwell) * 2 // 3, second)
-        self._pulse()
-        self._travel(open_ns + step, close)
-        self._pulse()
+        corners = (
+            (open_ns + dwell + (step - dwell) // 3, first),
+            (open_ns + dwell + (step - dwell) * 2 // 3, second),
+            (open_ns + step, close),
+        )
+        for number, corner in enumerate(corners):
+            if self._rests(low, high, open_ns + step):
+                self._rest(corners[number:])
+                break
+            self._corner(*corner)
         self._fund(open_ns)
         self._decide(at)
+
+    def _corner(self, end_ns: int, price: float) -> None:
+        self._travel(end_ns, price)
+        self._pulse()
+
+    def _rests(self, low: float, high: float, end_ns: int) -> bool:
+        """Up to then nothing arrives, is touched or is due between these prices."""
+        if self._whole or self.wire.speaking or self.wire.next_ns <= end_ns or (band := self._band()) is None:
+            return False
+        up, down = self.venue.levels()
+        return down < low and high < up and band.low < low and high < band.high and end_ns < band.until_ns
+
+    def _rest(self, corners: Sequence[tuple[int, float]]) -> None:
+        """Go over what is left of such a bar."""
+        for end_ns, price in corners:
+            self.clock.now_ns, self.venue.price = end_ns, price
+            self.record.look(end_ns)
+            self._leave_out_look()
 
     def _low_first(self, open_: float, high: float, low: float, close: float) -> bool:
         """The side of the stop; without a position the extreme nearer the open, as the practice market plays bars."""
@@ -279,7 +311,7 @@ class Drive:
         self._move(end_ns, price)
 
     def _move(self, end_ns: int, price: float) -> None:
-        clock, venue, wire = self.clock, self.venue, self.wire
+        clock, venue, wire, desk = self.clock, self.venue, self.wire, self.engine.desk
         begin_ns, begin = clock.now_ns, venue.price
         while True:
             level_ns: float = inf
@@ -292,9 +324,9 @@ class Drive:
                     level = down
                 if level:
                     level_ns = begin_ns + round((level - begin) / (price - begin) * (end_ns - begin_ns))
-            waits_ns = self.engine.desk.due_ns
+            waits_ns = desk.due_ns
             due_ns = min(wire.next_ns, waits_ns)
-            if due_ns <= min(level_ns, end_ns):
+            if due_ns <= level_ns and due_ns <= end_ns:
                 clock.now_ns = int(due_ns)
                 venue.price = _between(begin_ns, begin, end_ns, price, clock.now_ns)
                 if due_ns < waits_ns:
@@ -359,6 +391,9 @@ class Drive:
             self._look()
             return
         self.record.look(self.clock.now_ns)
+        self._leave_out_look()
+
+    def _leave_out_look(self) -> None:
         if self.venue.lots:
             self._leave_out(1)
         else:
@@ -504,20 +539,20 @@ class Drive:
 
     def _quiet_from(self, at: int, band: Calm) -> int:
         end = len(self._bars)
-        place = int(np.searchsorted(self._specials, at))
+        place = bisect_left(self._specials, at)
         if place < len(self._specials):
-            end = int(self._specials[place])
+            end = self._specials[place]
         if band.until_ns < inf:
-            end = min(end, int(np.searchsorted(self._bars.open_ns, band.until_ns)) - 1)
+            end = min(end, int(self._bars.open_ns.searchsorted(band.until_ns)) - 1)
         up, down = self.venue.levels()
         up, down = min(up, band.high), max(down, band.low)
         size = 64
         while at < end:
-            part = self._bars.ohlc[at : min(end, at + size)]
-            touched = (part[:, 2] <= down) | (part[:, 1] >= up)
-            if touched.any():
-                return at + int(np.argmax(touched))
-            at, size = at + len(part), size * 4
+            upto = min(end, at + size)
+            touched = (self._lows[at:upto] <= down) | (self._highs[at:upto] >= up)
+            if touched[first := int(touched.argmax())]:
+                return at + first
+            at, size = upto, size * 4
         return max(at, end)
 
     def _glide(self, at: int, end: int) -> None:
@@ -534,10 +569,10 @@ class Drive:
             return
         at, end, self._rested = self._rested, self._rested_to, None
         open_ns, ohlc = self._bars.open_ns[at:end], self._bars.ohlc[at:end]
-        step, dwell = self._step_ns, self._dwell_ns
-        after = np.array([0, dwell, dwell + (step - dwell) // 3, dwell + (step - dwell) * 2 // 3, step])
-        order = [0, 0, 2, 1, 3] if self.venue.lots > 0 else [0, 0, 1, 2, 3]
-        self.record.look_back((open_ns[:, None] + after).ravel(), ohlc[:, order].ravel())
+        after = self._corners_ns
+        self.record.look_back(
+            (open_ns[:, None] + after).ravel(), ohlc[:, _LOW_FIRST if self.venue.lots > 0 else _HIGH_FIRST].ravel()
+        )
         self._leave_out(len(after) * (end - at))
 
 

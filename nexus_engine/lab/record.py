@@ -168,7 +168,7 @@ class Record:
 
     def _decided(self, *words: object) -> None:
         """Only what is the same everywhere goes in: whole numbers, words, and decimals on the venue's grid."""
-        told = (format(word, "f") if isinstance(word, Decimal) else str(word) for word in words)
+        told = [format(word, "f") if isinstance(word, Decimal) else str(word) for word in words]
         self._hash.update("\t".join(told).encode() + b"\n")
 
     @property
@@ -296,10 +296,10 @@ class Record:
         trade = self._open
         if trade is not None:
             trade.low, trade.high = min(trade.low, float(prices.min())), max(trade.high, float(prices.max()))
-        self._at.frombytes(np.ascontiguousarray(at_ns, np.int64).tobytes())
-        self._equity.frombytes(np.ascontiguousarray(self._venue.equities(prices), np.float64).tobytes())
-        self._costs.frombytes(np.full(len(prices), self.costs).tobytes())
-        self._funding.frombytes(np.full(len(prices), self._venue.funded).tobytes())
+        self._at.frombytes(at_ns.tobytes())
+        self._equity.frombytes(self._venue.equities(prices).tobytes())
+        self._costs.extend(array("d", (self.costs,)) * len(prices))
+        self._funding.extend(array("d", (self._venue.funded,)) * len(prices))
 
     def _point(self, at_ns: int, equity: float) -> None:
         self._at.append(at_ns)

@@ -1,7 +1,9 @@
 """Which closed bars a strategy could speak at, over whole columns; and the cortex put where it would be by then."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import Final, Literal
+from itertools import pairwise
+from typing import Final
 
 import numpy as np
 
@@ -29,15 +31,17 @@ class Skipper:
         self._cortex, self._symbol, self._frames = cortex, symbol, frames
         self._regime = next(at for at, frame in enumerate(frames) if frame.interval == REGIME_INTERVAL)
         self._upto = []
-        self._begins = []
+        self._begins: list[list[int]] = []
+        """By frame: where its gapless stretches begin, and its end."""
         self._columns: dict[tuple[int, int], Columns] = {}
-        self._close_ns = [frame.open_ns[: frame.whole] + frame.step_ns for frame in frames]
-        for frame, close_ns in zip(frames, self._close_ns, strict=True):
+        closes = [frame.open_ns[: frame.whole] + frame.step_ns for frame in frames]
+        self._hour_closes: list[int] = closes[self._regime].tolist()
+        for frame, close_ns in zip(frames, closes, strict=True):
             known = int(np.searchsorted(close_ns, start_ns, side="right"))
             self._upto.append(known)
             gaps = np.flatnonzero(np.diff(frame.open_ns[: frame.whole]) != frame.step_ns) + 1
             begins = {max(0, known - warmup), *gaps[gaps > known - warmup].tolist()}
-            self._begins.append(np.array(sorted(begins), dtype=np.int64))
+            self._begins.append([*sorted(begins), frame.whole])
 
     def wanted(self, frame: int) -> Mask:
         """Rows of a frame at which a strategy of its interval could give a signal."""
@@ -48,8 +52,7 @@ class Skipper:
             return ~found
         if not strategies:
             return found
-        ends = np.append(self._begins[frame][1:], series.whole)
-        for begin, end in zip(self._begins[frame].tolist(), ends.tolist(), strict=True):
+        for begin, end in pairwise(self._begins[frame]):
             columns = self._of(frame, begin, end)
             for strategy in strategies:
                 found[begin:end] |= _candidates(strategy, columns)
@@ -60,12 +63,12 @@ class Skipper:
         it."""
         hours = self._regime
         # at the same instant the shorter bar is told first
-        side: Literal["left", "right"] = "left" if frame < hours else "right"
-        self._hours(row if frame == hours else int(np.searchsorted(self._close_ns[hours], close_ns, side=side)))
+        closed = bisect_left if frame < hours else bisect_right
+        self._hours(row if frame == hours else closed(self._hour_closes, close_ns))
         if frame != hours and self._upto[frame] != row:
-            at = int(np.searchsorted(self._begins[frame], row, side="right")) - 1
-            begin = int(self._begins[frame][at])
-            end = int(np.append(self._begins[frame], self._frames[frame].whole)[at + 1])
+            begins = self._begins[frame]
+            after = bisect_right(begins, row)
+            begin, end = begins[after - 1], begins[after]
             self._cortex.skip(self._symbol, self._frames[frame].interval, self._of(frame, begin, end), row - begin)
         self._upto[frame] = row + 1
 

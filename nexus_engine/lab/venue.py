@@ -21,8 +21,8 @@ from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.words import Venue
 from nexus_engine.sim.account import Account
 from nexus_engine.sim.bar_share import SHARE, BarShare
-from nexus_engine.sim.ledger import Ledger
-from nexus_engine.sim.orders import Fill, OrderEvent, UserEvent
+from nexus_engine.sim.ledger import Ledger, decimal_price, liquidation_price
+from nexus_engine.sim.orders import ZERO, Fill, OrderEvent, UserEvent
 from nexus_engine.sim.played import FUNDING_RATE, spec_of
 from nexus_engine.sim.specs import SymbolSpec
 
@@ -75,6 +75,8 @@ class BarVenue:
         self.symbol = symbol
         self.spec = spec_of(symbol, price)
         self.tick, self.step = float(self.spec.tick), float(self.spec.step)
+        self._hair = self.tick / 1_000
+        """Prices are floats: so near to a level they are looked at."""
         self.costs = costs
         self.account = Account({symbol: self.spec}, Ledger(start=wallet, wallet=wallet), market_rests=True)
         self.account.ledger.isolated.add(symbol)
@@ -172,7 +174,10 @@ class BarVenue:
                 up = min(up, (order.price_ticks + 1) * self.tick)
         self._gone = 0.0
         if lots := self.lots:
-            gone = float(self.account.margins(self).symbols[self.symbol].liquidation)
+            # isolated: nothing of the account's but what this position has locked bears on it
+            position, step = self.account.ledger.positions[self.symbol], self.spec.step
+            bracket = self.spec.bracket(lots * step * decimal_price(self.price))
+            gone = float(liquidation_price(lots, step, position.cost, bracket, position.isolated_wallet, ZERO))
             if gone > 0:
                 # a tick beyond: exactly there its margin still carries it
                 self._gone = gone - self.tick if lots > 0 else gone + self.tick
@@ -184,7 +189,9 @@ class BarVenue:
         rests."""
         now_ms = now_ns // 1_000_000
         account, ticks = self.account, self.price / self.tick
-        self.levels()
+        up, down = self.levels()
+        if not self._waits and down + self._hair < self.price < up - self._hair:
+            return
         if self._gone and (self.price - self._gone) * self.lots <= 0:
             account.liquidation.check(now_ms, self)
         if account.resting:

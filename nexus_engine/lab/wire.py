@@ -108,6 +108,14 @@ class Wire:
             self._messages -= 1
         act(what)
 
+    def drop_spent(self) -> None:
+        """Wait no longer for timers that will find nothing to do."""
+        spent = [key for key in self._timers if self.engine.spent(key)]
+        if spent:
+            numbers = {self._timers.pop(key) for key in spent}
+            self._due = [each for each in self._due if each[1] not in numbers]
+            heapq.heapify(self._due)
+
     def post(self, event: AnyEvent) -> None:
         """Run the engine on an event, and carry what it wants."""
         effects = self.engine.on(event)

@@ -6,6 +6,7 @@ Secrets are never in it. `load` turns any mistake into one clear line (ConfigErr
 import re
 import tomllib
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, get_args
 
@@ -499,4 +500,10 @@ def _keys_at(model: type[BaseModel], path: tuple[str, ...]) -> list[str]:
 
 def percent_of(pct: float, amount: Decimal) -> Decimal:
     """`pct` percent of `amount`."""
-    return amount * Decimal(repr(pct)) / 100
+    return amount * exactly(pct) / 100
+
+
+@lru_cache(maxsize=256)
+def exactly(number: float) -> Decimal:
+    """A number of the directive as it was written."""
+    return Decimal(repr(number))

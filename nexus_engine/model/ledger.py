@@ -7,6 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -242,10 +243,6 @@ class Ledger:
         """The fill has been counted."""
         return (fill.symbol, fill.trade_id) in self._trades
 
-    def changes(self, fact: AnyFact) -> bool:
-        """The fact belongs to the trading state, rather than only explaining it."""
-        return type(fact) in self._apply
-
     def digest(self) -> str:
         """A hash of the whole trading state; 32 hex characters."""
         state = (
@@ -285,11 +282,13 @@ class Ledger:
 
     # ---- writing -----------------------------------------------------------------------------------------------------
 
-    def apply(self, fact: AnyFact) -> None:
-        """Take one fact in. Facts that only explain change nothing."""
+    def apply(self, fact: AnyFact) -> bool:
+        """Take one fact in. False for a fact that only explains, and changes nothing."""
         handler = self._apply.get(type(fact))
-        if handler is not None:
-            handler(fact)
+        if handler is None:
+            return False
+        handler(fact)
+        return True
 
     def fold(self, facts: Iterable[AnyFact]) -> "Ledger":
         """Take many facts in, and return self."""
@@ -541,7 +540,7 @@ class Ledger:
         self.next_intent = max(self.next_intent, fact.proposal.id + 1)
         over = len(self.proposals) - len(self._waiting) - KEPT_PROPOSALS
         if over > 0:
-            for key in [key for key in self.proposals if key not in self._waiting][:over]:
+            for key in list(islice((key for key in self.proposals if key not in self._waiting), over)):
                 del self.proposals[key]
 
     def _propose(self, proposal: Proposal) -> None:

@@ -25,8 +25,7 @@ class Turn:
 
     def record(self, fact: AnyFact) -> None:
         """Make it so, and have it journalled."""
-        if self.ledger.changes(fact):
-            self.ledger.apply(fact)
+        if self.ledger.apply(fact):
             self._touched = True
         self.effects.append(Record(fact=fact))
 

@@ -34,7 +34,10 @@ class Mode(StrEnum):
     @property
     def rank(self) -> int:
         """How much the machine may do by itself: more is looser."""
-        return tuple(Mode).index(self)
+        return _MODES.index(self)
+
+
+_MODES: Final = tuple(Mode)
 
 
 class TradingState(StrEnum):

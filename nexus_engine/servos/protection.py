@@ -65,11 +65,17 @@ class Protection:
             self._sweep(turn, symbol)
             return
         need, side = abs(position.qty), exit_side(position)
-        stops = [order for order in turn.ledger.alive(symbol, Leg.STOP) if order.side is side]
+        living = list(turn.ledger.alive(symbol))
+        stops = [order for order in living if order.leg is Leg.STOP and order.side is side]
         exact = [order for order in stops if order.leaves == need and order.trigger == position.plan.stop]
         confirmed = [order for order in exact if _stands(order)]
         if confirmed:
             self._covered(turn, position, confirmed[0], stops)
+            # the take-profit rests once the entry is over, and only beside a stop
+            legs = {order.leg for order in living}
+            if Leg.ENTRY not in legs and not (Leg.EXIT in legs and self.leaving(turn, position)):
+                known = self.ladder.priced(symbol)
+                targets.aim(turn, position, None if known is None else known[0])
             return
         if not any(_stands(order) and order.leaves >= need for order in stops):
             self._count_naked(turn, position)
@@ -244,14 +250,6 @@ class Protection:
                 if other.trigger != stop.trigger and _stands(other):
                     turn.note(Level.GOOD, position.symbol, f"stop {stop.trigger} confirmed, {other.trigger} goes")
                 turn.cancel(other)
-        self._aim(turn, position)
-
-    def _aim(self, turn: Turn, position: Position) -> None:
-        """The take-profit rests once the entry is over, and only beside a stop."""
-        if any(turn.ledger.alive(position.symbol, Leg.ENTRY)) or self.leaving(turn, position):
-            return
-        known = self.ladder.priced(position.symbol)
-        targets.aim(turn, position, None if known is None else known[0])
 
     def trail(self, turn: Turn, position: Position) -> None:
         """Let the stop follow price, where its plan says so. One that has begun to fill is not called back."""

@@ -48,7 +48,7 @@ def aim(turn: Turn, position: Position, instrument: Instrument | None) -> None:
     """Bring what rests to what should. What is too much at a price goes before its like comes."""
     goals = wanted(turn.ledger, position, instrument)
     resting = list(turn.ledger.alive(position.symbol, Leg.TARGET))
-    kept = set[Decimal]()
+    kept: set[Decimal] = set()
     for order in resting:
         price = order.price or ZERO
         if order.leaves == goals.get(price) and order.status is not OrderStatus.PENDING_CANCEL and price not in kept:
@@ -75,7 +75,7 @@ def aim(turn: Turn, position: Position, instrument: Instrument | None) -> None:
 
 def _refused(turn: Turn, position: Position, price: Decimal, qty: Decimal) -> bool:
     """A refused target is not tried again: the stop protects, and a person sees the note."""
-    return any(
+    return turn.ledger.sent(position.intent, Leg.TARGET) > 0 and any(
         order.leg is Leg.TARGET and order.status is OrderStatus.REJECTED and (order.qty, order.price) == (qty, price)
         for order in turn.ledger.orders.values()
         if order.intent == position.intent

@@ -38,8 +38,10 @@ class Trailer:
         if 0 <= turn.mono_ns - self._moved.get(symbol, turn.mono_ns - EVERY_NS) < EVERY_NS:
             return False
         best = _best(position, instrument, mark)
+        if best is None:
+            return False
         least = max(instrument.tick, position.first_risk_per_unit * Decimal(repr(SMALLEST_STEP)))
-        if best is None or (best - stop) * position.side.sign < least:
+        if (best - stop) * position.side.sign < least:
             return False
         self._moved[symbol] = turn.mono_ns
         turn.record(PlanChanged(at_ns=turn.at_ns, symbol=symbol, plan=replace(position.plan, stop=best), by="bot"))

@@ -81,7 +81,10 @@ class SlidingMax:
 
     def peek(self, oldest: int) -> float:
         """What `top` would answer, with nothing dropped: a look at the screen may not change a decision."""
-        return next((value for key, value in self._items if key >= oldest), -inf)
+        for key, value in self._items:
+            if key >= oldest:
+                return value
+        return -inf
 
     def clear(self) -> None:
         self._items.clear()
@@ -325,7 +328,8 @@ class BlackSwan:
 
     def falls(self, market_ns: int) -> tuple[tuple[int, float], ...]:
         """By window of the trip: (minutes, percent that the newest filtered price is under the confirmed high)."""
-        return tuple((rung.minutes, drop) for rung, drop in self.ladder(market_ns) if rung.name == TRIP)
+        lane = self._newest
+        return tuple((rung.minutes, lane.fall_pct(rung.window, market_ns)) for rung in self._rungs if rung.name == TRIP)
 
     def ladder(self, market_ns: int) -> tuple[tuple[Rung, float], ...]:
         """Every rung, and how far the newest filtered price is under the confirmed high of its window, in percent."""

@@ -18,7 +18,8 @@ REJECTS_LOCK: Final = "rejects:"
 
 def look(turn: Turn, config: ShieldConfig) -> None:
     """Call at the end of a turn: sees what it sent and what was refused in it."""
-    sent, refused = False, set[str]()
+    sent = False
+    refused: set[str] = set()
     for effect in turn.effects:
         if type(effect) is Submit:
             sent = True
@@ -26,7 +27,7 @@ def look(turn: Turn, config: ShieldConfig) -> None:
             refused.add(turn.ledger.orders[effect.fact.client_id].symbol)
     if sent:
         _rate(turn, config)
-    for symbol in sorted(refused):
+    for symbol in sorted(refused) if refused else ():
         _rejects(turn, config, symbol)
 
 

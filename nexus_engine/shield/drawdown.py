@@ -61,18 +61,19 @@ class Drawdown:
 
     def _judge(self, turn: Turn, name: str, fall_pct: float, limit_pct: float) -> None:
         used = fall_pct / limit_pct
+        if used < WARN_AT:
+            if used < CALM_AT:
+                self._warned.discard(name)
+            return
         text = f"equity is {fall_pct:.1f} % under {_FROM[name]}, limit {limit_pct:g} %"
         if used >= 1.0 and Latch.DRAWDOWN not in turn.ledger.latches:
             verdict = refuse("drawdown", text, Reading(name, fall_pct, limit_pct, "%"))
             turn.record(GuardTripped(at_ns=turn.at_ns, verdict=verdict))
             turn.record(LatchSet(at_ns=turn.at_ns, latch=Latch.DRAWDOWN, on=True, by="shield", reason=text))
             turn.note(Level.ALARM, "account", f"{Latch.DRAWDOWN}: {text}", "shield")
-        elif WARN_AT <= used < 1.0 and name not in self._warned:
+        elif used < 1.0 and name not in self._warned:
             turn.note(Level.WARN, "account", text, "shield")
-        if used >= WARN_AT:
-            self._warned.add(name)
-        elif used < CALM_AT:
-            self._warned.discard(name)
+        self._warned.add(name)
 
 
 _FROM: Final = {"day drawdown": "the day's first", "drawdown": "its peak"}

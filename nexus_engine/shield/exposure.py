@@ -45,7 +45,7 @@ def measure(
     price and the mark; one without a plan risks all of it.
     """
     notional: dict[str, Decimal] = {}
-    sides = dict.fromkeys(Side, ZERO)
+    sides = {Side.BUY: ZERO, Side.SELL: ZERO}
     risks: dict[tuple[str, Side], Decimal] = {}
     unpriced: list[str] = []
 

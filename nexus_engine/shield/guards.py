@@ -34,6 +34,8 @@ def cooldown(ledger: Ledger, market_ns: int, scope: frozenset[str], *, others: b
 
 def latched(ledger: Ledger) -> str:
     """Which latches hold, in words; empty when none does."""
+    if not ledger.latches:
+        return ""
     set_now = [ledger.latches[latch] for latch in Latch if latch in ledger.latches]
     return "; ".join(f"{fact.latch} by {fact.by}" + (f": {fact.reason}" if fact.reason else "") for fact in set_now)
 

@@ -2,7 +2,7 @@
 funding that eats the trade. What a closed trade leads to is set here as a lock; each lock has a guard that reads it."""
 
 from collections import Counter
-from collections.abc import Iterable
+from itertools import islice
 from math import isfinite
 from typing import Final
 
@@ -97,7 +97,7 @@ def _stopped(ledger: Ledger, trade: ClosedTrade) -> Side | None:
     return next(
         (
             order.side.opposite
-            for order in ledger.orders.values()
+            for order in reversed(ledger.orders.values())
             if order.intent == trade.intent and order.leg is Leg.STOP and order.filled
         ),
         None,
@@ -106,8 +106,8 @@ def _stopped(ledger: Ledger, trade: ClosedTrade) -> Side | None:
 
 def last_trades(ledger: Ledger, symbol: str, config: ShieldConfig) -> tuple[int, float]:
     """How many of the symbol's newest trades are looked at, and what they made, in R."""
-    of_it: Iterable[ClosedTrade] = (trade for trade in reversed(ledger.closed) if trade.symbol == symbol)
-    made = [trade.r for trade, _ in zip(of_it, range(config.low_trades), strict=False)]
+    of_it = (trade.r for trade in reversed(ledger.closed) if trade.symbol == symbol)
+    made = list(islice(of_it, config.low_trades))
     return len(made), sum(made)
 
 

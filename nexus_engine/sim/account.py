@@ -5,9 +5,10 @@ counted. What happens is appended to `events`; whoever steps the account drains 
 (`rules.MESSAGES`).
 """
 
-import copy
 from collections.abc import Mapping
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from nexus_engine.sim.contract import Print
 from nexus_engine.sim.ledger import DEFAULT_LEVERAGE, Ledger, Margins, Position, decimal_price, margins, money
@@ -142,9 +143,10 @@ class Account:
         self._check_room(order, spec, price_ticks * spec.tick if limit else mark, market)
         bid, ask = market.touch(spec.symbol)
         crosses = limit and (price_ticks >= ask if order.side_buy else price_ticks <= bid)
-        best = decimal_price((ask if order.side_buy else bid) * float(spec.tick))
-        if not limit and not mark * PRICE_BAND_DOWN <= best <= mark * PRICE_BAND_UP:
-            raise VenueError(-4131)
+        if not limit:
+            best = decimal_price((ask if order.side_buy else bid) * float(spec.tick))
+            if not mark * PRICE_BAND_DOWN <= best <= mark * PRICE_BAND_UP:
+                raise VenueError(-4131)
         if order.tif == "GTX" and crosses:
             raise VenueError(-5022)
         if order.tif == "FOK" and market.available(spec.symbol, order.side_buy, price_ticks) < qty_lots:
@@ -446,7 +448,7 @@ class Account:
         self._tell_wallet(TRANSFERS[amount < 0], amount, None, now_ms)
 
     def _tell(self, order: Order, execution: str, now_ms: int, fill: Fill | None = None) -> None:
-        self.events.append(OrderEvent(copy.copy(order), execution, now_ms, fill))
+        self.events.append(OrderEvent(replace(order), execution, now_ms, fill))
 
     def tell_account(
         self, reason: str, symbol: str, now_ms: int, market: Liquidity, change: Decimal = ZERO, side: str = "BOTH"

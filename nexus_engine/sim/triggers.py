@@ -4,10 +4,11 @@ NEW -> TRIGGERING -> TRIGGERED (a plain order exists) -> FINISHED (it ended); or
 reason.
 """
 
-import copy
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from nexus_engine.sim.orders import (
     CONDITIONAL_TYPES,
@@ -223,7 +224,7 @@ class Conditionals:
         self._tell(algo, now_ms)
 
     def _tell(self, algo: Algo, now_ms: int) -> None:
-        self.account.events.append(AlgoEvent(copy.copy(algo), now_ms))
+        self.account.events.append(AlgoEvent(replace(algo), now_ms))
 
     def _reference(self, algo: Algo, market: Liquidity) -> float:
         """The price it watches, in ticks; the mark is finer than a tick."""

@@ -231,6 +231,41 @@ def test_the_looks_that_are_left_out_would_have_found_nothing(
     assert (risk is TIGHT) == any(isinstance(fact, LatchSet) for fact in facts)
 
 
+@pytest.mark.parametrize(
+    ("strategy", "bars", "over"),
+    [
+        ("flow", walk(5, 2_000, 3_600, swing=0.006, falls=12), {"entry", "proposal"}),
+        ("scalping", walk(2, 10_000, 300, swing=0.004), {"proposal"}),
+    ],
+    ids=["takers", "makers"],
+)
+def test_the_timers_that_are_not_waited_for_would_have_found_nothing(
+    strategy: str, bars: Bars, over: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    facts: list[Any] = []
+    heard = Record.heard
+    monkeypatch.setattr(Record, "heard", lambda record, fact: (facts.append(fact), heard(record, fact)))
+    spent = Engine.spent
+    dropped: set[str] = set()
+
+    def counted(engine: Engine, key: str) -> bool:
+        found = spent(engine, key)
+        if found:
+            dropped.add(key.partition(":")[0])
+        return found
+
+    monkeypatch.setattr(Engine, "spent", counted)
+    least = played(bars, tmp_path, strategy=strategy)
+    without, facts = facts, []
+    monkeypatch.setattr(Engine, "spent", lambda engine, key: False)
+    waited = played(bars, tmp_path, strategy=strategy)
+    assert least.trades == waited.trades
+    assert least.decisions_hash == waited.decisions_hash
+    assert without == facts
+    assert len(least.trades) >= 3
+    assert dropped == over
+
+
 def _said(fact: Any) -> bool:
     # a day opens at the first look of it, and who is flat looks again when there is something to decide
     return not isinstance(fact, DayOpened | Sealed)

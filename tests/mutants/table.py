@@ -466,7 +466,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     one(
         "a settlement of funding is not waited out", "I4", DESK,
-        "        elif until_ns := _waits(verdicts):\n", "        elif until_ns := _waits(()):\n",
+        "        elif objection and (until_ns := _waits(verdicts)):\n", "        elif objection and (until_ns := _waits(())):\n",
         "tests/core/test_waiting.py",
     ),
     one(
