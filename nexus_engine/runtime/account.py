@@ -1,7 +1,6 @@
 """One account's life on its loop: start (which is recovery), run, leave."""
 
 import asyncio
-import gc
 import logging
 import os
 import threading
@@ -24,11 +23,12 @@ from nexus_engine.model.paths import latch_path, socket_path, venue_state_dir
 from nexus_engine.model.people import HERE, People
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.view import View, ViewRequest
-from nexus_engine.model.words import AccountKind, Leg, Level, Role
+from nexus_engine.model.words import AccountKind, Leg, Level, OrderStatus, Role
 from nexus_engine.runtime.beside import AGAIN_S, Beside
 from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.runtime.control import ControlServer, Status, shown
 from nexus_engine.runtime.demo import DemoVenue, read_ready
+from nexus_engine.runtime.garbage import Garbage
 from nexus_engine.runtime.health import Pulse, memory_mb
 from nexus_engine.runtime.macro import macro_feed
 from nexus_engine.runtime.memory import Memory
@@ -82,6 +82,7 @@ class Account:
         self.options = options
         self.folder = folder
         self.pulse = Pulse()
+        self._garbage = Garbage()
         self.progress = ""
         self.running = False
         """The venue has been asked for the account once: from here on one leaves in order."""
@@ -231,9 +232,7 @@ class Account:
         carrier.post(TimerFired(at_ns=at_ns, mono_ns=mono_ns, key=RECONCILE_TIMER))
         await carrier.answered()
         self._beside.hold(self._prepare(uplink, carrier))
-        # What lives by now mostly lives on; leaving it out of collections keeps their pauses under 4 ms.
-        gc.collect()
-        gc.freeze()
+        self._garbage.settle()
 
     def _connector(self) -> Connect:
         if self._connect is not None:
@@ -374,7 +373,7 @@ class Account:
             await self._beside.close()
             if self._guard is not None:
                 self._guard.close()
-        gc.unfreeze()
+        self._garbage.close()
 
     # ---- what runs beside the engine ---------------------------------------------------------------------------------
 
@@ -404,6 +403,14 @@ class Account:
                 if self._on_beat is not None:
                     self._on_beat()
                 await self.pulse.beat(self._carrier.posted)
+                self._garbage.look(self._quiet)
+
+    def _quiet(self) -> bool:
+        """No order is on its way, and nothing is without its stop."""
+        ledger = self._ledger
+        return all(order.status is OrderStatus.OPEN for order in ledger.alive()) and all(
+            position.naked_since_ns is None for position in ledger.positions.values()
+        )
 
     async def _watch_latch(self) -> None:
         assert self._carrier is not None
