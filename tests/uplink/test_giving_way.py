@@ -2,37 +2,33 @@
 
 import asyncio
 import random
+from types import SimpleNamespace
+from typing import Any
 
+import aiohttp
+import pytest
 from uplink_data import HandClock
 
+from nexus_engine.uplink import stream as streams
 from nexus_engine.uplink.stream import SLICE_NS, Stream
 
-READ_BYTES = 100_000
 COST_NS = 100_000
 """Of a message, for whoever listens."""
 
 
 class Full:
-    """A socket on which so many messages wait; a read brings all that fit into its buffer."""
+    """A socket that has had so many messages of that length come already; then it closes."""
 
     def __init__(self, count: int, length: int) -> None:
-        self._left, self._body, self._paused = count, b"x" * length, False
+        self.left, self._body = count, b"x" * length
 
-    def pause(self) -> None:
-        self._paused = True
+    async def receive(self) -> Any:
+        self.left -= 1
+        if self.left < 0:
+            return SimpleNamespace(type=aiohttp.WSMsgType.CLOSED, data=None)
+        return SimpleNamespace(type=aiohttp.WSMsgType.TEXT, data=self._body)
 
-    def resume(self) -> None:
-        asyncio.get_running_loop().call_soon(self._read_on)  # it is read when the loop has looked at its sockets again
-
-    def _read_on(self) -> None:
-        self._paused = False
-
-    async def pour(self, stream: Stream) -> None:
-        while self._left:
-            for _ in range(0 if self._paused else min(self._left, READ_BYTES // len(self._body))):
-                self._left -= 1
-                stream._text(self._body)
-            await asyncio.sleep(0)
+    close_code = 1000
 
 
 async def listen(count: int, length: int) -> tuple[list[int], list[bool]]:
@@ -58,12 +54,9 @@ async def listen(count: int, length: int) -> tuple[list[int], list[bool]]:
 
     other = asyncio.create_task(turn())
     await asyncio.sleep(0)
-    socket = Full(count, length)
-    stream._ended = asyncio.get_running_loop().create_future()
-    stream._opened(socket)  # type: ignore[arg-type]
-    await socket.pour(stream)
-    for _ in range(READ_BYTES // length):
-        await asyncio.sleep(0)
+    with pytest.raises(streams.StreamDown):
+        await stream._read(Full(count, length))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
     other.cancel()
     assert sum(turns) == count
     return turns, behind
@@ -76,8 +69,8 @@ async def test_nobody_waits_longer_for_a_turn_than_a_slice() -> None:
 
 async def test_a_run_that_was_cut_is_still_one_run_and_long_ones_mean_behind() -> None:
     _, behind = await listen(5_000, 150)
-    # a read is 666 messages, in slices of 21
-    assert len(behind) == 8
+    # 64 KiB are 434 messages of 151 bytes, in slices of 21
+    assert len(behind) == pytest.approx(5_000 / 440, abs=2)
     assert behind[2:-1] == [True] * len(behind[2:-1]) and not any(behind[:2])
 
 

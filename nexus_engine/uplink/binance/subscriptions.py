@@ -64,7 +64,7 @@ class Subscriptions:
             for symbol in silent:
                 self._anew(symbol)
             if silent:
-                self.subscribe(silent)
+                await self.subscribe(silent)
 
     def silent(self) -> list[str]:
         """Who has not been heard for too long; the next time it may be twice as long."""
@@ -77,13 +77,13 @@ class Subscriptions:
                 self._patience_ns[symbol] = min(2 * patience_ns, int(LONGEST_S * 1e9))
         return found
 
-    def subscribe(self, symbols: Iterable[str]) -> None:
+    async def subscribe(self, symbols: Iterable[str]) -> None:
         """End their streams and begin them again: in two messages, for the venue takes no more than ten a second."""
         names = [name for symbol in symbols for name in self._names(symbol)]
         for method in ("UNSUBSCRIBE", "SUBSCRIBE"):
             self._asked += 1
             asked = {"method": method, "params": names, "id": self._asked}
-            self._stream.send(json.dumps(asked))
+            await self._stream.send(json.dumps(asked))
 
 
 def is_answer(data: bytes) -> bool:
