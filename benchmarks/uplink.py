@@ -6,7 +6,7 @@ Two messages, generated and the same for all: an aggTrade, and a depth diff that
 - in memory: the bytes are there. ours: decoder, book procedure, event, book, top 20.
   python-binance: its socket's `_handle_message`, then DepthCacheManager. order-book (C) behind msgspec with floats.
   nautilus_trader: its Binance adapter's structs and deltas into its OrderBook
-- loopback: the same, received from a local server as fast as it sends. ours: the feeds as they run (picows).
+- loopback: the same, received from a local server as fast as it sends. ours: the feeds as they run (aiohttp).
   websockets: the same handlers as ours behind that library
 
 order-book and nautilus_trader are found in the environment that `make conformance` makes; without it they are left out.
