@@ -86,4 +86,7 @@ class PacedModal(Paced[ScreenResultType], ModalScreen[ScreenResultType]):
     """The same for a dialog."""
 
     def on_unmount(self) -> None:
+        # a closed dialog is a knot of cycles: thousands of objects of its picture would wait in it for the collector
+        for widget in self._compositor.widgets:
+            widget._styles_cache.clear()
         forget()

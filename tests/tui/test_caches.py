@@ -46,3 +46,17 @@ async def test_a_painted_line_is_no_cycle_that_waits_for_the_collector() -> None
             assert before - sum(isinstance(each, Strip) for each in gc.get_objects()) < 20
         finally:
             gc.enable()
+
+
+async def test_a_closed_dialog_leaves_none_of_its_lines_to_the_collector() -> None:
+    async with cockpit(size=(120, 40)) as driven:
+        await driven.press("question_mark", "escape")
+        gc.collect()
+        gc.disable()
+        try:
+            before = sum(isinstance(each, Strip) for each in gc.get_objects())
+            for _ in range(3):
+                await driven.press("question_mark", "escape")
+            assert sum(isinstance(each, Strip) for each in gc.get_objects()) < before + 20
+        finally:
+            gc.enable()
