@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import random
 import time
@@ -11,6 +12,7 @@ import msgspec
 import pytest
 from scripted import RealClock, Scripted, scripted
 
+from nexus_engine.uplink import stream as streams
 from nexus_engine.uplink.stream import FRAME_BYTES, LONGEST_S, Backoff, Stream, StreamDown
 
 
@@ -59,6 +61,12 @@ class Listener:
     async def until(self, count: int) -> None:
         async with asyncio.timeout(10):
             while len(self.heard) < count:
+                self.changed.clear()
+                await self.changed.wait()
+
+    async def until_opened(self, count: int) -> None:
+        async with asyncio.timeout(10):
+            while self.said.count("opened") < count:
                 self.changed.clear()
                 await self.changed.wait()
 
@@ -168,7 +176,133 @@ async def test_a_venue_that_is_not_there_is_tried_without_end_and_without_naming
 
 
 async def test_cancelling_is_prompt_even_when_the_other_side_never_answers_the_close() -> None:
-    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async with raw() as (venue, _):
+        listener = Listener(venue)
+        task = asyncio.create_task(listener.stream.run())
+        await listener.says("opened")
+        began = time.monotonic()
+        task.cancel()
+        await asyncio.wait((task,))
+        assert time.monotonic() - began < 1.0
+
+
+async def test_another_side_that_answers_no_ping_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "HEARTBEAT_S", 0.1)
+    async with raw() as (venue, _):
+        listener = Listener(venue)
+        task = asyncio.create_task(listener.stream.run())
+        await listener.says("closed by the venue (1006)")
+        task.cancel()
+        await asyncio.wait((task,))
+
+
+TEXT, MORE, BINARY, PING = 0x1, 0x0, 0x2, 0x9
+
+
+def frame(kind: int, body: bytes, last: bool = True, rsv: int = 0) -> bytes:
+    """RFC 6455, section 5.2, as a server sends it."""
+    size, wide = len(body), 0 if len(body) < 126 else 2 if len(body) < 1 << 16 else 8
+    length = {0: b"", 2: b"\x7e", 8: b"\x7f"}[wide] + size.to_bytes(wide or 1)
+    return bytes([last << 7 | rsv << 4 | kind]) + length + body
+
+
+@pytest.mark.parametrize("piece", [1, 3, 10_000])
+async def test_messages_in_parts_are_joined_however_they_are_cut(piece: int) -> None:
+    parts = [
+        frame(TEXT, b'{"n":', last=False), frame(PING, b"still there?"), frame(MORE, b"", last=False),
+        frame(MORE, b"1}"),
+        frame(BINARY, b"no", last=False), frame(MORE, b"pe"),
+        frame(TEXT, b'{"n":"' + b"9" * FRAME_BYTES, last=False), frame(MORE, b'"}'),
+        frame(TEXT, b'{"n":2}'),
+    ]  # fmt: skip
+    wire = b"".join(parts)
+    async with raw() as (venue, writers):
+        listener = Listener(venue)
+        task = asyncio.create_task(listener.stream.run())
+        await listener.says("opened")
+        for start in range(0, 60, piece):
+            writers[0].write(wire[start : min(start + piece, 60)])
+            await writers[0].drain()
+            await asyncio.sleep(0)
+        writers[0].write(wire[60:])
+        await listener.until(2)
+        assert listener.heard == [1, 2] and listener.stream.skipped == 2
+        task.cancel()
+        await asyncio.wait((task,))
+
+
+@pytest.mark.parametrize(
+    ("wire", "code"),
+    [
+        (frame(TEXT, b'{"n":1}', rsv=4), 1002),
+        (frame(MORE, b'{"n":1}'), 1002),
+        (frame(TEXT, b"{", last=False) + frame(TEXT, b'{"n":1}'), 1002),
+        (frame(3, b""), 1002),
+        (b"\x81\x7f" + (1 << 40).to_bytes(8), 1009),
+        (frame(TEXT, b"{", last=False) + frame(MORE, b"x" * (9 << 20), last=False) * 2, 1009),
+        (frame(8, b""), 1006),
+        (frame(8, (4001).to_bytes(2) + b"bye"), 4001),
+    ],
+)
+async def test_what_is_no_web_socket_ends_the_connection_with_its_code(wire: bytes, code: int) -> None:
+    async with raw() as (venue, writers):
+        listener = Listener(venue)
+        task = asyncio.create_task(listener.stream.run())
+        await listener.says("opened")
+        writers[0].write(wire)
+        await listener.says(f"closed by the venue ({code})")
+        assert listener.heard == []
+        await listener.until_opened(2)
+        task.cancel()
+        await asyncio.wait((task,))
+
+
+async def test_nothing_is_heard_of_a_connection_after_its_handler_gave_it_up() -> None:
+    async with raw() as (venue, writers):
+        listener = Listener(venue)
+        task = asyncio.create_task(listener.stream.run())
+        await listener.says("opened")
+        writers[0].write(frame(TEXT, b'"stop"') + frame(TEXT, b'{"n":1}'))
+        await listener.says("told to stop")
+        await listener.until_opened(2)
+        assert listener.heard == []
+        task.cancel()
+        await asyncio.wait((task,))
+
+
+async def test_what_the_venue_said_before_it_hung_up_is_heard_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streams, "SLICE_NS", 0)
+    async with raw() as (venue, writers):
+        listener = Listener(venue)
+        task = asyncio.create_task(listener.stream.run())
+        await listener.says("opened")
+        texts = (frame(TEXT, b'{"n":%d}' % number) for number in range(300))
+        writers[0].write(b"".join(texts) + frame(8, (4001).to_bytes(2)))
+        await listener.says("closed by the venue (4001)")
+        assert listener.heard == list(range(300))
+        task.cancel()
+        await asyncio.wait((task,))
+
+
+async def test_a_fault_of_the_listener_is_nobodys_to_hide(venue: Scripted) -> None:
+    def broken(data: bytes, at_ns: int, mono_ns: int) -> None:
+        raise KeyError("a bug")
+
+    listener = Listener(venue)
+    listener.stream._frame = broken
+    task = asyncio.create_task(listener.stream.run())
+    await venue.until(lambda: bool(venue.sockets))
+    await venue.say('{"n":1}')
+    with pytest.raises(KeyError, match="a bug"):
+        async with asyncio.timeout(10):
+            await task
+
+
+@contextlib.asynccontextmanager
+async def raw() -> AsyncIterator[tuple[Scripted, list[asyncio.StreamWriter]]]:
+    """A venue that greets as a web socket does, and then neither reads nor says anything by itself."""
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         key = next(line.split(": ")[1] for line in head.split("\r\n") if line.lower().startswith("sec-websocket-key"))
         accept = base64.b64encode(
@@ -178,23 +312,21 @@ async def test_cancelling_is_prompt_even_when_the_other_side_never_answers_the_c
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Accept: {accept}\r\n\r\n".encode()
         )
+        writers.append(writer)
         await gone.wait()
         writer.close()
 
     gone = asyncio.Event()
-    server = await asyncio.start_server(mute, "127.0.0.1", 0)
+    writers: list[asyncio.StreamWriter] = []
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
     venue = Scripted()
     venue.port = server.sockets[0].getsockname()[1]
-    listener = Listener(venue)
-    task = asyncio.create_task(listener.stream.run())
-    await listener.says("opened")
-    began = time.monotonic()
-    task.cancel()
-    await asyncio.wait((task,))
-    assert time.monotonic() - began < 1.0
-    gone.set()
-    server.close()
-    await server.wait_closed()
+    try:
+        yield venue, writers
+    finally:
+        gone.set()
+        server.close()
+        await server.wait_closed()
 
 
 def test_waits_double_up_to_a_quarter_of_a_minute_and_jitter() -> None:
