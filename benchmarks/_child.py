@@ -1,4 +1,5 @@
-"""What the benchmarks run in a process of its own. argv: `exchange <stamps> ...` or `nexus <face> <report> ...`.
+"""What the benchmarks run in a process of its own. argv: `exchange <stamps> ...`, `bare <report> <ready>` or
+`nexus <face> <report> ...`.
 
 `exchange` is the practice venue with each frame sent by itself, spread over the venue's tick as a real venue's symbols
 are, and the moment of sending written down. `nexus` is the program itself with `Engine.on` timed and, for the faces
@@ -11,11 +12,14 @@ import functools
 import json
 import os
 import re
+import signal
 import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 TICK_S = 0.09
 DEPTH_ID = re.compile(rb'"s":"(\w+)".*?"u":(\d+)')
@@ -49,6 +53,43 @@ def exchange(stamps: Path, words: list[str]) -> int:
     code = main(words)
     stamps.write_text(json.dumps(sent))
     return code
+
+
+# ---- the wire --------------------------------------------------------------------------------------------------------
+
+
+def bare(report: Path, ready: Path) -> int:
+    """The least that a program has: a protocol that is handed the bytes, and only finds the numbers in them."""
+    decided: list[tuple[str, int, int, int]] = []
+
+    class Wire(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            assert isinstance(transport, asyncio.Transport)
+            names = "/".join(f"{symbol.lower()}@depth@100ms" for symbol in symbols)
+            transport.write(
+                f"GET /public/stream?streams={names} HTTP/1.1\r\nHost: venue\r\nUpgrade: websocket\r\n"
+                "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+                "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+            )
+
+        def data_received(self, data: bytes) -> None:
+            at_ns = time.monotonic_ns()
+            decided.extend((found[1].decode(), int(found[2]), at_ns, 0) for found in DEPTH_ID.finditer(data))
+
+    async def listen() -> None:
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_signal_handler(signal.SIGTERM, over.set)
+        where = urlsplit(given["ws"])
+        await loop.create_connection(Wire, where.hostname, where.port)
+        report.with_suffix(".threads").write_text(json.dumps({"pid": os.getpid(), "threads": {}}))
+        await over.wait()
+
+    given = json.loads(ready.read_text())
+    with urlopen(f"{given['rest']}/fapi/v1/exchangeInfo") as answer:
+        symbols = [each["symbol"] for each in json.load(answer)["symbols"]]
+    asyncio.run(listen())
+    report.write_text(json.dumps(decided))
+    return 0
 
 
 # ---- the program -----------------------------------------------------------------------------------------------------
@@ -216,4 +257,6 @@ if __name__ == "__main__":
     what, *rest = sys.argv[1:]
     if what == "exchange":
         raise SystemExit(exchange(Path(rest[0]), rest[1:]))
+    if what == "bare":
+        raise SystemExit(bare(Path(rest[0]), Path(rest[1])))
     raise SystemExit(nexus(rest[0], Path(rest[1]), rest[2:]))

@@ -13,7 +13,9 @@ each) and the terminal share the other. Rows:
 - 64 kB/s: the same behind a pty that is drained at 64 kB/s
 
 `table` and `rich` are the same engine and link under textual's DataTable (update_cell) and under Static with rich
-tables, with the stock driver and fewer panes. `headless` is the engine alone. Prints a table and a JSON line.
+tables, with the stock driver and fewer panes. `headless` is the engine alone. `bare wire` is a protocol that is handed
+the bytes and does nothing with them: what waking an idle core costs on this machine, which no program is under.
+Prints a table and a JSON line.
 """
 
 import argparse
@@ -52,6 +54,7 @@ CASES = (
     Case("cockpit 200x50", "rows", 200, 50),
     Case("cockpit 80x24", "rows", 80, 24),
     Case("headless", "headless", 0, 0),
+    Case("bare wire", "bare", 0, 0),
     Case("DataTable 200x50", "table", 200, 50),
     Case("rich 200x50", "rich", 200, 50),
     Case("cockpit 200x50 64 kB/s", "rows", 200, 50, SLOW_B),
@@ -90,20 +93,24 @@ class Run:
         self._report = folder / f"{case.name.replace(' ', '-').replace('/', '')}.json"
         words = ["--demo", "--config", str(config), "--state", str(folder / self._report.stem)]
         self._command = [*PYTHON, CHILD, "nexus", case.face, str(self._report), *words]
+        if case.face == "headless":
+            self._command.append("--headless")
+        elif case.face == "bare":
+            self._command = [*PYTHON, CHILD, "bare", str(self._report), str(folder / "ready.json")]
         self._rng = rng
         self._dialog_kb: list[float] = []
         self.since_ns = self.dialogs_ns = 0
         """Monotonic ns: what is measured begins; dialogs come and go from here on."""
 
     def run(self) -> None:
-        if self.case.face == "headless":
+        if self.case.face in ("headless", "bare"):
             self._headless()
         else:
             self._face()
 
     def _headless(self) -> None:
         process = subprocess.Popen(
-            [*self._command, "--headless"],
+            self._command,
             env=environment(), stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, {0}),
         )  # fmt: skip
         self._threads()
