@@ -22,7 +22,7 @@ from nexus_engine.lab.record import OPEN, Record
 from nexus_engine.lab.result import Result
 from nexus_engine.lab.venue import BarVenue
 from nexus_engine.model.config import Directive, PaperConfig, ShieldConfig
-from nexus_engine.model.words import Side
+from nexus_engine.model.words import Leg, Side
 from nexus_engine.sim.bar_share import SHARE
 from nexus_engine.sim.orders import ZERO, NewAlgo, NewOrder, Order, OrderEvent
 from nexus_engine.sim.rules import VenueError
@@ -99,6 +99,16 @@ def test_a_stop_that_triggered_goes_on_until_nothing_is_held_whatever_the_price_
     assert (trade.reason, sum(qty for *_, qty in exits)) == ("stop", trade.qty)
     assert not drive.venue.lots
     assert not drive.engine.ledger.positions
+
+
+def test_beside_an_exit_and_a_stop_that_work_on_no_third_order_is_tried_bar_after_bar() -> None:
+    rows = [*flat(100.0, 5), (99.9, 99.9, 98.0, 98.0), *flat(97.5, 60)]
+    drive = wanting(rows, [1e4] * 3 + [20.0] * 63, time_stop_ns=2 * MINUTE_NS)
+    orders = list(drive.engine.ledger.orders.values())
+    # when it hears that its stop has triggered the core tries one that fits what is left, once
+    assert sum(order.leg is Leg.STOP for order in orders) <= 2
+    assert not drive.engine.ledger.locks
+    assert not drive.venue.lots and len(drive.record.trades) == 1
 
 
 def test_a_stop_that_triggered_is_not_called_back_by_its_trail() -> None:
