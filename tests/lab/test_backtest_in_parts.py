@@ -425,6 +425,12 @@ def _broken(drive: Drive, facts: Sequence[Any]) -> Iterator[str]:
     yield from (line for line in Audit().walk(facts) if "[I12]" not in line)
 
 
+def test_a_run_that_filled_nothing_says_so(tmp_path: Path) -> None:
+    told = played(thin(walk(5, 400, 3_600, swing=0.006), 1e-9), tmp_path, wallet=1e6)
+    assert not told.costs["participation"]["orders"]
+    assert "at most 10 % of a bar's volume is taken: no order was filled\n" in report.text(told)
+
+
 def test_a_smaller_share_of_a_bar_is_declared_with_the_costs(tmp_path: Path) -> None:
     bars = walk(5, 900, 3_600, swing=0.006)
     costs = msgspec.structs.replace(PLAIN, share=0.01)
