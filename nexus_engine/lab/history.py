@@ -27,6 +27,8 @@ class Mended(msgspec.Struct, frozen=True, kw_only=True):
     unsorted: bool = False
     duplicates: int = 0
     not_numbers: int = 0
+    unknown: int = 0
+    """Bars without a volume, where others have one."""
     gaps: int = 0
     missing: int = 0
 
@@ -41,6 +43,8 @@ class Mended(msgspec.Struct, frozen=True, kw_only=True):
             lines.append(
                 f"{self.not_numbers} rows hold a missing price or one that is not a number; they were left out"
             )
+        if self.unknown:
+            lines.append(f"{self.unknown} bars hold no volume: as if nothing traded, so no order is filled in them")
         if self.gaps:
             lines.append(f"{self.missing} bars are missing in {self.gaps} gaps; strategies warm up anew after each")
         return tuple(lines)
@@ -81,10 +85,12 @@ def gather(paths: Sequence[Path], symbol: str) -> tuple[Bars, Mended]:
     step_ns = steps.pop() if steps else 60 * SECOND_NS
     _check_grid(where, open_ns, step_ns)
     holes = np.diff(open_ns) // step_ns - 1
+    unknown = int(np.isnan(values[:, 4]).sum())
     mended = Mended(
         unsorted=unsorted,
         duplicates=duplicates,
         not_numbers=int(broken.sum()),
+        unknown=unknown if unknown < len(values) else 0,
         gaps=int((holes > 0).sum()),
         missing=int(holes.sum()),
     )

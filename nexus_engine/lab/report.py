@@ -153,6 +153,8 @@ def _parted(taken: Mapping[str, Any]) -> tuple[str, ...]:
     if taken["share_pct"] is None:
         return ("filled whole, since no bar has a volume",)
     head = f"at most {taken['share_pct']:g} % of a bar's volume is taken: "
+    if not taken["orders"]:
+        return (f"{head}no order was filled",)
     if not taken["in_parts"]:
         whole = f"each of {taken['orders']:,} orders was filled by one bar"
         return (f"{head}{whole}, the largest by {_told(taken['largest_pct'], '%')} of it",)

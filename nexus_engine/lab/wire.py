@@ -19,7 +19,7 @@ from nexus_engine.model.events import AnyEvent, CancelResult, SubmitResult, Time
 from nexus_engine.model.facts import AnyFact
 from nexus_engine.model.orders import Order
 from nexus_engine.model.words import Leg, Outcome
-from nexus_engine.servos.protection import EXIT_TIMER
+from nexus_engine.servos.protection import EXIT_TIMER, RETRY_TIMER
 from nexus_engine.servos.reconcile import REGULAR_MS
 from nexus_engine.servos.reconcile import TIMER as RECONCILE_TIMER
 from nexus_engine.sim.broker import Answers
@@ -48,7 +48,8 @@ class Wire:
 
     `heard` is told of every fact, `traded` of what happened on the account, before its price moves on. Two of the
     engine's timers are the caller's: the pulse, and the comparison once a minute, since no message is ever lost here.
-    Nor is there a second exit at market every two seconds beside one that bars fill bit by bit: its end will be heard.
+    Nor is there a second exit at market every two seconds beside one that bars fill bit by bit, or another stop, which
+    a price beyond it would refuse again and again: its end will be heard, and the stop that stands covers more.
     """
 
     def __init__(
@@ -234,7 +235,7 @@ class Wire:
         key, number = timer
         if self._timers.get(key) == number:
             del self._timers[key]
-            if key.startswith(EXIT_TIMER) and self.venue.leaves:
+            if key.startswith((EXIT_TIMER, RETRY_TIMER)) and self.venue.leaves:
                 return
             now_ns = self.clock.now_ns
             self.post(TimerFired(at_ns=now_ns, mono_ns=now_ns, key=key))

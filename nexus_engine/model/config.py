@@ -503,7 +503,7 @@ def percent_of(pct: float, amount: Decimal) -> Decimal:
     return amount * exactly(pct) / 100
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=256, typed=True)  # 1 is 1.0, and their decimals are written in two ways
 def exactly(number: float) -> Decimal:
     """A number of the directive as it was written."""
     return Decimal(repr(number))

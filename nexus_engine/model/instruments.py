@@ -71,12 +71,12 @@ class Instrument(msgspec.Struct, frozen=True, kw_only=True):
         return (self.tick * ticks).quantize(self.tick)
 
     def _on_grid(self, price: Decimal, rounding: str) -> Decimal:
-        if _is_power_of_ten(self.tick):
+        if _is_power_of_ten(str(self.tick)):
             return price.quantize(self.tick, rounding)
         return ((price / self.tick).to_integral_value(rounding) * self.tick).quantize(self.tick)
 
 
 @lru_cache(maxsize=256)
-def _is_power_of_ten(tick: Decimal) -> bool:
-    """Of most ticks: rounding to their digits is rounding to their multiples."""
-    return tick.as_tuple().digits == (1,)
+def _is_power_of_ten(tick: str) -> bool:
+    """Of most ticks: rounding to their digits is rounding to their multiples. Not of 0.10, which equals 0.1."""
+    return Decimal(tick).as_tuple().digits == (1,)

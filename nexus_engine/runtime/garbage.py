@@ -12,6 +12,7 @@ from typing import Final
 
 _PASSES: Final = (700, 2, 1 << 30)
 """Over the youngest, then over the young: 0.2 ms each. Over all: never by itself."""
+_PYTHONS: Final = gc.get_threshold()
 _WORTH: Final = 12
 """Passes over the young since the last over all: some 25,000 objects that may be garbage."""
 _FULL: Final = 150
@@ -24,13 +25,13 @@ class Garbage:
 
     def __init__(self) -> None:
         self._looked_s = 0.0
-        self._before: tuple[int, int, int] | None = None
+        self._settled = False
         self._face = False
         """What a cockpit made for its first pictures is out of the passes too."""
 
     def settle(self) -> None:
         """Leave what there is out of all passes from here on."""
-        self._before = self._before or gc.get_threshold()
+        self._settled = True
         gc.set_threshold(*_PASSES)
         gc.collect()
         gc.freeze()
@@ -40,7 +41,7 @@ class Garbage:
         """Make a pass over all that came since, where one is due. `quiet`: nothing is under way that it would delay."""
         passes = gc.get_count()[2]
         due = passes >= _WORTH and time.monotonic() - self._looked_s >= _EVERY_S and quiet()
-        if self._before is None or not (due or passes >= _FULL):
+        if not self._settled or not (due or passes >= _FULL):
             return
         if self._face:
             gc.collect()
@@ -51,7 +52,7 @@ class Garbage:
 
     def close(self) -> None:
         """As Python would have it."""
-        if self._before is not None:
-            gc.set_threshold(*self._before)
+        if self._settled:
+            gc.set_threshold(*_PYTHONS)
             gc.unfreeze()
-            self._before = None
+            self._settled = False

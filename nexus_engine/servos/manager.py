@@ -242,6 +242,8 @@ class Manager:
         elif before is not None or order.leg is Leg.FOREIGN:
             text = f"{order.leg.word} of P{order.intent}: {fill.side} {fill.qty} at {fill.price}"
             turn.note(Level.INFO, fill.symbol, text, order.by)
+            if order.leg is Leg.EXIT:
+                self.protection.exit_moved(turn, order)
         if before is not None and after is None:
             trade = ledger.closed[-1]
             level = Level.GOOD if trade.pnl >= 0 else Level.WARN

@@ -52,6 +52,8 @@ class Protection:
         """Monotonic instant of the next try after a refusal, by symbol: whatever happens meanwhile."""
         self._exit_not_before: dict[str, int] = {}
         """The same of the next exit, after one that did nothing."""
+        self._exit_moved: dict[str, int] = {}
+        """Monotonic instant of an exit's newest part, by symbol."""
         self._tried: dict[str, int] = {}
         """Monotonic instant of the last try, by symbol."""
         self._backoff = Backoff()
@@ -197,6 +199,10 @@ class Protection:
         else:
             self.exit_later(turn, order.symbol, self._backoff.next(f"{EXIT_TIMER}{order.symbol}", EXIT_RETRY_MS))
 
+    def exit_moved(self, turn: Turn, order: Order) -> None:
+        """A part of an exit was filled: it goes on."""
+        self._exit_moved[order.symbol] = turn.mono_ns
+
     def exit_later(self, turn: Turn, symbol: str, after_ms: int) -> None:
         """The next exit waits for so long at least, whatever else is heard meanwhile."""
         due = max(self._exit_not_before.get(symbol, 0), turn.mono_ns + after_ms * 1_000_000)
@@ -306,10 +312,12 @@ class Protection:
         return any(_fresh(turn, order, patience_ns) for order in exits)
 
     def leaving(self, turn: Turn, position: Position) -> bool:
-        """An exit at market for the whole of it is under way and may be believed."""
+        """An exit at market for the whole of it is under way and may be believed: it was sent just now, or has just had
+        a part."""
+        moved_ns = turn.mono_ns - self._exit_moved.get(position.symbol, -PATIENCE_NS)
         return any(
             order.leaves >= abs(position.qty)
-            and _fresh(turn, order, self._patience_ns(order))
+            and (_fresh(turn, order, self._patience_ns(order)) or 0 <= moved_ns < PATIENCE_NS)
             and not self._asker.missed(order.client_id)
             for order in turn.ledger.alive(position.symbol, Leg.EXIT)
         )
@@ -320,6 +328,7 @@ class Protection:
         self._beyond.pop(symbol, None)
         self._not_before.pop(symbol, None)
         self._exit_not_before.pop(symbol, None)
+        self._exit_moved.pop(symbol, None)
         self._tried.pop(symbol, None)
         for timer in (EXIT_TIMER, RETRY_TIMER):
             self._backoff.reset(f"{timer}{symbol}")

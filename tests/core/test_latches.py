@@ -53,6 +53,9 @@ REACHED = {
     *STORIES, "macro UNKNOWN", "mode PILOT", "ACTIVE", "REDUCING", "HALTED",
 }  # fmt: skip
 
+LIVES = 5
+"""That see each state, at least."""
+
 Happening = tuple[str, int]
 
 
@@ -106,13 +109,15 @@ def test_each_story_ends_where_it_says(state: str) -> None:
 def test_no_sequence_of_events_loosens_a_latch_without_a_person() -> None:
     reached: Counter[str] = Counter()
 
-    @settings(max_examples=60, deadline=None)
-    @given(acts())
     def live(happenings: list[Happening]) -> None:
         reached.update(run(happenings, kept))
 
-    live()
-    seldom = {state: reached[state] for state in REACHED if reached[state] < 5}
+    settings(max_examples=60, deadline=None)(given(acts())(live))()
+    # a story is certain to end where it says only at a life's begin; what follows it is anything
+    for story in STORIES.values():
+        told = acts().map(lambda then, first=story: [*first, *then])
+        settings(max_examples=LIVES, deadline=None)(given(told)(live))()
+    seldom = {state: reached[state] for state in REACHED if reached[state] < LIVES}
     assert not seldom, "a property that never comes there says nothing of it"
 
 

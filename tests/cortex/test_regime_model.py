@@ -292,6 +292,15 @@ def test_a_model_that_failed_its_gate_is_not_taken_by_itself(tmp_path: Path) -> 
     assert found is not None and found.name == "small"
 
 
+def test_a_slip_in_the_name_of_a_model_is_told_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match=r'regime\.model = "of" is none of off, auto and shipped'):
+        find_model(tmp_path, "of")
+    save_model(model(), tmp_path / "of.json")
+    found = find_model(tmp_path, "of")
+    assert found is not None and found.name == "small"
+
+
 def test_the_same_data_and_seed_give_the_same_arrays() -> None:
     found = learned().between(0, FIRST_H + 6_000)
     again = regime_fit.fit(found, "forest", 5, SMALL)

@@ -1,6 +1,7 @@
 """The same core on recorded bars: what is filled when and where, what it costs, and that nobody sees the future."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -449,6 +450,19 @@ def test_rows_in_disorder_doubled_or_without_numbers_are_mended_and_said(tmp_pat
     result = run(BacktestOrder(data=(spoiled(tmp_path, rows),), symbol=SOL))
     assert result.bars == 299
     assert mended.said()[0] in result.notes
+
+
+@pytest.mark.parametrize("none", [None, math.nan], ids=["null", "nan"])
+def test_bars_whose_volume_nobody_knows_among_others_are_said_since_nothing_is_filled_in_them(
+    none: float | None, tmp_path: Path
+) -> None:
+    rows = frame_of(walk(3, 300, 60))
+    holes = pl.when(pl.int_range(len(rows)) % 3 == 0).then(pl.lit(none, pl.Float64)).otherwise(pl.col("volume"))
+    bars, mended = history.gather([spoiled(tmp_path, rows.with_columns(holes.alias("volume")))], SOL)
+    assert (mended.unknown, int((bars.volume == 0).sum())) == (100, 100)
+    assert mended.said() == ("100 bars hold no volume: as if nothing traded, so no order is filled in them",)
+    every = rows.with_columns(pl.lit(none, pl.Float64).alias("volume"))
+    assert history.gather([spoiled(tmp_path, every)], SOL)[1].said() == ()  # every order is filled whole then
 
 
 def test_a_symbol_is_taken_out_of_a_file_of_many(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from nexus_engine.lab.record import OPEN, Record
 from nexus_engine.lab.result import Result
 from nexus_engine.lab.venue import BarVenue
 from nexus_engine.model.config import Directive, PaperConfig, ShieldConfig
-from nexus_engine.model.words import Side
+from nexus_engine.model.words import Leg, Side
 from nexus_engine.sim.bar_share import SHARE
 from nexus_engine.sim.orders import ZERO, NewAlgo, NewOrder, Order, OrderEvent
 from nexus_engine.sim.rules import VenueError
@@ -99,6 +99,16 @@ def test_a_stop_that_triggered_goes_on_until_nothing_is_held_whatever_the_price_
     assert (trade.reason, sum(qty for *_, qty in exits)) == ("stop", trade.qty)
     assert not drive.venue.lots
     assert not drive.engine.ledger.positions
+
+
+def test_beside_an_exit_and_a_stop_that_work_on_no_third_order_is_tried_bar_after_bar() -> None:
+    rows = [*flat(100.0, 5), (99.9, 99.9, 98.0, 98.0), *flat(97.5, 60)]
+    drive = wanting(rows, [1e4] * 3 + [20.0] * 63, time_stop_ns=2 * MINUTE_NS)
+    orders = list(drive.engine.ledger.orders.values())
+    # when it hears that its stop has triggered the core tries one that fits what is left, once
+    assert sum(order.leg is Leg.STOP for order in orders) <= 2
+    assert not drive.engine.ledger.locks
+    assert not drive.venue.lots and len(drive.record.trades) == 1
 
 
 def test_a_stop_that_triggered_is_not_called_back_by_its_trail() -> None:
@@ -413,6 +423,12 @@ def _broken(drive: Drive, facts: Sequence[Any]) -> Iterator[str]:
         ((SOL, str(fill.trade_id), names[fill.order_id], fill.lots * step) for fill in ledger.fills), facts
     )
     yield from (line for line in Audit().walk(facts) if "[I12]" not in line)
+
+
+def test_a_run_that_filled_nothing_says_so(tmp_path: Path) -> None:
+    told = played(thin(walk(5, 400, 3_600, swing=0.006), 1e-9), tmp_path, wallet=1e6)
+    assert not told.costs["participation"]["orders"]
+    assert "at most 10 % of a bar's volume is taken: no order was filled\n" in report.text(told)
 
 
 def test_a_smaller_share_of_a_bar_is_declared_with_the_costs(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nexus_engine.model.book import BookLevel, OrderBook
+from nexus_engine.model.config import exactly
 from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.orders import client_id, is_foreign_nexus, is_newer, is_ours
 from nexus_engine.model.proposals import shown_hash
@@ -113,6 +114,19 @@ def test_rounding_never_raises_the_risk(tick: Decimal, step: Decimal, price: flo
     for rounded in (one.limit(price, Side.BUY), one.stop(price, Side.SELL), one.nearest(price)):
         assert one.price(one.ticks(rounded)) == rounded
         assert rounded % tick == 0
+
+
+@pytest.mark.parametrize(("first", "then"), [("0.1", "0.10"), ("0.10", "0.1"), ("0.01", "0.010"), ("1E+1", "10")])
+def test_a_grid_is_its_own_however_its_like_is_written(first: str, then: str) -> None:
+    for tick in (first, then):
+        one = grid(Decimal(tick), Decimal("0.01"))
+        for rounded in (one.stop(612.3456, Side.SELL), one.limit(612.3456, Side.BUY), one.nearest(612.3456)):
+            assert rounded % Decimal(tick) == 0
+            assert rounded.as_tuple().exponent == Decimal(tick).as_tuple().exponent
+
+
+def test_a_number_is_made_a_decimal_as_it_was_written_whatever_came_before() -> None:
+    assert [str(exactly(number)) for number in (7.0, 7, 7.0)] == ["7.0", "7", "7.0"]
 
 
 @given(price=st.floats(10, 1e6), distance=st.floats(0.1, 5), side=st.sampled_from(list(Side)))

@@ -91,3 +91,13 @@ def test_one_that_was_never_settled_leaves_python_as_it_is() -> None:
     idle.look(lambda: True)
     idle.close()
     assert gc.get_threshold() == before
+
+
+def test_two_lives_that_overlap_leave_python_as_it_is() -> None:
+    before = gc.get_threshold()
+    one, other = Garbage(), Garbage()
+    one.settle()
+    other.settle()
+    one.close()
+    other.close()
+    assert gc.get_threshold() == before and not gc.get_freeze_count()
