@@ -35,6 +35,8 @@ DIRECTIVE = Directive(
 )  # fmt: skip
 THIN = Directive(shield=ShieldConfig(min_day_volume=0))
 """Bars that we make trade too little for the guard of volume."""
+WHOLE = Costs(spread_bp=0.0, slippage_bp=0.0, impact=0.0, share=1e6)
+"""The others fill an order whole, however little its bar traded."""
 
 
 def prepare(bars: list[Bars], variant: str) -> list[BacktestOrder]:
@@ -49,7 +51,7 @@ def prepare(bars: list[Bars], variant: str) -> list[BacktestOrder]:
         orders.append(
             BacktestOrder(
                 data=(path,), symbol=SYMBOL, strategy=name, since=(START_S + WARMUP * MINUTE_S) * 10**9,
-                directive=directive, costs=Costs(spread_bp=0.0, slippage_bp=0.0, impact=0.0), skipping=way == "skip",
+                directive=directive, costs=WHOLE, skipping=way == "skip",
             )
         )  # fmt: skip
     return orders
