@@ -362,6 +362,9 @@ class Account:
 
     async def _close(self) -> None:
         async with AsyncExitStack() as closing:  # last in, first out; one that fails keeps no other open
+            closing.callback(self._garbage.close)
+            if self._guard is not None:
+                closing.callback(self._guard.close)
             if self._memory is not None:
                 closing.push_async_callback(self._memory.close)
             if self._recorder is not None:
@@ -371,9 +374,6 @@ class Account:
             if self._uplink is not None:
                 closing.push_async_callback(self._uplink.close)
             await self._beside.close()
-            if self._guard is not None:
-                self._guard.close()
-        self._garbage.close()
 
     # ---- what runs beside the engine ---------------------------------------------------------------------------------
 

@@ -185,15 +185,15 @@ def find_model(root: Path, wanted: str) -> RegimeModel | None:
     """
     if wanted == "off":
         return None
-    if wanted != "auto":
-        if wanted == "shipped":
-            return load_model(shipped_path())
-        if wanted.isidentifier() and not Path(wanted).with_suffix(".json").exists():
-            raise ModelError(f'regime.model = "{wanted}" is none of off, auto and shipped, and no manifest')
-        return load_model(Path(wanted))
-    path = current_path(models_dir(root))
-    model = load_model(path) if path is not None else None
-    return model if model is not None and model.manifest.promoted else None
+    if wanted == "auto":
+        path = current_path(models_dir(root))
+        model = load_model(path) if path is not None else None
+        return model if model is not None and model.manifest.promoted else None
+    if wanted == "shipped":
+        return load_model(shipped_path())
+    if wanted.isidentifier() and not Path(wanted).with_suffix(".json").exists():
+        raise ModelError(f'regime.model = "{wanted}" is none of off, auto and shipped, and no manifest')
+    return load_model(Path(wanted))
 
 
 def model_of(sha256: str) -> RegimeModel | None:
