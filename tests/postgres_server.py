@@ -26,7 +26,7 @@ def binaries() -> Path:
 
 
 class Server:
-    """One cluster. `dsn` is what the directive says."""
+    """One cluster. `dsn` is what the directive says: of the database `postgres`, or of the latest of `start_again`."""
 
     def __init__(self, *, fsync: bool = False) -> None:
         self._bin = binaries()
@@ -41,7 +41,8 @@ class Server:
             shutil.chown(self.folder, self._user)
         self._fsync = fsync
         self._process: subprocess.Popen[bytes] | None = None
-        self.dsn = f"host={self.folder} port={PORT} user=nexus dbname=postgres"
+        self._databases = 0
+        self.dsn = self._dsn("postgres")
         command = [self._bin / "initdb", "--no-sync", "-A", "trust", "-U", "nexus", "-E", "UTF8", "-D", self._data]
         subprocess.run(command, check=True, capture_output=True, user=self._user, cwd="/", timeout=60)
 
@@ -66,12 +67,18 @@ class Server:
             else:
                 return self
 
+    def _dsn(self, database: str) -> str:
+        return f"host={self.folder} port={PORT} user=nexus dbname={database}"
+
     def start_again(self) -> None:
-        """Running, and without a table of ours."""
+        """Running, with an empty database, whose lock nobody has who was left behind by a test that failed."""
         if self._process is None:
             self.start()
-        with psycopg.connect(self.dsn) as conn:
-            conn.execute("DROP TABLE IF EXISTS nexus_journal, nexus_writers")
+        with psycopg.connect(self._dsn("postgres"), autocommit=True) as conn:
+            conn.execute(f"DROP DATABASE IF EXISTS nexus{self._databases} WITH (FORCE)")
+            self._databases += 1
+            conn.execute(f"CREATE DATABASE nexus{self._databases}")
+        self.dsn = self._dsn(f"nexus{self._databases}")
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         """SIGINT: fast; SIGQUIT: immediate, without a checkpoint; SIGKILL: as the kernel does it."""

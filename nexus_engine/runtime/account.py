@@ -529,9 +529,9 @@ class Account:
             venue,
             feed,
             *self._beside.failures.values(),
-            self.pulse.problem,
             recorder,
             memory,
+            self.pulse.problem,  # last: it is told for ten seconds after it is over, and must hide nothing that lasts
         )
         return next(filter(None, found), "")
 

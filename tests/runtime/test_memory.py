@@ -131,3 +131,12 @@ def test_what_the_last_resort_gave_back_is_said(tmp_path: Path, monkeypatch: pyt
     assert any(isinstance(fact, Noted) for fact in journal.facts())
     journal.close()
     assert verify(path).ok
+
+
+def test_a_machine_that_was_late_hides_nothing_that_lasts(demo: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = demo._account
+    assert account is not None
+    monkeypatch.setattr(type(account.pulse), "problem", "the engine was 900 ms late")
+    assert account.problem == "the engine was 900 ms late"
+    monkeypatch.setattr(type(account._memory), "problem", "PostgreSQL: gone; the account's lock is lost")
+    assert account.problem == "PostgreSQL: gone; the account's lock is lost"

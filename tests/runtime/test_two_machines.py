@@ -109,7 +109,6 @@ def test_a_server_that_is_away_keeps_no_account_from_starting(tmp_path: Path, ve
     began_s = time.monotonic()
     runtime = machine(tmp_path / "one", venue, postgres.dsn)
     assert time.monotonic() - began_s < 25.0
-    # a machine that is late says that first
     told = re.compile("PostgreSQL: .*lock is not taken").search
     wait_until(lambda: told(view_of(runtime).problem), 20.0)
     assert not latched(runtime)
