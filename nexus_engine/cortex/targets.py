@@ -61,7 +61,8 @@ class Targets:
         self._at_once = at_once
         self._max_spread_bp = max_spread_bp
         self._measured: dict[str, _Measured] = {}
-        self._ranked_min = -1
+        self._ranked = (-1, 0)
+        """The minute of the ranks, and how many markets there were then."""
         self._table: tuple[Target, ...] = ()
 
     def beta(self, symbol: str) -> float:
@@ -82,8 +83,9 @@ class Targets:
         led = _closes(leader) if fresh else _NONE
         for symbol in fresh[: self._at_once]:
             self._measured[symbol] = _measure(hours[symbol], leader, led)
-        if fresh or market_ns // _MINUTE_NS != self._ranked_min:
-            self._ranked_min = market_ns // _MINUTE_NS
+        now = market_ns // _MINUTE_NS, sum(quote.valid for quote in quotes.values())
+        if fresh or now != self._ranked:
+            self._ranked = now
             self._table = self._rank([symbol for symbol in quotes if symbol != self._leader], quotes)
         return self._table
 

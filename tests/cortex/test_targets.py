@@ -136,9 +136,15 @@ def test_an_hour_is_worked_out_once_and_a_few_symbols_at_a_time() -> None:
         known.append(sum(not row.veto.startswith("too little") for row in got.values()))
     assert known == [4, 8, 10, 10]
     before = targets.table(rows, {symbol: quote(symbol) for symbol in rows}, 0)
-    assert targets.table(rows, {symbol: quote(symbol, valid=False) for symbol in rows}, 0) is before
-    after = targets.table(rows, {symbol: quote(symbol, valid=False) for symbol in rows}, 60_000_000_000)
-    assert {row.veto for row in after} == {"no market"}
+    crowded = {symbol: quote(symbol, funding=-0.001) for symbol in rows}
+    assert targets.table(rows, crowded, 0) is before
+    assert {row.veto for row in targets.table(rows, crowded, 60_000_000_000)} == {"funding -0.10%"}
+
+
+def test_a_market_that_comes_or_goes_is_ranked_at_once() -> None:
+    rows, targets = {BTC: bars(LEAD), "AUSDT": bars(alt(1, 1.0))}, Targets(BTC, 8.0)
+    for valid, veto in ((False, "no market"), (True, ""), (False, "no market")):
+        assert table(rows, {symbol: quote(symbol, valid=valid) for symbol in rows}, targets)["AUSDT"].veto == veto
 
 
 def test_four_hours_against_bitcoin() -> None:
