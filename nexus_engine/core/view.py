@@ -219,7 +219,7 @@ def _stop_qty(engine: Engine, position: Position) -> Decimal | None:
     standing = (
         order.leaves
         for order in engine.ledger.alive(position.symbol, Leg.STOP)
-        if order.side is exit_side(position) and order.status in (OrderStatus.OPEN, OrderStatus.PARTIAL)
+        if order.side is exit_side(position) and engine.manager.protection.stands(order)
     )
     return max(standing, default=None)
 
@@ -231,11 +231,12 @@ def _stop(engine: Engine, position: Position) -> tuple[str, int | None]:
     for order in engine.ledger.alive(position.symbol, Leg.STOP):
         if order.side is not exit_side(position):
             continue
-        stands = order.status in (OrderStatus.OPEN, OrderStatus.PARTIAL) and order.leaves >= abs(position.qty)
-        if stands and order.trigger == position.plan.stop:
+        covers = engine.manager.protection.stands(order) and order.leaves >= abs(position.qty)
+        if covers and order.trigger == position.plan.stop:
             seen = engine.manager.asker.seen.get(order.client_id)
             return "unseen" if seen is None else "ok", seen
-        state = "UNKNOWN" if order.status is OrderStatus.UNKNOWN else "wait"
+        doubtful = order.status is OrderStatus.UNKNOWN or order.client_id in engine.manager.protection.doubted
+        state = "UNKNOWN" if doubtful else "wait"
     return state, None
 
 

@@ -7,6 +7,7 @@ from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import Level, OrderStatus
 
 TIMER: Final = "ask:"
+CANCEL: Final = "cancel:"
 FIRST_MS: Final = 300
 AGAIN_MS: Final = 1_000
 SLOWEST_MS: Final = 5_000
@@ -75,6 +76,17 @@ class Asker:
         self._not_before[cid] = turn.mono_ns + after_ms * 1_000_000
         self.later(turn, order, after_ms)
 
+    def uncancelled(self, turn: Turn, order: Order) -> None:
+        """The venue would not cancel it: it may be over, so ask now. Where it stands all the same and is cancelled in
+        vain again, ask later each time."""
+        key = f"{CANCEL}{order.client_id}"
+        again = self._backoff.failing(key)
+        after_ms = self._backoff.next(key, FIRST_MS)
+        if again:
+            self.later(turn, order, after_ms)
+        else:
+            self.ask(turn, order)
+
     def unknowable(self, order: Order) -> bool:
         """What became of it is not known, and the venue does not answer for it."""
         return order.status is OrderStatus.UNKNOWN and self._backoff.failing(order.client_id)
@@ -92,15 +104,19 @@ class Asker:
         self.later(turn, order, AGAIN_MS)
         return False
 
-    def poll(self, turn: Turn, order: Order, silent_ns: int) -> None:
-        """Ask for an order of which nothing was heard for so long: user events get lost."""
+    def poll(self, turn: Turn, order: Order, silent_ns: int) -> bool:
+        """Ask for an order of which nothing was heard for so long: user events get lost. True where it is time to, also
+        while questions fail and the next one has to wait."""
         cid = order.client_id
         stamps = (order.changed_mono_ns, self.seen.get(cid, 0), self._polled.get(cid, 0))
         # a stamp of an earlier boot may lie in the future
         last = max(stamp for stamp in (*stamps, 0) if stamp <= turn.mono_ns)
-        if turn.mono_ns - last > silent_ns and turn.mono_ns >= self._not_before.get(cid, 0):
+        if turn.mono_ns - last <= silent_ns:
+            return False
+        if turn.mono_ns >= self._not_before.get(cid, 0):
             self._polled[cid] = turn.mono_ns
             self.ask(turn, order)
+        return True
 
     def missed(self, client_id: str) -> bool:
         """At least one look did not find it."""
@@ -115,6 +131,7 @@ class Asker:
     def forget(self, client_id: str) -> None:
         """The order is over."""
         self._backoff.reset(client_id)
+        self._backoff.reset(f"{CANCEL}{client_id}")
         self._not_before.pop(client_id, None)
         self._under_way.pop(client_id, None)
         self._absent_since.pop(client_id, None)

@@ -44,6 +44,8 @@ DRIFT_MS: Final = 1_500
 NO_SUCH_ORDER: Final = -2011
 POLL_NS: Final = {leg: 1_000_000_000 if leg in (Leg.ENTRY, Leg.EXIT) else 4_000_000_000 for leg in Leg}
 """An order without news for this long is asked for: user events get lost."""
+TAKING_POLL_NS: Final = 1_000_000_000
+"""The same of a stop that has begun to fill at market."""
 
 _UNANSWERED: Final = (OrderStatus.INTENT, OrderStatus.SUBMITTED, OrderStatus.UNKNOWN)
 
@@ -210,7 +212,7 @@ class Manager:
             self._entry_ended(turn, order)
         if order.status.terminal:
             self.asker.forget(order.client_id)
-            self.protection.doubted.discard(order.client_id)
+            self.protection.forget(order.client_id)
             if order.leg is Leg.EXIT and was_alive:
                 self.protection.exit_ended(turn, order)
             if order.leg is Leg.FOREIGN:
@@ -242,8 +244,7 @@ class Manager:
         elif before is not None or order.leg is Leg.FOREIGN:
             text = f"{order.leg.word} of P{order.intent}: {fill.side} {fill.qty} at {fill.price}"
             turn.note(Level.INFO, fill.symbol, text, order.by)
-            if order.leg is Leg.EXIT:
-                self.protection.exit_moved(turn, order)
+            self.protection.moved(turn, order)
         if before is not None and after is None:
             trade = ledger.closed[-1]
             level = Level.GOOD if trade.pnl >= 0 else Level.WARN
@@ -296,8 +297,10 @@ class Manager:
         order = turn.ledger.orders.get(result.client_id)
         if order is None or order.status.terminal:
             return
-        if result.outcome is Outcome.DONE or result.code == NO_SUCH_ORDER:
+        if result.outcome is Outcome.DONE:
             self.asker.ask(turn, order)
+        elif result.code == NO_SUCH_ORDER:
+            self.asker.uncancelled(turn, order)
         else:
             self.asker.later(turn, order)
 
@@ -365,10 +368,14 @@ class Manager:
     def pulse(self, turn: Turn) -> None:
         """Four times a second: ask for silent orders, and leave positions whose time is over."""
         for order in list(turn.ledger.alive()):
-            if order.status is not OrderStatus.INTENT:
-                self.asker.poll(turn, order, POLL_NS[order.leg])
+            if order.status is OrderStatus.INTENT:
+                continue
+            takes = self.protection.takes(order)
+            if self.asker.poll(turn, order, TAKING_POLL_NS if takes else POLL_NS[order.leg]) and takes:
+                self.protection.silent(turn, order)
         for position in list(turn.ledger.positions.values()):
             self.protection.chase(turn, position)
+            self.protection.doubt(turn, position)
             self.protection.trail(turn, position)
             if position.plan.time_stop_ns and _held_ns(turn, position) >= position.plan.time_stop_ns:
                 self.leave(turn, position)

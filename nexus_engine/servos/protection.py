@@ -36,6 +36,9 @@ EXIT_PATIENCE_MS: Final = 2_000
 """How long an exit at market may stay unfilled before another is sent: both are reduce-only, nothing can flip."""
 CHASE_NS: Final = 1_000_000_000
 """How long price may be beyond a stop-limit that has not closed its position."""
+STALLED_NS: Final = 1_000_000_000
+"""How long a stop that fills at market may go on without another part once its silence was noticed. No book makes it
+wait: it takes what is there, and ends."""
 
 
 class Protection:
@@ -59,6 +62,8 @@ class Protection:
         self._backoff = Backoff()
         self.doubted: set[str] = set()
         """Client ids of stops that the venue holds and that do not do what they are for."""
+        self._silent: dict[str, int] = {}
+        """Monotonic instant at which the silence of a stop that fills at market was noticed, by client id."""
 
     def protect(self, turn: Turn, symbol: str) -> None:
         """Look at one symbol and do what is missing. Safe to call at any time."""
@@ -70,7 +75,7 @@ class Protection:
         living = list(turn.ledger.alive(symbol))
         stops = [order for order in living if order.leg is Leg.STOP and order.side is side]
         exact = [order for order in stops if order.leaves == need and order.trigger == position.plan.stop]
-        confirmed = [order for order in exact if _stands(order)]
+        confirmed = [order for order in exact if self.stands(order)]
         if confirmed:
             self._covered(turn, position, confirmed[0], stops)
             # the take-profit rests once the entry is over, and only beside a stop
@@ -79,7 +84,7 @@ class Protection:
                 known = self.ladder.priced(symbol)
                 targets.aim(turn, position, None if known is None else known[0])
             return
-        if not any(_stands(order) and order.leaves >= need for order in stops):
+        if not any(self.stands(order) and order.leaves >= need for order in stops):
             self._count_naked(turn, position)
         if self.leaving(turn, position):
             return
@@ -132,6 +137,33 @@ class Protection:
         elif turn.mono_ns - self._beyond.setdefault(symbol, turn.mono_ns) >= CHASE_NS:
             turn.note(Level.ALARM, symbol, "price is beyond the stop and its limit does not fill: closing at market")
             self.leave(turn, position, abs(position.qty))
+
+    def stands(self, order: Order) -> bool:
+        """The venue holds it, and it may be relied on."""
+        return order.status in (OrderStatus.OPEN, OrderStatus.PARTIAL) and order.client_id not in self.doubted
+
+    def takes(self, order: Order) -> bool:
+        """A stop that has begun to fill at market: the rest of it cannot rest."""
+        return order.kind is OrderKind.STOP_MARKET and bool(order.filled) and self.stands(order)
+
+    def silent(self, turn: Turn, order: Order) -> None:
+        """Nothing was heard of such a one; it is being asked for."""
+        self._silent.setdefault(order.client_id, turn.mono_ns)
+
+    def doubt(self, turn: Turn, position: Position) -> None:
+        """A stop has stood still since its silence was noticed: whatever the venue says of it, it is a missing one."""
+        for order in list(turn.ledger.alive(position.symbol, Leg.STOP)):
+            asked_ns = self._silent.get(order.client_id)
+            if asked_ns is None or turn.mono_ns - asked_ns < STALLED_NS or order.client_id in self.doubted:
+                continue
+            self.doubted.add(order.client_id)
+            turn.note(Level.ALARM, order.symbol, f"stop is not to be relied on: {order.leaves} of it do not fill")
+            self.protect(turn, order.symbol)
+
+    def forget(self, client_id: str) -> None:
+        """A stop is over, or moves again."""
+        self.doubted.discard(client_id)
+        self._silent.pop(client_id, None)
 
     def leave(
         self, turn: Turn, position: Position, qty: Decimal, by: str = "bot", cap: Decimal | None = None,
@@ -199,9 +231,11 @@ class Protection:
         else:
             self.exit_later(turn, order.symbol, self._backoff.next(f"{EXIT_TIMER}{order.symbol}", EXIT_RETRY_MS))
 
-    def exit_moved(self, turn: Turn, order: Order) -> None:
-        """A part of an exit was filled: it goes on."""
-        self._exit_moved[order.symbol] = turn.mono_ns
+    def moved(self, turn: Turn, order: Order) -> None:
+        """A part of what leaves was filled: it goes on."""
+        self.forget(order.client_id)
+        if order.leg is Leg.EXIT:
+            self._exit_moved[order.symbol] = turn.mono_ns
 
     def exit_later(self, turn: Turn, symbol: str, after_ms: int) -> None:
         """The next exit waits for so long at least, whatever else is heard meanwhile."""
@@ -253,7 +287,7 @@ class Protection:
             turn.note(Level.GOOD, position.symbol, f"stop {stop.trigger} confirmed, {naked_ms} ms")
         for other in stops:
             if other is not stop:
-                if other.trigger != stop.trigger and _stands(other):
+                if other.trigger != stop.trigger and self.stands(other):
                     turn.note(Level.GOOD, position.symbol, f"stop {stop.trigger} confirmed, {other.trigger} goes")
                 turn.cancel(other)
 
@@ -339,10 +373,6 @@ class Protection:
 
 WOULD_TRIGGER: Final = -2021
 NOTHING_TO_REDUCE: Final = -2022
-
-
-def _stands(order: Order) -> bool:
-    return order.status in (OrderStatus.OPEN, OrderStatus.PARTIAL)
 
 
 def _fresh(turn: Turn, order: Order, patience_ns: int) -> bool:
