@@ -2,9 +2,13 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 BookLevel = tuple[int, float]
 """(price in ticks, quantity in base currency). A quantity of 0 removes the level."""
+KEPT: Final = 5_000
+"""Levels of a side, from the touch, that are never dropped: as many as the deepest reader asks for, and five times what
+a snapshot has. Of twice as many the far half goes. Like a level beyond a snapshot it is known again once it changes."""
 
 
 class _Half:
@@ -29,6 +33,13 @@ class _Half:
                 held[ticks] = qty
             elif held.pop(ticks, None) is not None:
                 del keys[bisect_left(keys, ticks)]
+
+    def drop(self, far: slice) -> None:
+        """Forget these of the keys."""
+        keys = self.keys
+        for ticks in keys[far]:
+            del self.qty[ticks]
+        del keys[far]
 
     def at(self, ticks: Sequence[int]) -> list[BookLevel]:
         held = self.qty
@@ -59,6 +70,10 @@ class OrderBook:
         self._bids.apply(bids)
         self._asks.apply(asks)
         self.update_id = update_id
+        if len(self._bids.keys) > 2 * KEPT:
+            self._bids.drop(slice(-KEPT))
+        if len(self._asks.keys) > 2 * KEPT:
+            self._asks.drop(slice(KEPT, None))
 
     def invalidate(self) -> None:
         """Drop everything: the feed lost its place."""
