@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from past import MINUTE_NS, PLAIN, SOL, Row, bars_of, flat, walk, wishful, written
 
+from nexus_engine.core.engine import Engine
 from nexus_engine.lab import report
 from nexus_engine.lab.backtest import BacktestOrder, run
 from nexus_engine.lab.bars import Bars
@@ -21,7 +22,7 @@ from nexus_engine.lab.drive import Drive
 from nexus_engine.lab.record import OPEN, Record
 from nexus_engine.lab.result import Result
 from nexus_engine.lab.venue import BarVenue
-from nexus_engine.model.config import Directive, PaperConfig, ShieldConfig
+from nexus_engine.model.config import Directive, PaperConfig, RiskConfig, ShieldConfig
 from nexus_engine.model.words import Leg, Side
 from nexus_engine.sim.bar_share import SHARE
 from nexus_engine.sim.orders import ZERO, NewAlgo, NewOrder, Order, OrderEvent
@@ -69,6 +70,18 @@ def test_an_entry_gets_its_first_bars_share_and_the_stop_guards_just_that() -> N
     taken = drive.record.participation.figures(known=True)
     assert (taken["in_parts"], taken["given_up"], taken["most_bars"]) == (1, 1, 1)
     assert not drive.venue.account.resting
+
+
+@pytest.mark.parametrize(("entry_s", "bars"), [(20, [1]), (150, [1, 2, 3])])
+def test_an_entry_takes_its_part_of_each_bar_that_begins_before_it_is_cancelled(entry_s: int, bars: list[int]) -> None:
+    def patient(engine: Engine) -> None:
+        engine.manager._risk = RiskConfig(entry_ms=entry_s * 1_000)
+
+    drive = wishful(thin(bars_of(flat(100.0, 8)), 60.0), [{"side": Side.BUY, "target_pct": None}], wrap=patient)
+    assert [(bar, qty) for bar, _, _, qty in fills(drive)] == [(bar, Decimal(6)) for bar in bars]
+    (stop,) = drive.venue.account.conditionals.open.values()
+    assert stop.qty_lots * drive.venue.spec.step == 6 * len(bars)
+    assert drive.record.participation.figures(known=True)["given_up"] == 1
 
 
 def test_an_exit_at_market_goes_on_at_each_bars_open_and_is_one_order_of_one_trade() -> None:
