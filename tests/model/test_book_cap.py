@@ -52,7 +52,7 @@ class Uncapped:
         return sorted(self.bids.items(), reverse=True), sorted(self.asks.items())
 
 
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 @given(seeds, drifts)
 def test_wherever_a_market_wanders_the_top_of_its_book_is_what_it_would_be_without_an_end(
     seed: int, drift: int
@@ -73,6 +73,7 @@ def test_wherever_a_market_wanders_the_top_of_its_book_is_what_it_would_be_witho
 levels = st.lists(st.tuples(st.integers(1, 400), st.sampled_from((0.0, 0.5, 1.0))), max_size=60)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(levels, levels), max_size=25), st.integers(5, 40))
 def test_what_goes_had_as_many_as_are_kept_before_it_and_nothing_else_changes(changes: list[Delta], kept: int) -> None:
     plain, book = Uncapped(), OrderBook()

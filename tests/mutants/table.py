@@ -276,6 +276,10 @@ MUTANTS: tuple[Mutant, ...] = (
         "tests/servos/test_naked_ladder.py",
     ),
     one(
+        "a stop that has stopped filling is believed", "I5", MANAGER,
+        "            self.protection.doubt(turn, position)\n", "", "tests/servos/test_stalled.py",
+    ),
+    one(
         "a rearmed swan lets longs in by any word", "I7", ENGINE, '        if command.word != "swan":\n', "        if False:\n",
         "tests/shield/test_blackswan_ladder.py tests/core/test_black_swan.py tests/core/test_withdrawn.py",
     ),
