@@ -65,6 +65,17 @@ async def test_nor_is_one_of_which_the_venue_says_nothing_at_all() -> None:
     assert len(world.sent(leg=Leg.EXIT)) == 1
 
 
+@virtual
+async def test_a_restart_buys_it_no_belief() -> None:
+    world = await World().start().ready()
+    await parted(world, rests=True)
+    await world.kill()
+    world.start()
+    assert await world.until(lambda: not world.held(), 120.0) < 4.0
+    await world.run(12.0)
+    assert world.converged() and len(world.sent(leg=Leg.EXIT)) == 1
+
+
 @pytest.mark.parametrize("refuses", [False, True])
 @virtual
 async def test_one_that_stands_still_under_a_price_that_came_back_is_replaced_and_nobody_is_hammered(
