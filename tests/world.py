@@ -46,6 +46,14 @@ class Killed(BaseException):
     """The process is gone. Not an Exception: nothing in the house may survive it."""
 
 
+def _after_a_kill(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What the venue was just telling a life that ended is heard by nobody, and its traceback is of no use. asyncio
+    would print it whenever the collector comes upon it, in the middle of another test.
+    """
+    if not isinstance(context.get("exception"), Killed):
+        loop.default_exception_handler(context)
+
+
 class Writes:
     """The journal as one life sees it: a test may end that life before or after any commit."""
 
@@ -170,6 +178,8 @@ class World:
         if self.wire.dead:
             self._build()
         loop = asyncio.get_running_loop()
+        if loop.get_exception_handler() is None:
+            loop.set_exception_handler(_after_a_kill)
         at_ns, mono_ns = self.now()
         self._tasks = [loop.create_task(self.carrier.run())]
         try:
