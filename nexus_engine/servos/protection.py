@@ -6,7 +6,7 @@ from typing import Final
 from nexus_engine.model.config import RiskConfig
 from nexus_engine.model.facts import Leaving, Naked, StopTried
 from nexus_engine.model.ledger import exit_side
-from nexus_engine.model.orders import Order
+from nexus_engine.model.orders import ZERO, Order
 from nexus_engine.model.positions import Position
 from nexus_engine.model.signals import Leave
 from nexus_engine.model.turn import Turn
@@ -151,10 +151,15 @@ class Protection:
         self._silent.setdefault(order.client_id, turn.mono_ns)
 
     def doubt(self, turn: Turn, position: Position) -> None:
-        """A stop has stood still since its silence was noticed: whatever the venue says of it, it is a missing one."""
+        """A stop has stood still since its silence was noticed: whatever the venue says of it, it is a missing one.
+        Beside a foreign quantity the venue must have said something: where all of it was filled and nobody told, an
+        exit would close what is not ours."""
+        beside_foreign = turn.ledger.foreign.get(position.symbol, ZERO) * position.qty > 0
         for order in list(turn.ledger.alive(position.symbol, Leg.STOP)):
             asked_ns = self._silent.get(order.client_id)
             if asked_ns is None or turn.mono_ns - asked_ns < STALLED_NS or order.client_id in self.doubted:
+                continue
+            if beside_foreign and self._asker.seen.get(order.client_id, 0) < asked_ns:
                 continue
             self.doubted.add(order.client_id)
             turn.note(Level.ALARM, order.symbol, f"stop is not to be relied on: {order.leaves} of it do not fill")

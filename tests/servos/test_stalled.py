@@ -121,3 +121,36 @@ async def test_one_that_moves_again_is_believed_again() -> None:
     world.tape.lots[SOL] = PART
     world.venue.account.work(world.clock.utc_ns() // 1_000_000, world.venue)
     await world.until(lambda: world.ledger.positions[SOL].naked_since_ns is None, 0.5)
+
+
+@virtual
+async def test_beside_a_foreign_quantity_nobody_leaves_a_stop_of_whose_end_the_venue_only_has_not_told_yet() -> None:
+    world = await World().start().ready()
+    position = await world.enter(target_pct=None)
+    world.by_hand(SOL, Side.BUY, "5")
+    await world.until(lambda: world.ledger.foreign.get(SOL) == 5, 6.0)
+    world.wire.faults.append(Fault(call="user", kind=LOST, after=3 + 2, count=0))
+    world.tape.lots[SOL] = int(position.qty * 100) // 3
+    world.tape.move(SOL, BEYOND[Side.BUY])
+    await world.until(lambda: any(order.filled for order in world.orders(Leg.STOP)), 1.0)
+    world.wire.faults.append(Fault(call="query", kind=LOST_BEFORE, count=2))
+    assert world.held() == 5 < world.ours()
+    await world.until(lambda: not world.ours(), 10.0)
+    await world.run(12.0)
+    assert world.held() == 5 and world.converged() and not world.sent(leg=Leg.EXIT)
+
+
+@virtual
+async def test_one_that_stands_still_beside_a_foreign_quantity_takes_only_its_own_out() -> None:
+    world = await World().start().ready()
+    await world.enter(target_pct=None)
+    world.by_hand(SOL, Side.BUY, "5")
+    await world.until(lambda: world.ledger.foreign.get(SOL) == 5, 6.0)
+    world.venue.account.market_rests = True
+    world.tape.lots[SOL] = PART
+    world.tape.move(SOL, BEYOND[Side.BUY])
+    await world.until(lambda: any(order.filled for order in world.orders(Leg.STOP)), 1.0)
+    world.tape.lots[SOL] = 1_000_000
+    assert await world.until(lambda: not world.ours(), 20.0) < 3.0
+    await world.run(12.0)
+    assert world.held() == 5 and world.converged()
