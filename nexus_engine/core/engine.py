@@ -36,7 +36,7 @@ from nexus_engine.model.people import People
 from nexus_engine.model.signals import Holding, Signal
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.view import View, ViewRequest
-from nexus_engine.model.words import Latch, Level, Mode
+from nexus_engine.model.words import Latch, Leg, Level, Mode
 from nexus_engine.servos import byhand
 from nexus_engine.servos.copilot import TIMER as PROPOSAL_TIMER
 from nexus_engine.servos.copilot import Copilot
@@ -195,6 +195,8 @@ class Engine:
         for order in self.ledger.alive():
             if order.status.resting:
                 self.manager.asker.found(order.client_id, mono_ns)
+                if order.leg is Leg.STOP:
+                    self.manager.protection.took(order.client_id, mono_ns)
 
     def calm(self, symbol: str) -> Calm | None:
         """Where a pulse would find nothing to do about what is held there, the day's turn aside; None: nowhere."""

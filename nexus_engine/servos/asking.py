@@ -104,19 +104,15 @@ class Asker:
         self.later(turn, order, AGAIN_MS)
         return False
 
-    def poll(self, turn: Turn, order: Order, silent_ns: int) -> bool:
-        """Ask for an order of which nothing was heard for so long: user events get lost. True where it is time to, also
-        while questions fail and the next one has to wait."""
+    def poll(self, turn: Turn, order: Order, silent_ns: int) -> None:
+        """Ask for an order of which nothing was heard for so long: user events get lost."""
         cid = order.client_id
         stamps = (order.changed_mono_ns, self.seen.get(cid, 0), self._polled.get(cid, 0))
         # a stamp of an earlier boot may lie in the future
         last = max(stamp for stamp in (*stamps, 0) if stamp <= turn.mono_ns)
-        if turn.mono_ns - last <= silent_ns:
-            return False
-        if turn.mono_ns >= self._not_before.get(cid, 0):
+        if turn.mono_ns - last > silent_ns and turn.mono_ns >= self._not_before.get(cid, 0):
             self._polled[cid] = turn.mono_ns
             self.ask(turn, order)
-        return True
 
     def missed(self, client_id: str) -> bool:
         """At least one look did not find it."""

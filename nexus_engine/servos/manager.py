@@ -32,6 +32,7 @@ from nexus_engine.servos.ladder import TIMER as DEADLINE_TIMER
 from nexus_engine.servos.protection import (
     EXIT_TIMER,
     NOTHING_TO_REDUCE,
+    PAUSE_NS,
     REDUCE_ONLY_MS,
     RETRY_TIMER,
     Protection,
@@ -44,8 +45,6 @@ DRIFT_MS: Final = 1_500
 NO_SUCH_ORDER: Final = -2011
 POLL_NS: Final = {leg: 1_000_000_000 if leg in (Leg.ENTRY, Leg.EXIT) else 4_000_000_000 for leg in Leg}
 """An order without news for this long is asked for: user events get lost."""
-TAKING_POLL_NS: Final = 1_000_000_000
-"""The same of a stop that has begun to fill at market."""
 
 _UNANSWERED: Final = (OrderStatus.INTENT, OrderStatus.SUBMITTED, OrderStatus.UNKNOWN)
 
@@ -371,8 +370,9 @@ class Manager:
             if order.status is OrderStatus.INTENT:
                 continue
             takes = self.protection.takes(order)
-            if self.asker.poll(turn, order, TAKING_POLL_NS if takes else POLL_NS[order.leg]) and takes:
-                self.protection.silent(turn, order)
+            self.asker.poll(turn, order, PAUSE_NS if takes else POLL_NS[order.leg])
+            if takes:
+                self.protection.watch(turn, order)
         for position in list(turn.ledger.positions.values()):
             self.protection.chase(turn, position)
             self.protection.doubt(turn, position)

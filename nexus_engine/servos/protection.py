@@ -36,9 +36,11 @@ EXIT_PATIENCE_MS: Final = 2_000
 """How long an exit at market may stay unfilled before another is sent: both are reduce-only, nothing can flip."""
 CHASE_NS: Final = 1_000_000_000
 """How long price may be beyond a stop-limit that has not closed its position."""
-STALLED_NS: Final = 1_000_000_000
-"""How long a stop that fills at market may go on without another part once its silence was noticed. No book makes it
+PAUSE_NS: Final = 1_000_000_000
+"""A stop that fills at market and has had no part for this long stands still, and is asked after. No book makes it
 wait: it takes what is there, and ends."""
+STALLED_NS: Final = 1_000_000_000
+"""How long it may go on so once that was noticed."""
 
 
 class Protection:
@@ -62,8 +64,10 @@ class Protection:
         self._backoff = Backoff()
         self.doubted: set[str] = set()
         """Client ids of stops that the venue holds and that do not do what they are for."""
-        self._silent: dict[str, int] = {}
-        """Monotonic instant at which the silence of a stop that fills at market was noticed, by client id."""
+        self._taken: dict[str, int] = {}
+        """Monotonic instant of the newest part of a stop, by client id."""
+        self._still: dict[str, int] = {}
+        """Monotonic instant at which it was noticed that a stop that fills at market stands still, by client id."""
 
     def protect(self, turn: Turn, symbol: str) -> None:
         """Look at one symbol and do what is missing. Safe to call at any time."""
@@ -146,20 +150,27 @@ class Protection:
         """A stop that has begun to fill at market: the rest of it cannot rest."""
         return order.kind is OrderKind.STOP_MARKET and bool(order.filled) and self.stands(order)
 
-    def silent(self, turn: Turn, order: Order) -> None:
-        """Nothing was heard of such a one; it is being asked for."""
-        self._silent.setdefault(order.client_id, turn.mono_ns)
+    def watch(self, turn: Turn, order: Order) -> None:
+        """Notice that such a one stands still, and ask. Only a part is news, whatever else is said of it."""
+        cid = order.client_id
+        if cid not in self._still and turn.mono_ns - self._taken.get(cid, 0) > PAUSE_NS:
+            self._still[cid] = turn.mono_ns
+            self._asker.ask(turn, order)
+
+    def took(self, client_id: str, mono_ns: int) -> None:
+        """A stop has had a part just now, or nobody gave it the time for one."""
+        self._taken[client_id] = mono_ns
 
     def doubt(self, turn: Turn, position: Position) -> None:
-        """A stop has stood still since its silence was noticed: whatever the venue says of it, it is a missing one.
+        """A stop goes on standing still after that was noticed: whatever the venue says of it, it is a missing one.
         Beside a foreign quantity the venue must have said something: where all of it was filled and nobody told, an
         exit would close what is not ours."""
         beside_foreign = turn.ledger.foreign.get(position.symbol, ZERO) * position.qty > 0
         for order in list(turn.ledger.alive(position.symbol, Leg.STOP)):
-            asked_ns = self._silent.get(order.client_id)
-            if asked_ns is None or turn.mono_ns - asked_ns < STALLED_NS or order.client_id in self.doubted:
+            noticed_ns = self._still.get(order.client_id)
+            if noticed_ns is None or turn.mono_ns - noticed_ns < STALLED_NS or order.client_id in self.doubted:
                 continue
-            if beside_foreign and self._asker.seen.get(order.client_id, 0) < asked_ns:
+            if beside_foreign and self._asker.seen.get(order.client_id, 0) < noticed_ns:
                 continue
             self.doubted.add(order.client_id)
             turn.note(Level.ALARM, order.symbol, f"stop is not to be relied on: {order.leaves} of it do not fill")
@@ -168,7 +179,8 @@ class Protection:
     def forget(self, client_id: str) -> None:
         """A stop is over, or moves again."""
         self.doubted.discard(client_id)
-        self._silent.pop(client_id, None)
+        self._still.pop(client_id, None)
+        self._taken.pop(client_id, None)
 
     def leave(
         self, turn: Turn, position: Position, qty: Decimal, by: str = "bot", cap: Decimal | None = None,
@@ -241,6 +253,8 @@ class Protection:
         self.forget(order.client_id)
         if order.leg is Leg.EXIT:
             self._exit_moved[order.symbol] = turn.mono_ns
+        elif order.leg is Leg.STOP:
+            self.took(order.client_id, turn.mono_ns)
 
     def exit_later(self, turn: Turn, symbol: str, after_ms: int) -> None:
         """The next exit waits for so long at least, whatever else is heard meanwhile."""

@@ -66,6 +66,16 @@ async def test_nor_is_one_of_which_the_venue_says_nothing_at_all() -> None:
 
 
 @virtual
+async def test_nor_is_one_of_which_the_venue_says_again_and_again_that_it_stands() -> None:
+    world = await World().start().ready()
+    await parted(world, rests=True)
+    for _ in range(8):
+        world.ask_account()
+        await world.run(0.4)
+    assert not world.held()
+
+
+@virtual
 async def test_a_restart_buys_it_no_belief() -> None:
     world = await World().start().ready()
     await parted(world, rests=True)
