@@ -61,8 +61,8 @@ class Targets:
         self._at_once = at_once
         self._max_spread_bp = max_spread_bp
         self._measured: dict[str, _Measured] = {}
-        self._ranked = (-1, 0)
-        """The minute of the ranks, and how many markets there were then."""
+        self._ranked: tuple[int, frozenset[str]] = (-1, frozenset())
+        """The minute of the ranks, and which symbols had a market then."""
         self._table: tuple[Target, ...] = ()
 
     def beta(self, symbol: str) -> float:
@@ -83,7 +83,7 @@ class Targets:
         led = _closes(leader) if fresh else _NONE
         for symbol in fresh[: self._at_once]:
             self._measured[symbol] = _measure(hours[symbol], leader, led)
-        now = market_ns // _MINUTE_NS, sum(quote.valid for quote in quotes.values())
+        now = market_ns // _MINUTE_NS, frozenset(symbol for symbol, quote in quotes.items() if quote.valid)
         if fresh or now != self._ranked:
             self._ranked = now
             self._table = self._rank([symbol for symbol in quotes if symbol != self._leader], quotes)

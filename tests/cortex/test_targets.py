@@ -147,6 +147,14 @@ def test_a_market_that_comes_or_goes_is_ranked_at_once() -> None:
         assert table(rows, {symbol: quote(symbol, valid=valid) for symbol in rows}, targets)["AUSDT"].veto == veto
 
 
+def test_one_market_that_goes_as_another_comes_is_seen_too() -> None:
+    rows = {BTC: bars(LEAD), "AUSDT": bars(alt(1, 1.0)), "BUSDT": bars(alt(2, 1.0))}
+    targets = Targets(BTC, 8.0)
+    for gone in ("AUSDT", "BUSDT"):
+        got = table(rows, {symbol: quote(symbol, valid=symbol != gone) for symbol in rows}, targets)
+        assert [symbol for symbol, row in got.items() if row.veto] == [gone]
+
+
 def test_four_hours_against_bitcoin() -> None:
     flat = [0.0] * 400
     fell = [0.0] * 399 + [math.log(0.97)]
