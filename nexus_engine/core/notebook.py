@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from nexus_engine.model.effects import AnyEffect, Notify, Record
-from nexus_engine.model.facts import AnyFact, Noted, Reconciled, SignalSeen
+from nexus_engine.model.facts import AnyFact, Noted, ProposalMade, Reconciled, SignalSeen
 from nexus_engine.model.view import Compared, EventRow
 from nexus_engine.model.words import Level
 
@@ -29,6 +29,8 @@ class Notebook:
         self._refused: dict[str, EventRow] = {}
         self._then: deque[str] = deque(maxlen=PARTS - 1)
         self._level = Level.INFO
+        self._newer: set[str] = set()
+        """Symbols with a card that came after the last command."""
 
     def recall(self, fact: AnyFact) -> None:
         """Put a line of an earlier run back."""
@@ -45,7 +47,8 @@ class Notebook:
 
     def listen(self, effects: Iterable[AnyEffect], at_ns: int) -> None:
         """Keep what people are told, and let the last command's outcome go on. What a strategy wished for since is no
-        outcome of it."""
+        outcome of it, nor what becomes of that."""
+        said = self._said
         wished: set[str] = set()
         told: list[EventRow] = []
         for effect in effects:
@@ -55,11 +58,13 @@ class Notebook:
                 fact = effect.fact
                 if type(fact) is SignalSeen:
                     wished.add(fact.signal.symbol)
+                elif type(fact) is ProposalMade and said is not None and fact.proposal.made_ns > said.at_ns:
+                    self._newer.add(fact.proposal.symbol)
                 elif type(fact) is Reconciled and fact.differences:
                     self.compared = Compared(at_ns=at_ns, lines=fact.differences)
-        said = self._said
         if said is None or not 0 < at_ns - said.at_ns < FOLLOWED_NS:
             return
+        wished |= self._newer
         for row in told:
             if self._follows in ("", row.subject) and not self._is_refusal(row) and row.subject not in wished:
                 self._then.append(row.text)
@@ -82,6 +87,7 @@ class Notebook:
         self._follows = follows
         self._said = EventRow(at_ns=at_ns, level=Level.INFO, subject=subject, by=by, text=text)
         self._then.clear()
+        self._newer.clear()
         self._level = Level.INFO
 
     @property

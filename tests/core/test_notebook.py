@@ -1,8 +1,12 @@
 """The outcome of a command goes on with what the venue makes of it, and with nothing else."""
 
+from decimal import Decimal
+
 from nexus_engine.core.notebook import Notebook
 from nexus_engine.model.effects import Notify, Record
-from nexus_engine.model.facts import SignalSeen
+from nexus_engine.model.facts import ProposalMade, SignalSeen
+from nexus_engine.model.orders import ExitPlan
+from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.signals import RegimeView, Signal
 from nexus_engine.model.words import Level, Regime, Side
 
@@ -30,3 +34,35 @@ def test_what_a_strategy_wished_for_meanwhile_is_no_outcome_of_a_command() -> No
         assert book.outcome is not None
         assert book.outcome.text == "closing 2497 at market  exit of P1: BUY 2497 at 0.7961"
         assert len(book.rows) == 2
+
+
+def made(proposal: int, made_ns: int) -> Record:
+    return Record(
+        fact=ProposalMade(
+            at_ns=5,
+            proposal=Proposal(
+                id=proposal, symbol="ADAUSDT", side=Side.SELL, strategy="flow", qty=Decimal(1), limit=Decimal(1),
+                plan=ExitPlan(stop=Decimal(2)), leverage=1, worst=Decimal(1), worst_pct=0.1, r_multiple=1.0,
+                signal=WISH.signal, verdicts=(), made_ns=made_ns, expires_ns=9, expires_mono_ns=9,
+            ),
+        )
+    )  # fmt: skip
+
+
+def test_what_becomes_of_a_card_that_came_later_is_no_outcome_of_a_command() -> None:
+    for follows in ("ADAUSDT", ""):
+        book = Notebook()
+        book.answer(1, "account", "you", "flatten: closing 1", follows=follows)
+        book.listen([told("ADAUSDT", "P1 closed: -44.13 (-0.6 R)")], 2)
+        book.listen([Record(fact=WISH), made(2, 3)], 3)
+        book.listen([told("ADAUSDT", "P2 expired: price ran away")], 4)
+        assert book.outcome is not None
+        assert book.outcome.text == "flatten: closing 1  P1 closed: -44.13 (-0.6 R)"
+
+
+def test_what_becomes_of_a_card_that_was_edited_is_its_outcome_also_once_its_numbers_moved() -> None:
+    book = Notebook()
+    book.answer(4, "ADAUSDT", "you", "P2 now 1 at 1", follows="ADAUSDT")
+    book.listen([made(2, 3)], 5)
+    book.listen([told("ADAUSDT", "P2 expired: price ran away")], 6)
+    assert book.outcome is not None and book.outcome.text == "P2 now 1 at 1  P2 expired: price ran away"
