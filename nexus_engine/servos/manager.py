@@ -45,7 +45,7 @@ NO_SUCH_ORDER: Final = -2011
 POLL_NS: Final = {leg: 1_000_000_000 if leg in (Leg.ENTRY, Leg.EXIT) else 4_000_000_000 for leg in Leg}
 """An order without news for this long is asked for: user events get lost."""
 TAKING_POLL_NS: Final = 1_000_000_000
-"""The same of a stop that has begun to fill at market."""
+"""The same of a stop that has begun to fill at market, or should have."""
 
 _UNANSWERED: Final = (OrderStatus.INTENT, OrderStatus.SUBMITTED, OrderStatus.UNKNOWN)
 
@@ -370,7 +370,7 @@ class Manager:
         for order in list(turn.ledger.alive()):
             if order.status is OrderStatus.INTENT:
                 continue
-            takes = self.protection.takes(order)
+            takes = self.protection.takes(turn, order)
             if self.asker.poll(turn, order, TAKING_POLL_NS if takes else POLL_NS[order.leg]) and takes:
                 self.protection.silent(turn, order)
         for position in list(turn.ledger.positions.values()):

@@ -35,10 +35,11 @@ EXIT_RETRY_MS: Final = 300
 EXIT_PATIENCE_MS: Final = 2_000
 """How long an exit at market may stay unfilled before another is sent: both are reduce-only, nothing can flip."""
 CHASE_NS: Final = 1_000_000_000
-"""How long price may be beyond a stop-limit that has not closed its position."""
+"""How long the mark may be beyond a stop that has not closed its position: a stop-limit is left behind then, one at
+market is asked after."""
 STALLED_NS: Final = 1_000_000_000
-"""How long a stop that fills at market may go on without another part once its silence was noticed. No book makes it
-wait: it takes what is there, and ends."""
+"""How long a stop that must fill at market may go on without another part once its silence was noticed. No book makes
+it wait: it takes what is there, and ends."""
 
 
 class Protection:
@@ -50,7 +51,7 @@ class Protection:
         self.ladder = Ladder(risk)
         self.trailer = Trailer()
         self._beyond: dict[str, int] = {}
-        """Monotonic instant since which price is beyond a stop-limit, by symbol."""
+        """Monotonic instant since which the mark is beyond a stop, by client id."""
         self._not_before: dict[str, int] = {}
         """Monotonic instant of the next try after a refusal, by symbol: whatever happens meanwhile."""
         self._exit_not_before: dict[str, int] = {}
@@ -63,7 +64,7 @@ class Protection:
         self.doubted: set[str] = set()
         """Client ids of stops that the venue holds and that do not do what they are for."""
         self._silent: dict[str, int] = {}
-        """Monotonic instant at which the silence of a stop that fills at market was noticed, by client id."""
+        """Monotonic instant at which the silence of a stop that must fill at market was noticed, by client id."""
 
     def protect(self, turn: Turn, symbol: str) -> None:
         """Look at one symbol and do what is missing. Safe to call at any time."""
@@ -126,15 +127,19 @@ class Protection:
         self.leave(turn, position, abs(position.qty), cap=cap)
 
     def chase(self, turn: Turn, position: Position) -> None:
-        """Price is beyond a stop-limit and the position is still there: its limit does not fill."""
+        """See which stops the mark is beyond. Where that is a stop-limit, its limit does not fill."""
         symbol, known = position.symbol, self.ladder.priced(position.symbol)
-        stops = [order for order in turn.ledger.alive(symbol, Leg.STOP) if order.kind is OrderKind.STOP_LIMIT]
-        beyond = known is not None and any(
-            order.trigger is not None and (known[1] - float(order.trigger)) * order.side.sign > 0 for order in stops
-        )
-        if not beyond or position.leaving:
-            self._beyond.pop(symbol, None)
-        elif turn.mono_ns - self._beyond.setdefault(symbol, turn.mono_ns) >= CHASE_NS:
+        mark = None if known is None else known[1]
+        stuck = False
+        for order in turn.ledger.alive(symbol, Leg.STOP):
+            cid, trigger = order.client_id, order.trigger
+            if mark is None or trigger is None or (mark - float(trigger)) * order.side.sign <= 0:
+                self._beyond.pop(cid, None)
+                if not order.filled:
+                    self._silent.pop(cid, None)
+            elif turn.mono_ns - self._beyond.setdefault(cid, turn.mono_ns) >= CHASE_NS:
+                stuck = stuck or order.kind is OrderKind.STOP_LIMIT
+        if stuck and not position.leaving:
             turn.note(Level.ALARM, symbol, "price is beyond the stop and its limit does not fill: closing at market")
             self.leave(turn, position, abs(position.qty))
 
@@ -142,28 +147,36 @@ class Protection:
         """The venue holds it, and it may be relied on."""
         return order.status in (OrderStatus.OPEN, OrderStatus.PARTIAL) and order.client_id not in self.doubted
 
-    def takes(self, order: Order) -> bool:
-        """A stop that has begun to fill at market: the rest of it cannot rest."""
-        return order.kind is OrderKind.STOP_MARKET and bool(order.filled) and self.stands(order)
+    def takes(self, turn: Turn, order: Order) -> bool:
+        """A stop at market that has begun to fill, or should have: it cannot rest."""
+        if order.kind is not OrderKind.STOP_MARKET or not self.stands(order):
+            return False
+        return bool(order.filled) or turn.mono_ns - self._beyond.get(order.client_id, turn.mono_ns) >= CHASE_NS
 
     def silent(self, turn: Turn, order: Order) -> None:
         """Nothing was heard of such a one; it is being asked for."""
         self._silent.setdefault(order.client_id, turn.mono_ns)
 
     def doubt(self, turn: Turn, position: Position) -> None:
-        """A stop has stood still since its silence was noticed: whatever the venue says of it, it is a missing one."""
+        """A stop has stood still since its silence was noticed: it is a missing one, whatever the venue says of the
+        rest of it. Where it never began, only once the venue says that it stands: else it may be done, and unheard."""
         for order in list(turn.ledger.alive(position.symbol, Leg.STOP)):
-            asked_ns = self._silent.get(order.client_id)
-            if asked_ns is None or turn.mono_ns - asked_ns < STALLED_NS or order.client_id in self.doubted:
+            cid = order.client_id
+            asked_ns = self._silent.get(cid)
+            if asked_ns is None or turn.mono_ns - asked_ns < STALLED_NS or cid in self.doubted:
                 continue
-            self.doubted.add(order.client_id)
-            turn.note(Level.ALARM, order.symbol, f"stop is not to be relied on: {order.leaves} of it do not fill")
+            if not order.filled and self._asker.seen.get(cid, 0) < asked_ns:
+                continue
+            self.doubted.add(cid)
+            why = f"{order.leaves} of it do not fill" if order.filled else "price is beyond it, and it does nothing"
+            turn.note(Level.ALARM, order.symbol, f"stop is not to be relied on: {why}")
             self.protect(turn, order.symbol)
 
     def forget(self, client_id: str) -> None:
         """A stop is over, or moves again."""
         self.doubted.discard(client_id)
         self._silent.pop(client_id, None)
+        self._beyond.pop(client_id, None)
 
     def leave(
         self, turn: Turn, position: Position, qty: Decimal, by: str = "bot", cap: Decimal | None = None,
@@ -359,7 +372,6 @@ class Protection:
     def _sweep(self, turn: Turn, symbol: str) -> None:
         """Nothing is held: what was there to leave it goes."""
         self.ladder.stop(symbol)
-        self._beyond.pop(symbol, None)
         self._not_before.pop(symbol, None)
         self._exit_not_before.pop(symbol, None)
         self._exit_moved.pop(symbol, None)
