@@ -369,7 +369,7 @@ class Manager:
         for order in list(turn.ledger.alive()):
             if order.status is OrderStatus.INTENT:
                 continue
-            takes = self.protection.takes(order)
+            takes = self.protection.takes(turn, order)
             self.asker.poll(turn, order, PAUSE_NS if takes else POLL_NS[order.leg])
             if takes:
                 self.protection.watch(turn, order)

@@ -35,9 +35,10 @@ EXIT_RETRY_MS: Final = 300
 EXIT_PATIENCE_MS: Final = 2_000
 """How long an exit at market may stay unfilled before another is sent: both are reduce-only, nothing can flip."""
 CHASE_NS: Final = 1_000_000_000
-"""How long price may be beyond a stop-limit that has not closed its position."""
+"""How long the mark may be beyond a stop that has not closed its position: a stop-limit is left behind then, one at
+market is asked after."""
 PAUSE_NS: Final = 1_000_000_000
-"""A stop that fills at market and has had no part for this long stands still, and is asked after. No book makes it
+"""A stop that must fill at market and has had no part for this long stands still, and is asked after. No book makes it
 wait: it takes what is there, and ends."""
 STALLED_NS: Final = 1_000_000_000
 """How long it may go on so once that was noticed."""
@@ -52,7 +53,7 @@ class Protection:
         self.ladder = Ladder(risk)
         self.trailer = Trailer()
         self._beyond: dict[str, int] = {}
-        """Monotonic instant since which price is beyond a stop-limit, by symbol."""
+        """Monotonic instant since which the mark is beyond a stop, by client id."""
         self._not_before: dict[str, int] = {}
         """Monotonic instant of the next try after a refusal, by symbol: whatever happens meanwhile."""
         self._exit_not_before: dict[str, int] = {}
@@ -67,7 +68,7 @@ class Protection:
         self._taken: dict[str, int] = {}
         """Monotonic instant of the newest part of a stop, by client id."""
         self._still: dict[str, int] = {}
-        """Monotonic instant at which it was noticed that a stop that fills at market stands still, by client id."""
+        """Monotonic instant at which it was noticed that a stop that must fill at market stands still, by client id."""
 
     def protect(self, turn: Turn, symbol: str) -> None:
         """Look at one symbol and do what is missing. Safe to call at any time."""
@@ -130,15 +131,19 @@ class Protection:
         self.leave(turn, position, abs(position.qty), cap=cap)
 
     def chase(self, turn: Turn, position: Position) -> None:
-        """Price is beyond a stop-limit and the position is still there: its limit does not fill."""
+        """See which stops the mark is beyond. Where that is a stop-limit, its limit does not fill."""
         symbol, known = position.symbol, self.ladder.priced(position.symbol)
-        stops = [order for order in turn.ledger.alive(symbol, Leg.STOP) if order.kind is OrderKind.STOP_LIMIT]
-        beyond = known is not None and any(
-            order.trigger is not None and (known[1] - float(order.trigger)) * order.side.sign > 0 for order in stops
-        )
-        if not beyond or position.leaving:
-            self._beyond.pop(symbol, None)
-        elif turn.mono_ns - self._beyond.setdefault(symbol, turn.mono_ns) >= CHASE_NS:
+        mark = None if known is None else known[1]
+        stuck = False
+        for order in turn.ledger.alive(symbol, Leg.STOP):
+            cid, trigger = order.client_id, order.trigger
+            if mark is None or trigger is None or (mark - float(trigger)) * order.side.sign <= 0:
+                self._beyond.pop(cid, None)
+                if not order.filled:
+                    self._still.pop(cid, None)
+            elif turn.mono_ns - self._beyond.setdefault(cid, turn.mono_ns) >= CHASE_NS:
+                stuck = stuck or order.kind is OrderKind.STOP_LIMIT
+        if stuck and not position.leaving:
             turn.note(Level.ALARM, symbol, "price is beyond the stop and its limit does not fill: closing at market")
             self.leave(turn, position, abs(position.qty))
 
@@ -146,9 +151,11 @@ class Protection:
         """The venue holds it, and it may be relied on."""
         return order.status in (OrderStatus.OPEN, OrderStatus.PARTIAL) and order.client_id not in self.doubted
 
-    def takes(self, order: Order) -> bool:
-        """A stop that has begun to fill at market: the rest of it cannot rest."""
-        return order.kind is OrderKind.STOP_MARKET and bool(order.filled) and self.stands(order)
+    def takes(self, turn: Turn, order: Order) -> bool:
+        """A stop at market that has begun to fill, or should have: it cannot rest."""
+        if order.kind is not OrderKind.STOP_MARKET or not self.stands(order):
+            return False
+        return bool(order.filled) or turn.mono_ns - self._beyond.get(order.client_id, turn.mono_ns) >= CHASE_NS
 
     def watch(self, turn: Turn, order: Order) -> None:
         """Notice that such a one stands still, and ask. Only a part is news, whatever else is said of it."""
@@ -162,18 +169,20 @@ class Protection:
         self._taken[client_id] = mono_ns
 
     def doubt(self, turn: Turn, position: Position) -> None:
-        """A stop goes on standing still after that was noticed: whatever the venue says of it, it is a missing one.
-        Beside a foreign quantity the venue must have said something: where all of it was filled and nobody told, an
-        exit would close what is not ours."""
+        """A stop goes on standing still after that was noticed: it is a missing one, whatever the venue says of the
+        rest of it. Where it never began, only once the venue says that it stands: else it may be done, and unheard. So
+        too beside a foreign quantity, which an exit would close."""
         beside_foreign = turn.ledger.foreign.get(position.symbol, ZERO) * position.qty > 0
         for order in list(turn.ledger.alive(position.symbol, Leg.STOP)):
-            noticed_ns = self._still.get(order.client_id)
-            if noticed_ns is None or turn.mono_ns - noticed_ns < STALLED_NS or order.client_id in self.doubted:
+            cid = order.client_id
+            noticed_ns = self._still.get(cid)
+            if noticed_ns is None or turn.mono_ns - noticed_ns < STALLED_NS or cid in self.doubted:
                 continue
-            if beside_foreign and self._asker.seen.get(order.client_id, 0) < noticed_ns:
+            if (beside_foreign or not order.filled) and self._asker.seen.get(cid, 0) < noticed_ns:
                 continue
-            self.doubted.add(order.client_id)
-            turn.note(Level.ALARM, order.symbol, f"stop is not to be relied on: {order.leaves} of it do not fill")
+            self.doubted.add(cid)
+            why = f"{order.leaves} of it do not fill" if order.filled else "price is beyond it, and it does nothing"
+            turn.note(Level.ALARM, order.symbol, f"stop is not to be relied on: {why}")
             self.protect(turn, order.symbol)
 
     def forget(self, client_id: str) -> None:
@@ -181,6 +190,7 @@ class Protection:
         self.doubted.discard(client_id)
         self._still.pop(client_id, None)
         self._taken.pop(client_id, None)
+        self._beyond.pop(client_id, None)
 
     def leave(
         self, turn: Turn, position: Position, qty: Decimal, by: str = "bot", cap: Decimal | None = None,
@@ -378,7 +388,6 @@ class Protection:
     def _sweep(self, turn: Turn, symbol: str) -> None:
         """Nothing is held: what was there to leave it goes."""
         self.ladder.stop(symbol)
-        self._beyond.pop(symbol, None)
         self._not_before.pop(symbol, None)
         self._exit_not_before.pop(symbol, None)
         self._exit_moved.pop(symbol, None)

@@ -280,6 +280,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "            self.protection.doubt(turn, position)\n", "", "tests/servos/test_stalled.py",
     ),
     one(
+        "a stop that is not seen to is believed", "I5", PROTECTION,
+        "        return bool(order.filled) or turn.mono_ns", "        return bool(order.filled) or 0 * turn.mono_ns",
+        "tests/servos/test_stalled.py",
+    ),
+    one(
         "a rearmed swan lets longs in by any word", "I7", ENGINE, '        if command.word != "swan":\n', "        if False:\n",
         "tests/shield/test_blackswan_ladder.py tests/core/test_black_swan.py tests/core/test_withdrawn.py",
     ),

@@ -164,3 +164,51 @@ async def test_one_that_stands_still_beside_a_foreign_quantity_takes_only_its_ow
     assert await world.until(lambda: not world.ours(), 20.0) < 3.0
     await world.run(12.0)
     assert world.held() == 5 and world.converged()
+
+
+# ---- one that never begins -------------------------------------------------------------------------------------------
+
+
+async def held_by_a_venue_that_triggers_nothing(world: World, side: Side) -> None:
+    await world.enter(side=side, target_pct=None)
+    await world.run(1.0)
+    world.venue.account.conditionals.trigger = lambda *prices: None  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("side", Side)
+@virtual
+async def test_a_stop_that_the_venue_does_not_see_to_is_asked_after_and_not_believed(side: Side) -> None:
+    world = await World().start().ready()
+    await held_by_a_venue_that_triggers_nothing(world, side)
+    world.tape.move(SOL, BEYOND[side])
+    assert 2.0 < await world.until(lambda: not world.held(), 120.0) < 4.0
+    assert world.said("stop is not to be relied on: price is beyond it, and it does nothing")
+    assert len(world.sent(leg=Leg.EXIT)) == 1
+    await world.run(12.0)
+    assert world.converged()
+
+
+@virtual
+async def test_it_has_no_second_from_one_dip_to_the_next() -> None:
+    world = await World().start().ready()
+    await held_by_a_venue_that_triggers_nothing(world, Side.BUY)
+    for _ in range(6):
+        world.tape.move(SOL, BEYOND[Side.BUY])
+        await world.run(0.9)
+        world.tape.move(SOL, 150.0)
+        await world.run(0.6)
+    assert world.held() and world.covered() and not world.said("not to be relied on")
+
+
+@virtual
+async def test_one_that_may_be_done_and_unheard_is_no_reason_for_an_exit() -> None:
+    world = await World().start().ready()
+    await world.enter(target_pct=None)
+    await world.run(1.0)
+    for call in ("user", "query", "snapshot"):
+        world.wire.faults.append(Fault(call=call, kind=LOST if call == "user" else LOST_BEFORE, count=0))
+    world.tape.move(SOL, BEYOND[Side.BUY])
+    await world.run(8.0)
+    assert not world.held() and world.ours() and not world.sent(leg=Leg.EXIT)
+    world.wire.faults.clear()
+    await world.until(lambda: not world.ours(), 12.0)
