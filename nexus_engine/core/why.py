@@ -1,9 +1,12 @@
 """Why something was decided: what the strategies and the guards said lately, with what became of it."""
 
 import re
+import zlib
 from collections import deque
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple, TypeVar
+
+import msgspec
 
 from nexus_engine.core.notebook import Notebook
 from nexus_engine.model.effects import AnyEffect, Record
@@ -16,18 +19,38 @@ from nexus_engine.model.view import EventRow, Why
 KEPT: Final = 200
 _EXPLAINS: Final = frozenset({SignalSeen, GuardTripped, Leaving})
 NOTES: Final = 40
+K = TypeVar("K")
+
+
+class _Packed(NamedTuple):
+    """A signal with its seventy readings is 15 kB as objects, and 2 so; hardly one of them is ever asked for."""
+
+    kind: type[SignalSeen | GuardTripped | Leaving]
+    number: int
+    """Of the trade; 0 where none came of it."""
+    at_ns: int
+    body: bytes
+
+
+def _packed(fact: SignalSeen | GuardTripped | Leaving) -> _Packed:
+    number = fact.proposal if isinstance(fact, SignalSeen) else fact.intent if isinstance(fact, Leaving) else 0
+    return _Packed(type(fact), number, fact.at_ns, zlib.compress(msgspec.msgpack.encode(fact), 1))
+
+
+def _unpacked(one: _Packed, kind: type[K]) -> K:
+    return msgspec.msgpack.decode(zlib.decompress(one.body), type=kind)
 
 
 class Reasons:
     """The last signals and trips, from the journal at a start and from each turn since."""
 
     def __init__(self) -> None:
-        self._seen: deque[SignalSeen | GuardTripped | Leaving] = deque(maxlen=KEPT)
+        self._seen: deque[_Packed] = deque(maxlen=KEPT)
 
     def recall(self, fact: AnyFact) -> None:
         """Remember a fact that explains something."""
         if isinstance(fact, SignalSeen | GuardTripped) or (isinstance(fact, Leaving) and fact.leave is not None):
-            self._seen.append(fact)
+            self._seen.append(_packed(fact))
 
     def listen(self, effects: Iterable[AnyEffect]) -> None:
         for effect in effects:
@@ -45,15 +68,14 @@ class Reasons:
 
     # ---- inside ------------------------------------------------------------------------------------------------------
 
+    def _newest(self, kind: type[K], number: int) -> K | None:
+        found = next((one for one in reversed(self._seen) if one.kind is kind and one.number == number), None)
+        return None if found is None else _unpacked(found, kind)
+
     def _trade(self, number: int, ledger: Ledger, notebook: Notebook) -> Why:
         orders = tuple(order for order in ledger.orders.values() if order.intent == number)
         card = ledger.proposals.get(number)
-        told = next(
-            (fact for fact in reversed(self._seen) if isinstance(fact, SignalSeen) and fact.proposal == number), None
-        )
-        left = next(
-            (fact for fact in reversed(self._seen) if isinstance(fact, Leaving) and fact.intent == number), None
-        )
+        told, left = self._newest(SignalSeen, number), self._newest(Leaving, number)
         signal = card.signal if card is not None else None if told is None else told.signal
         symbol = signal.symbol if signal is not None else orders[0].symbol if orders else _held(ledger, number)
         word = re.compile(rf"\bP{number}\b")
@@ -75,7 +97,7 @@ class Reasons:
 
     def _moment(self, at_ns: int, notebook: Notebook) -> Why:
         notes = tuple(row for row in notebook.rows if row.at_ns == at_ns)[-NOTES:]
-        found = [fact for fact in self._seen if fact.at_ns == at_ns]
+        found = [_unpacked(one, one.kind) for one in self._seen if one.at_ns == at_ns]
         fact = next((one for one in found if isinstance(one, SignalSeen) and not one.proposal), None) or (
             found[-1] if found else None
         )
