@@ -34,6 +34,9 @@ _NAMED = {
     "up": "\x1b[A", "down": "\x1b[B", "right": "\x1b[C", "left": "\x1b[D", "f9": "\x1b[20~", "f10": "\x1b[21~",
 }  # fmt: skip
 _LEAVING = frozenset({"q", "ctrl+q", "ctrl+z"})
+PAGES = "12345"
+TOUR_S = 600.0
+"""Who plays shorter than this does not watch memory, and needs no tour."""
 _STOPPING = frozenset(
     name
     for key in KEYS
@@ -73,11 +76,17 @@ class Monkey:
     # ---- the keys ----------------------------------------------------------------------------------------------------
 
     def play(self, seconds: float) -> None:
-        """Press for so long. Only in the first third it leaves and comes back, so that memory can be watched after."""
+        """Press for so long. Only in the first third it leaves and comes back, so that memory can be watched after; and
+        with the last cockpit it first opens everything that there is."""
         began_s = time.monotonic()
         looked_s = healed_s = began_s
+        toured = seconds < TOUR_S
         while (now_s := time.monotonic()) < began_s + seconds and not self.found:
-            self._act(leaving=now_s < began_s + seconds / 3)
+            leaving = now_s < began_s + seconds / 3
+            if not (leaving or toured):
+                toured = True
+                self._tour()
+            self._act(leaving=leaving)
             time.sleep(self._rng.choice((0.0, 0.01, 0.05, 0.2, 0.4)))
             if now_s - looked_s > 1.0:
                 looked_s = now_s
@@ -126,6 +135,17 @@ class Monkey:
         if key and set(keys) & YES:
             self._yes_ns.append(time.time_ns())
         self._terminal.press(keys)
+
+    def _tour(self) -> None:
+        """Every key on every page, on every size: what is loaded and laid out for the first time is no growth."""
+        for columns, lines in SIZES[:3]:
+            self._terminal.resize(columns, lines)
+            for page in PAGES:
+                for name in sorted(PRESSES.keys() - _LEAVING):
+                    for keys in (page, PRESSES[name], "\x1b", "\x1b"):
+                        self._press(keys)
+                        time.sleep(0.1)
+            self._heal()
 
     def _heal(self) -> None:
         """Back to a cockpit that trades: no dialog, a screen that is large enough, no latch, COPILOT."""
