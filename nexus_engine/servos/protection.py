@@ -186,7 +186,7 @@ class Protection:
             self.protect(turn, order.symbol)
 
     def forget(self, client_id: str) -> None:
-        """A stop is over, or moves again."""
+        """A stop is over."""
         self.doubted.discard(client_id)
         self._still.pop(client_id, None)
         self._taken.pop(client_id, None)
@@ -259,8 +259,9 @@ class Protection:
             self.exit_later(turn, order.symbol, self._backoff.next(f"{EXIT_TIMER}{order.symbol}", EXIT_RETRY_MS))
 
     def moved(self, turn: Turn, order: Order) -> None:
-        """A part of what leaves was filled: it goes on."""
-        self.forget(order.client_id)
+        """A part of what leaves was filled: it goes on, and is believed again. Where the mark is does not change."""
+        self.doubted.discard(order.client_id)
+        self._still.pop(order.client_id, None)
         if order.leg is Leg.EXIT:
             self._exit_moved[order.symbol] = turn.mono_ns
         elif order.leg is Leg.STOP:

@@ -1,5 +1,6 @@
 """The ladder of a naked position: its stop again, another kind, out at a capped limit, out at market; and one hold."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -230,3 +231,18 @@ async def test_there_is_nothing_to_hold_where_a_stop_stands_or_the_directive_has
     world.venue.account.conditionals.cancel_all(SOL, 0)
     await world.until(lambda: world.ledger.positions[SOL].naked_since_ns, 2.0)
     assert "risk.hold_ms is 0" in world.command(Hold(symbol=SOL))
+
+
+@virtual
+async def test_a_limit_stop_that_gets_a_part_now_and_then_is_chased_no_later() -> None:
+    world = await World().start().ready()
+    refuse_kind(world)
+    world.wish(target_pct=None)
+    await world.until(lambda: world.covered())
+    [order] = world.ledger.alive(SOL, Leg.STOP)
+    world.tape.move(SOL, 130.0)
+    for _ in range(8):
+        world.engine.manager.protection.moved(SimpleNamespace(mono_ns=world.now()[1]), order)  # type: ignore[arg-type]
+        await world.run(0.3)
+    assert not world.held()
+    assert world.said("its limit does not fill: closing at market")
