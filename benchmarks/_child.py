@@ -30,8 +30,11 @@ BOOKS, DEPTH, TICK = 4, 20, 0.25
 
 
 def exchange(stamps: Path, words: list[str]) -> int:
+    from nexus_engine.runtime.priority import short_turns
     from nexus_engine.sim import hub
     from nexus_engine.sim.exchange import main
+
+    short_turns()
 
     sent: list[tuple[str, int, int]] = []
 
@@ -46,6 +49,7 @@ def exchange(stamps: Path, words: list[str]) -> int:
         loop = asyncio.get_running_loop()
         waiting = connection._waiting[:]
         connection._waiting.clear()
+        connection._waiting_bytes = 0
         for number, data in enumerate(waiting):
             loop.call_later(TICK_S * number / len(waiting), write, connection, data)
 

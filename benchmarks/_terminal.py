@@ -25,6 +25,8 @@ PYTHON = (sys.executable,)
 ESCAPE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-Z\\^-~])")
 PARKED = re.compile(rb"\x1b\[(\d+);(\d+)H\x1b\[6n")
 KEPT = 400_000
+BEHIND = 10
+"""Niceness of whoever reads here."""
 
 
 def environment() -> dict[str, str]:
@@ -78,6 +80,8 @@ class Terminal:
         self._thread.start()
 
     def _read(self) -> None:
+        # The practice venue is on the same core, and what it stamps is to be sent at once.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
         size = max(256, self._rate // 100) if self._rate else 65_536
         due_s = time.perf_counter()
         while not self._over:
