@@ -271,8 +271,8 @@ def _marks(engine: Engine, symbol: str) -> tuple[BookMark, ...]:
         liquidation = engine.manager.liquidation.get(symbol)
         if liquidation:
             marks.append(BookMark(price=liquidation, label=f"liq P{position.intent}", side=exit_side(position)))
-    for proposal in ledger.proposals.values():
-        if proposal.symbol == symbol and proposal.status.open:
+    for proposal in ledger.cards():
+        if proposal.symbol == symbol:
             side = proposal.side
             how = "market" if proposal.market else "limit"
             marks.append(BookMark(price=proposal.limit, label=f"{how} {proposal.handle}", side=side))
@@ -287,7 +287,7 @@ def _marks(engine: Engine, symbol: str) -> tuple[BookMark, ...]:
 def _proposals(
     engine: Engine, marks: accounting.Marks, quotes: Mapping[str, Quote], mono_ns: int
 ) -> tuple[ProposalView, ...]:
-    cards = [card for card in engine.ledger.proposals.values() if card.status.open]
+    cards = tuple(engine.ledger.cards())
     if not cards:
         return ()
     shocks = Shocks(engine.ledger, marks, engine.manager.liquidation, engine.targets.beta)
@@ -332,7 +332,7 @@ def _targets(engine: Engine, quotes: Mapping[str, Quote], macro: Macro) -> tuple
     """The hunting table, each row with what stands in its way or is under way there."""
     market, ledger = engine.market, engine.ledger
     hours = {symbol: state.bars.get(HOURLY, ()) for symbol, state in market.symbols.items()}
-    busy = {card.symbol: f"{card.handle} waiting" for card in ledger.proposals.values() if card.status.open}
+    busy = {card.symbol: f"{card.handle} waiting" for card in ledger.cards()}
     busy |= {position.symbol: f"P{position.intent} open" for position in ledger.positions.values()}
     table = engine.targets.table(hours, quotes, market.now_ns)
     gate = "" if macro is Macro.SHARK else f"macro {macro.lower()}"

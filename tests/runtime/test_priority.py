@@ -10,7 +10,6 @@ import pytest
 
 from nexus_engine.runtime import priority
 
-
 SLACK = 30
 """PR_GET_TIMERSLACK of prctl(2)."""
 
