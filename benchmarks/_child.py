@@ -11,6 +11,7 @@ import atexit
 import functools
 import json
 import os
+import random
 import re
 import signal
 import sys
@@ -37,6 +38,7 @@ def exchange(stamps: Path, words: list[str]) -> int:
     short_turns()
 
     sent: list[tuple[str, int, int]] = []
+    dice = random.Random(7)
 
     def write(connection: hub.Connection, data: bytes) -> None:
         if connection.open:
@@ -51,7 +53,7 @@ def exchange(stamps: Path, words: list[str]) -> int:
         connection._waiting.clear()
         connection._waiting_bytes = 0
         for number, data in enumerate(waiting):
-            loop.call_later(TICK_S * number / len(waiting), write, connection, data)
+            loop.call_later(TICK_S * (number + 0.9 * dice.random()) / len(waiting), write, connection, data)
 
     hub.Connection.flush = flush  # type: ignore[method-assign]
     code = main(words)

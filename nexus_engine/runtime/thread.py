@@ -25,8 +25,7 @@ log = logging.getLogger(__name__)
 _VIEW_S: Final = 0.1
 _LOOK_S: Final = 0.5
 _SWITCH_S: Final = 0.00005
-"""The cockpit gives the interpreter back within this, so a tick is decided in under a millisecond beside it. Within less
-it would take it from the engine in the middle of a tick."""
+"""The cockpit gives the interpreter back within this, so a tick is decided in under a millisecond beside it."""
 
 
 class Runtime:
