@@ -183,6 +183,7 @@ def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns
     risk = position.first_risk_per_unit * abs(position.qty)
     state, seen = _stop(engine, position)
     since, held = position.naked_since_ns, engine.ledger.holds.get(position.symbol)
+    market = engine.market.symbols.get(position.symbol)
     naked = None if state == "ok" or since is None else max(0, (at_ns - since) // 1_000_000)
     return PositionView(
         symbol=position.symbol,
@@ -191,7 +192,7 @@ def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns
         qty=abs(position.qty),
         entry=position.entry,
         price=float(mark),
-        price_digits=_digits(engine.market.symbols.get(position.symbol)),
+        price_digits=_digits(market),
         pnl=float(pnl),
         r=float(pnl / risk) if risk else 0.0,
         stop=position.plan.stop,
@@ -206,6 +207,7 @@ def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns
         exit_ms=None if naked is None else engine.manager.protection.ladder.left_ms(position, mono_ns),
         held_by="" if held is None or held.until_ns <= at_ns else held.by,
         stop_qty=_stop_qty(engine, position),
+        half=None if market is None else market.instrument.quantity(abs(position.qty) / 2),
     )
 
 

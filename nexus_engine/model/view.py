@@ -98,6 +98,8 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     """Who has put that exit off."""
     stop_qty: Decimal | None = None
     """What the stop at the venue would still close; None without one."""
+    half: Decimal | None = None
+    """What closing half of it sends, by the venue's step: 0 where that is less than one; None while none is known."""
 
 
 class BookMark(msgspec.Struct, frozen=True, kw_only=True):

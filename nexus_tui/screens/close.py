@@ -28,8 +28,14 @@ class ClosePage(Confirm):
     def rows(self) -> list[Row]:
         chosen = self._chosen
         held = f"{fmt.stance(chosen.side)} {fmt.quantity(chosen.qty)} {chosen.symbol}, PnL {fmt.money(chosen.pnl)}"
-        qty = chosen.qty / 2 if self._half else chosen.qty
-        slip = estimate(self._view, chosen.symbol, chosen.side.opposite, qty)
-        sent = f"{chosen.side.opposite} {'about ' if self._half else ''}{fmt.quantity(qty)}"
-        self._lines = [plain(held, 100), f"{sent} at market, reduce-only; {slip}"]
+        self._lines = [plain(held, 100), self._sent(chosen)]
         return super().rows()
+
+    def _sent(self, chosen: PositionView) -> str:
+        qty, about = chosen.qty, ""
+        if self._half:
+            qty, about = (chosen.qty / 2, "about ") if chosen.half is None else (chosen.half, "")
+        if not qty:
+            return "nothing would be sent: half of it is less than the venue's smallest step"
+        slip = estimate(self._view, chosen.symbol, chosen.side.opposite, qty)
+        return f"{chosen.side.opposite} {about}{fmt.quantity(qty)} at market, reduce-only; {slip}"

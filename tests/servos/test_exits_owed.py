@@ -1,5 +1,6 @@
 """Leaving a position means all of it: what its entry still fills, however the exits end, across restarts."""
 
+from decimal import Decimal
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,7 @@ from world import BTC, SOL, World, leg_of, virtual
 from nexus_engine.model.commands import AnyCommand, ClosePosition, Flatten
 from nexus_engine.model.events import Instruments
 from nexus_engine.model.facts import Filled, Leaving
+from nexus_engine.model.view import ViewRequest
 from nexus_engine.model.words import Leg, OrderStatus, Side
 
 HALF = ClosePosition(symbol=SOL, half=True)
@@ -26,6 +28,12 @@ async def half_filled(lots: int) -> World:
 
 def refusal() -> Fault:
     return Fault(call="submit", leg=Leg.EXIT, kind=REFUSED, code=-1008, text="throttled")
+
+
+def shown_half(world: World) -> Decimal | None:
+    at_ns, mono_ns = world.now()
+    (position,) = world.engine.view(ViewRequest(), at_ns=at_ns, mono_ns=mono_ns).positions
+    return position.half
 
 
 async def an_even_position(**more: object) -> World:
@@ -130,6 +138,17 @@ async def test_a_refused_half_close_does_not_stop_the_time_stop() -> None:
 
 
 @virtual
+@pytest.mark.parametrize("step", range(6))
+async def test_the_half_that_is_shown_is_the_half_that_is_sent(step: int) -> None:
+    world = await World().start().ready()
+    whole = (await world.enter(target_pct=None, risk_pct=0.3 + 0.0011 * step)).qty
+    shown = shown_half(world)
+    world.command(HALF)
+    await world.run(5.0)
+    assert shown == whole - world.held() > 0
+
+
+@virtual
 async def test_half_of_a_position_whose_step_is_not_known_is_refused() -> None:
     world = await World().start().ready()
     await world.enter(target_pct=None)
@@ -140,6 +159,7 @@ async def test_half_of_a_position_whose_step_is_not_known_is_refused() -> None:
     world.carrier.post = lambda event: None if isinstance(event, Instruments) else post(event)  # type: ignore[method-assign]
     world.start()
     await world.run(0.1)
+    assert shown_half(world) is None
     assert "not known" in world.command(HALF)
     await world.run(3.0)
     assert world.held() == held
@@ -151,6 +171,7 @@ async def test_half_of_less_than_two_steps_is_refused() -> None:
     held = (await world.enter(target_pct=None)).qty
     state = world.engine.market.symbols[SOL]
     state.instrument = replace(state.instrument, step=held)
+    assert shown_half(world) == 0
     assert "less than the smallest step" in world.command(HALF)
     await world.run(1.0)
     assert world.held() == held

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 from tui_driving import cockpit
-from tui_views import BOOKS, POSITIONS, account, card, halted, view
+from tui_views import BOOKS, POSITIONS, account, card, halted, position, view
 
 from nexus_engine.model.commands import Approve, Edit, Flatten, Hold, MoveStop, Pause, Rearm, Release
 from nexus_engine.model.view import LatchView, View
@@ -268,6 +268,22 @@ async def test_a_close_says_what_it_would_cost() -> None:
         await driven.pass_ms(250)
         half = re.search(r"slip -(\S+),", driven.text)
         assert whole and half and D(half[1]) < D(whole[1])
+
+
+@pytest.mark.parametrize(
+    ("half", "said"),
+    [
+        (D(2028), "BUY 2,028 at market, reduce-only"),
+        (None, "BUY about 2,028.5 at market"),
+        (D(0), "nothing would be sent: half of it is less than the venue's smallest step"),
+    ],
+)
+async def test_half_is_what_the_venues_step_makes_of_it(half: D | None, said: str) -> None:
+    held = replace(position("ADAUSDT", Side.SELL, "4057", "0.8120", 0.8061, digits=4), half=half)
+    async with cockpit(view(positions=(held,))) as driven:
+        await driven.press("C")
+        await driven.pass_ms(250)
+        assert said in driven.text
 
 
 def test_slippage_is_measured_from_the_middle_of_the_book_down_the_levels_that_are_needed() -> None:

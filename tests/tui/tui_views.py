@@ -101,7 +101,7 @@ def position(
         pnl=pnl, r=r, stop=D(stop) if stop else None, target=None, stop_state=state,
         stop_seen_ms=2_000 if state == "ok" else None, naked_ms=naked_ms, liquidation=D(liq) if liq else None,
         held_ms=held_ms,
-        strategy="harpoon", by=by,
+        strategy="harpoon", by=by, half=D(qty) / 2,
     )  # fmt: skip
 
 
