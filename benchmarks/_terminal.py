@@ -74,6 +74,8 @@ class Terminal:
         self._rate = bytes_per_s
         self._hear = hear
         self._tail = b""
+        self._end = b""
+        """The last bytes, which may be the first half of a question."""
         self._news = threading.Condition()
         self._over = False
         self._thread = threading.Thread(target=self._read, daemon=True)
@@ -95,8 +97,9 @@ class Terminal:
                 if not data:
                     self._over = True
                 self.received += len(data)
-                # A question may be cut in two; what is before it has been answered.
-                seen = self._tail[-32:] + data
+                # what is before a question has been answered
+                seen = self._end + data
+                self._end = seen[-32:]
                 self._tail = (self._tail + data)[-KEPT:]
                 asked = [found for found in PARKED.finditer(seen) if found.end() > len(seen) - len(data)]
                 self._news.notify_all()
