@@ -25,8 +25,6 @@ PYTHON = (sys.executable,)
 ESCAPE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[ -/]*[0-Z\\^-~])")
 PARKED = re.compile(rb"\x1b\[(\d+);(\d+)H\x1b\[6n")
 KEPT = 400_000
-BEHIND = 10
-"""Niceness of whoever reads here."""
 
 
 def environment() -> dict[str, str]:
@@ -38,8 +36,8 @@ def environment() -> dict[str, str]:
 
 
 class Terminal:
-    """`core`: the one it may run on. `bytes_per_s`: how fast it is drained, 0 for as fast as it comes. `hear` gets what
-    was read, after it was counted."""
+    """`core`: the one it may run on. `bytes_per_s`: how fast it is drained, 0 for as fast as it comes. `behind`:
+    niceness of what reads here. `hear` gets what was read, after it was counted."""
 
     def __init__(
         self,
@@ -49,6 +47,7 @@ class Terminal:
         *,
         core: int | None = None,
         bytes_per_s: int = 0,
+        behind: int = 0,
         hear: Callable[[bytes], None] | None = None,
     ) -> None:
         self.master, slave = pty.openpty()
@@ -72,6 +71,7 @@ class Terminal:
         os.close(slave)
         self.received = 0
         self._rate = bytes_per_s
+        self._behind = behind
         self._hear = hear
         self._tail = b""
         self._end = b""
@@ -82,8 +82,7 @@ class Terminal:
         self._thread.start()
 
     def _read(self) -> None:
-        # The practice venue is on the same core, and what it stamps is to be sent at once.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BEHIND)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._behind)
         size = max(256, self._rate // 100) if self._rate else 65_536
         due_s = time.perf_counter()
         while not self._over:
