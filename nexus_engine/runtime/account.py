@@ -61,6 +61,8 @@ _ATTENDED_NS: Final = 1_000_000_000
 """Somebody who goes on looking is told of this often."""
 _STREAMS: Final = ("public", "market", "user")
 
+_STANDS: Final = (OrderStatus.OPEN, OrderStatus.PARTIAL)
+
 
 class Account:
     """What lives on the engine's loop. Every method is called on that loop.
@@ -408,7 +410,7 @@ class Account:
     def _quiet(self) -> bool:
         """No order is on its way, and nothing is without its stop."""
         ledger = self._ledger
-        return all(order.status is OrderStatus.OPEN for order in ledger.alive()) and all(
+        return all(order.status in _STANDS for order in ledger.alive()) and all(
             position.naked_since_ns is None for position in ledger.positions.values()
         )
 

@@ -1,6 +1,7 @@
 """How the engine's thread is doing."""
 
 import asyncio
+import contextlib
 import os
 import time
 from collections import deque
@@ -28,20 +29,26 @@ class Pulse:
         self.started_s = time.monotonic()
         self.worst_ms = 0.0
         """Since the start."""
-        self._memory_mb = memory_mb()
+        self._ended_s: float | None = None
         self._beats = 0
+        self._memory_mb = 0.0
+        self._weigh()
 
     async def beat(self, count: int) -> None:
-        """Sleep one pulse and take the measure."""
-        before = time.monotonic()
+        """Sleep one pulse and take the measure, of what was done since the last one too."""
+        before = time.monotonic() if self._ended_s is None else self._ended_s
         await asyncio.sleep(_PULSE_S)
-        now = time.monotonic()
+        self._ended_s = now = time.monotonic()
         lag_ms = max(0.0, (now - before - _PULSE_S) * 1e3)
         self._lags.append(lag_ms)
         self._counts.append((now, count))
         self.worst_ms = max(self.worst_ms, lag_ms)
         self._beats += 1
         if self._beats % _MEMORY_EVERY == 0:
+            self._weigh()
+
+    def _weigh(self) -> None:
+        with contextlib.suppress(OSError):  # no file descriptor is left: what it was will do
             self._memory_mb = memory_mb()
 
     @property

@@ -34,9 +34,10 @@ def give_way() -> None:
 
 def short_turns() -> None:
     """The calling thread asks for short slices, so that it is let in at once when it wakes (Linux 6.12), and for timers
-    that are on time: the interpreter waits for its turn with one, and 50 us later is the kernel's usual."""
+    that are on time: the interpreter waits for its turn with one, and 50 us later is the kernel's usual. What it starts
+    from here on has such timers too."""
     if platform.system() == "Linux":
-        ctypes.CDLL(None).prctl(_SET_TIMERSLACK, _SLACK_NS, 0, 0, 0)
+        ctypes.CDLL(None).prctl(_SET_TIMERSLACK, *map(ctypes.c_ulong, (_SLACK_NS, 0, 0, 0)))
     number = _SCHED_SETATTR.get(platform.machine())
     if number is None or platform.system() != "Linux":
         return

@@ -18,8 +18,7 @@ class Round:
 
 
 @pytest.fixture
-def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[Garbage]:
-    monkeypatch.setattr(garbage, "_EVERY_S", 0.0)
+def kept() -> Iterator[Garbage]:
     before = gc.get_threshold()
     kept = Garbage()
     kept.settle()
@@ -37,41 +36,45 @@ def look(kept: Garbage, *, quiet: bool) -> None:
     kept.look(lambda: quiet)
 
 
+def old_rubbish() -> "weakref.ref[Round]":
+    """A dead cycle that was alive when the young were looked at."""
+    old = Round()
+    gc.collect(0)
+    return weakref.ref(old)
+
+
 def test_no_pass_comes_by_itself(kept: Garbage) -> None:
-    rubbish, _held = rubbish_and(garbage._FULL)
+    rubbish, _held = rubbish_and(10 * garbage._YOUNG)
     assert rubbish() is not None
 
 
-def test_a_pass_that_is_worth_it_waits_for_a_quiet_moment(kept: Garbage) -> None:
-    rubbish, _held = rubbish_and(garbage._WORTH)
+@pytest.mark.parametrize("quiet", [True, False])
+def test_the_young_are_looked_at_once_there_are_many_and_never_twice(kept: Garbage, *, quiet: bool) -> None:
+    old = old_rubbish()
+    rubbish, _few = rubbish_and(garbage._YOUNG // 2)
+    look(kept, quiet=quiet)
+    assert rubbish() is not None
+    _, _many = rubbish_and(garbage._YOUNG)
+    look(kept, quiet=quiet)
+    assert rubbish() is None and old() is not None
+
+
+def test_a_pass_over_all_waits_for_its_time_and_a_quiet_moment(kept: Garbage, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = old_rubbish()
+    look(kept, quiet=True)
+    assert old() is not None
+    monkeypatch.setattr(garbage, "_EVERY_S", 0.0)
     look(kept, quiet=False)
-    assert rubbish() is not None
+    assert old() is not None
     look(kept, quiet=True)
-    assert rubbish() is None
+    assert old() is None
 
 
-def test_too_much_does_not_wait(kept: Garbage) -> None:
-    rubbish, _held = rubbish_and(garbage._FULL)
+def test_it_does_not_wait_for_ever(kept: Garbage, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = old_rubbish()
+    monkeypatch.setattr(garbage, "_AT_LEAST_S", 0.0)
     look(kept, quiet=False)
-    assert rubbish() is None
-
-
-def test_little_is_left_alone_and_not_for_ever(kept: Garbage, monkeypatch: pytest.MonkeyPatch) -> None:
-    rubbish, _held = rubbish_and(garbage._WORTH // 2)
-    look(kept, quiet=True)
-    assert rubbish() is not None
-    monkeypatch.setattr(garbage, "_SELDOM_S", 0.0)
-    look(kept, quiet=False)
-    assert rubbish() is not None
-    look(kept, quiet=True)
-    assert rubbish() is None
-
-
-def test_passes_keep_their_distance(kept: Garbage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(garbage, "_EVERY_S", 3600.0)
-    rubbish, _held = rubbish_and(garbage._WORTH)
-    look(kept, quiet=True)
-    assert rubbish() is not None
+    assert old() is None
 
 
 def test_an_engine_that_does_not_beat_leaves_it_to_python(kept: Garbage) -> None:
@@ -79,13 +82,16 @@ def test_an_engine_that_does_not_beat_leaves_it_to_python(kept: Garbage) -> None
     assert rubbish() is None
 
 
-def test_what_the_first_pictures_left_is_out_of_later_passes_and_later_garbage_is_not(kept: Garbage) -> None:
+def test_what_the_first_pictures_left_is_out_of_later_passes_and_later_garbage_is_not(
+    kept: Garbage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(garbage, "_EVERY_S", 0.0)
     before = gc.get_freeze_count()
-    _first, pictures = rubbish_and(garbage._WORTH)
+    _first, pictures = rubbish_and(5_000)
     look(kept, quiet=True)
     assert gc.get_freeze_count() >= before + len(pictures)
     frozen = gc.get_freeze_count()
-    rubbish, _held = rubbish_and(garbage._WORTH)
+    rubbish, _held = rubbish_and(5_000)
     look(kept, quiet=True)
     assert rubbish() is None and gc.get_freeze_count() <= frozen
 
