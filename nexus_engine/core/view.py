@@ -37,6 +37,7 @@ from nexus_engine.model.view import (
     WatchRow,
 )
 from nexus_engine.model.words import AccountKind, Leg, Macro, OrderStatus
+from nexus_engine.servos.manager import half_of
 from nexus_engine.servos.targets import Wanted, wanted
 from nexus_engine.shield.lease import judge
 from nexus_engine.shield.macro import SLOW_H, stale
@@ -184,6 +185,7 @@ def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns
     state, seen = _stop(engine, position)
     since, held = position.naked_since_ns, engine.ledger.holds.get(position.symbol)
     market = engine.market.symbols.get(position.symbol)
+    half, no_half = half_of(engine.ledger, position, None if market is None else market.instrument)
     naked = None if state == "ok" or since is None else max(0, (at_ns - since) // 1_000_000)
     return PositionView(
         symbol=position.symbol,
@@ -207,7 +209,8 @@ def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns
         exit_ms=None if naked is None else engine.manager.protection.ladder.left_ms(position, mono_ns),
         held_by="" if held is None or held.until_ns <= at_ns else held.by,
         stop_qty=_stop_qty(engine, position),
-        half=None if market is None else market.instrument.quantity(abs(position.qty) / 2),
+        half=half,
+        no_half=no_half,
     )
 
 

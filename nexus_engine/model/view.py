@@ -99,7 +99,9 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     stop_qty: Decimal | None = None
     """What the stop at the venue would still close; None without one."""
     half: Decimal | None = None
-    """What closing half of it sends, by the venue's step: 0 where that is less than one; None while none is known."""
+    """What closing half of it sends, by the venue's step; None from an engine that does not say."""
+    no_half: str = ""
+    """Why half of it would not be closed now."""
 
 
 class BookMark(msgspec.Struct, frozen=True, kw_only=True):

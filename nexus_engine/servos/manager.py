@@ -9,7 +9,8 @@ from nexus_engine.model.effects import Cancel
 from nexus_engine.model.events import AccountUpdate, CancelResult, QueryResult, SubmitResult
 from nexus_engine.model.facts import SWAN_LOCK, Filled, LatchSet, ProposalChanged, WalletSeen
 from nexus_engine.model.instruments import Instrument
-from nexus_engine.model.orders import Fill, Order, OrderReport, is_foreign_nexus, is_newer
+from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.orders import ZERO, Fill, Order, OrderReport, is_foreign_nexus, is_newer
 from nexus_engine.model.positions import Position
 from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.signals import Leave
@@ -101,14 +102,10 @@ class Manager:
         if position is None:
             return f"{symbol}: we hold nothing"
         qty = abs(position.qty)
-        if half and (position.leaving or any(turn.ledger.alive(symbol, Leg.EXIT))):
-            return f"{symbol}: an exit is under way already"
         if half:
-            if instrument is None:
-                return f"{symbol}: nothing closed: its order step is not known yet"
-            qty = instrument.quantity(qty / 2)
-            if not qty:
-                return f"{symbol}: nothing closed: half of {abs(position.qty)} is less than the smallest step"
+            qty, hindrance = half_of(turn.ledger, position, instrument)
+            if hindrance:
+                return f"{symbol}: nothing closed: {hindrance}"
         self.protection.leave(turn, position, qty, by)
         turn.note(Level.INFO, symbol, f"closing {'half' if half else 'all'} of it at market: {qty}", by)
         return f"{symbol}: closing {qty} at market"
@@ -394,6 +391,16 @@ class Manager:
     def _still_drifting(self, turn: Turn, symbol: str) -> None:
         if self.drifts(turn, symbol):
             self.compare(turn)
+
+
+def half_of(ledger: Ledger, position: Position, instrument: Instrument | None) -> tuple[Decimal, str]:
+    """What closing half of it would send, by the venue's step, and why it would send nothing; one of the two."""
+    if position.leaving or any(ledger.alive(position.symbol, Leg.EXIT)):
+        return ZERO, "an exit is under way already"
+    if instrument is None:
+        return ZERO, "its order step is not known yet"
+    qty = instrument.quantity(abs(position.qty) / 2)
+    return qty, "" if qty else f"half of {abs(position.qty)} is less than the smallest step"
 
 
 def _held_ns(turn: Turn, position: Position) -> int:

@@ -34,8 +34,8 @@ class ClosePage(Confirm):
     def _sent(self, chosen: PositionView) -> str:
         qty, about = chosen.qty, ""
         if self._half:
+            if chosen.no_half:
+                return f"nothing would be closed: {plain(chosen.no_half, 70)}"
             qty, about = (chosen.qty / 2, "about ") if chosen.half is None else (chosen.half, "")
-        if not qty:
-            return "nothing would be sent: half of it is less than the venue's smallest step"
         slip = estimate(self._view, chosen.symbol, chosen.side.opposite, qty)
         return f"{chosen.side.opposite} {about}{fmt.quantity(qty)} at market, reduce-only; {slip}"

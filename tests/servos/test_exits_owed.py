@@ -30,10 +30,11 @@ def refusal() -> Fault:
     return Fault(call="submit", leg=Leg.EXIT, kind=REFUSED, code=-1008, text="throttled")
 
 
-def shown_half(world: World) -> Decimal | None:
+def shown_half(world: World) -> tuple[Decimal | None, str]:
+    """What the cockpit is told that closing half would send, and why it would not."""
     at_ns, mono_ns = world.now()
     (position,) = world.engine.view(ViewRequest(), at_ns=at_ns, mono_ns=mono_ns).positions
-    return position.half
+    return position.half, position.no_half
 
 
 async def an_even_position(**more: object) -> World:
@@ -142,10 +143,22 @@ async def test_a_refused_half_close_does_not_stop_the_time_stop() -> None:
 async def test_the_half_that_is_shown_is_the_half_that_is_sent(step: int) -> None:
     world = await World().start().ready()
     whole = (await world.enter(target_pct=None, risk_pct=0.3 + 0.0011 * step)).qty
-    shown = shown_half(world)
+    shown, hindrance = shown_half(world)
     world.command(HALF)
     await world.run(5.0)
-    assert shown == whole - world.held() > 0
+    assert shown == whole - world.held() > 0 and not hindrance
+
+
+@virtual
+@pytest.mark.parametrize("first", [HALF, ClosePosition(symbol=SOL)])
+async def test_no_half_is_shown_while_an_exit_is_under_way(first: AnyCommand) -> None:
+    world = await World().start().ready()
+    await world.enter(target_pct=None)
+    world.wire.faults.append(Fault(call="submit", leg=Leg.EXIT, kind=SLOW, delay_s=2.0))
+    world.command(first)
+    await world.run(0.2)
+    _, hindrance = shown_half(world)
+    assert hindrance == "an exit is under way already" and hindrance in world.command(HALF)
 
 
 @virtual
@@ -159,8 +172,8 @@ async def test_half_of_a_position_whose_step_is_not_known_is_refused() -> None:
     world.carrier.post = lambda event: None if isinstance(event, Instruments) else post(event)  # type: ignore[method-assign]
     world.start()
     await world.run(0.1)
-    assert shown_half(world) is None
-    assert "not known" in world.command(HALF)
+    _, hindrance = shown_half(world)
+    assert "not known" in hindrance and hindrance in world.command(HALF)
     await world.run(3.0)
     assert world.held() == held
 
@@ -171,8 +184,8 @@ async def test_half_of_less_than_two_steps_is_refused() -> None:
     held = (await world.enter(target_pct=None)).qty
     state = world.engine.market.symbols[SOL]
     state.instrument = replace(state.instrument, step=held)
-    assert shown_half(world) == 0
-    assert "less than the smallest step" in world.command(HALF)
+    _, hindrance = shown_half(world)
+    assert "less than the smallest step" in hindrance and hindrance in world.command(HALF)
     await world.run(1.0)
     assert world.held() == held
 

@@ -271,15 +271,16 @@ async def test_a_close_says_what_it_would_cost() -> None:
 
 
 @pytest.mark.parametrize(
-    ("half", "said"),
+    ("half", "hindrance", "said"),
     [
-        (D(2028), "BUY 2,028 at market, reduce-only"),
-        (None, "BUY about 2,028.5 at market"),
-        (D(0), "nothing would be sent: half of it is less than the venue's smallest step"),
+        (D(2028), "", "BUY 2,028 at market, reduce-only"),
+        (None, "", "BUY about 2,028.5 at market"),
+        (D(0), "an exit is under way already", "nothing would be closed: an exit is under way already"),
     ],
 )
-async def test_half_is_what_the_venues_step_makes_of_it(half: D | None, said: str) -> None:
-    held = replace(position("ADAUSDT", Side.SELL, "4057", "0.8120", 0.8061, digits=4), half=half)
+async def test_half_is_what_the_engine_says_it_would_send(half: D | None, hindrance: str, said: str) -> None:
+    held = position("ADAUSDT", Side.SELL, "4057", "0.8120", 0.8061, digits=4)
+    held = replace(held, half=half, no_half=hindrance)
     async with cockpit(view(positions=(held,))) as driven:
         await driven.press("C")
         await driven.pass_ms(250)
