@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-_YOUNG: Final = 10_000
-"""Objects more than at the last pass: 10 ms where all of them are garbage, 1 where none is."""
+_YOUNG: Final = 4_000
+"""Objects more than at the last pass: 5 ms where all of them are garbage, 1 where none is."""
 _EVERY_S: Final = 60.0
 _AT_LEAST_S: Final = 300.0
 """A pass over all does not wait longer for a quiet moment: an account can have something under way for hours."""
