@@ -169,7 +169,13 @@ class OrderStatus(StrEnum):
         """The venue has confirmed that it holds the order."""
         return self in RESTING
 
+    @property
+    def standing(self) -> bool:
+        """It rests, and nobody has asked for anything else."""
+        return self in STANDING
 
+
+STANDING: Final = frozenset({OrderStatus.OPEN, OrderStatus.PARTIAL})
 TERMINAL: Final = frozenset({OrderStatus.FILLED, OrderStatus.CANCELED, OrderStatus.REJECTED, OrderStatus.EXPIRED})
 RESTING: Final = frozenset(
     {OrderStatus.OPEN, OrderStatus.PARTIAL, OrderStatus.PENDING_CANCEL, OrderStatus.PENDING_REPLACE}

@@ -23,7 +23,7 @@ from nexus_engine.model.paths import latch_path, socket_path, venue_state_dir
 from nexus_engine.model.people import HERE, People
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.view import View, ViewRequest
-from nexus_engine.model.words import AccountKind, Leg, Level, OrderStatus, Role
+from nexus_engine.model.words import AccountKind, Leg, Level, Role
 from nexus_engine.runtime.beside import AGAIN_S, Beside
 from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.runtime.control import ControlServer, Status, shown
@@ -60,8 +60,6 @@ _DRAIN_S: Final = 6.0
 _ATTENDED_NS: Final = 1_000_000_000
 """Somebody who goes on looking is told of this often."""
 _STREAMS: Final = ("public", "market", "user")
-
-_STANDS: Final = (OrderStatus.OPEN, OrderStatus.PARTIAL)
 
 
 class Account:
@@ -410,7 +408,7 @@ class Account:
     def _quiet(self) -> bool:
         """No order is on its way, and nothing is without its stop."""
         ledger = self._ledger
-        return all(order.status in _STANDS for order in ledger.alive()) and all(
+        return all(order.status.standing for order in ledger.alive()) and all(
             position.naked_since_ns is None for position in ledger.positions.values()
         )
 

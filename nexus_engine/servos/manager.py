@@ -177,7 +177,7 @@ class Manager:
                 self.asker.ask(turn, order)
         elif status is OrderStatus.UNKNOWN:
             self._doubted(turn, order, report.reason)
-        elif status not in (OrderStatus.OPEN, OrderStatus.PARTIAL):
+        elif not status.standing:
             turn.change(order, status, venue_id=report.venue_id, reason=report.reason)
         elif order.status in _UNANSWERED:
             # executions alone make an order partial: a status without them only says that the venue has it

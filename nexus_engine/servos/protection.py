@@ -149,7 +149,7 @@ class Protection:
 
     def stands(self, order: Order) -> bool:
         """The venue holds it, and it may be relied on."""
-        return order.status in (OrderStatus.OPEN, OrderStatus.PARTIAL) and order.client_id not in self.doubted
+        return order.status.standing and order.client_id not in self.doubted
 
     def takes(self, turn: Turn, order: Order) -> bool:
         """A stop at market that has begun to fill, or should have: it cannot rest."""

@@ -3,10 +3,13 @@
 import gc
 import weakref
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
+from nexus_engine.model.words import OrderStatus
 from nexus_engine.runtime import garbage
+from nexus_engine.runtime.account import Account
 from nexus_engine.runtime.garbage import Garbage
 
 
@@ -112,3 +115,15 @@ def test_two_lives_that_overlap_leave_python_as_it_is() -> None:
     one.close()
     other.close()
     assert gc.get_threshold() == before and not gc.get_freeze_count()
+
+
+@pytest.mark.parametrize("status", OrderStatus)
+def test_quiet_is_where_every_order_stands_untouched(status: OrderStatus) -> None:
+    ledger = SimpleNamespace(alive=lambda: [SimpleNamespace(status=status)], positions={})
+    quiet = Account._quiet(SimpleNamespace(_ledger=ledger))  # type: ignore[arg-type]
+    assert quiet is (status in {"OPEN", "PARTIAL"})
+
+
+def test_a_position_without_its_stop_is_not_quiet() -> None:
+    naked = SimpleNamespace(alive=list, positions={"SOLUSDT": SimpleNamespace(naked_since_ns=1)})
+    assert not Account._quiet(SimpleNamespace(_ledger=naked))  # type: ignore[arg-type]
