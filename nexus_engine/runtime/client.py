@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +11,8 @@ import msgspec
 from nexus_engine.model.paths import latch_path, socket_path
 
 _CHUNK: Final = 1 << 16
+_LOOK_S: Final = 0.05
+UNANSWERED: Final = "no engine answered"
 
 
 class NoAnswer(Exception):
@@ -38,7 +41,8 @@ def ask(folder: Path, request: dict[str, Any], within_s: float = 1.0) -> dict[st
 
 def halt(folder: Path, by: str) -> str:
     """HALT, over the socket or by the latch file that an engine polls. What became of it, in a line that begins with
-    `halted` when the engine has taken it. Raises OSError when the latch cannot be written.
+    `halted` when the engine has taken it, and with UNANSWERED when the latch was left. Raises OSError when the latch
+    cannot be written.
     """
     try:
         answer = ask(folder, {"op": "halt", "by": by})
@@ -48,7 +52,17 @@ def halt(folder: Path, by: str) -> str:
         fresh = latch.with_name(f"{latch.name}.{os.getpid()}")
         fresh.write_text(f"{by}\n")
         fresh.replace(latch)
-        return f"no engine answered ({silence}); left the latch: it halts within 100 ms if it runs, or when it starts"
+        return f"{UNANSWERED} ({silence}); left the latch: it halts within 100 ms if it runs, or when it starts"
     if "error" in answer:
         return f"refused: {answer['error']}"
     return "halted" + (f"; {answer['warning']}" if "warning" in answer else "")
+
+
+def taken(folder: Path, within_s: float) -> bool:
+    """Wait for an engine to take the latch, which it removes when its journal has the HALT."""
+    deadline_s = time.monotonic() + within_s
+    while latch_path(folder).exists():
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(_LOOK_S)
+    return True

@@ -5,14 +5,16 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from nexus_engine.model.paths import StateError, account_dir, lock_path, state_root
 from nexus_engine.model.words import AccountKind
-from nexus_engine.runtime.client import NoAnswer, ask, halt
+from nexus_engine.runtime.client import UNANSWERED, NoAnswer, ask, halt, taken
 from nexus_engine.store.lock import AccountBusy, AccountLock
 
 _KINDS = tuple(kind.value.lower() for kind in AccountKind)
+_TAKEN_S: Final = 3.0
+"""So long an engine that holds its account and did not answer may need to take the latch: who asks wants to know."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -53,8 +55,11 @@ def kill(argv: Sequence[str]) -> int:
         if not found and options.account is not None:
             known = ", ".join(folder.name for folder in folders(_everything(options))) or "none"
             raise StateError(f"there is no account {options.account}; known: {known}")
-        for folder in found or [_chosen(options)]:
-            print(f"{folder.name}: {halt(folder, 'nexus kill')}")
+        # all are asked before one is waited for
+        for folder, told in [(folder, halt(folder, "nexus kill")) for folder in found or [_chosen(options)]]:
+            held = told.startswith(UNANSWERED) and lock_path(folder).exists() and holder(folder) is not None
+            slow = "halted; the engine was slow to answer and took the latch"
+            print(f"{folder.name}: {slow if held and taken(folder, _TAKEN_S) else told}")
     except (StateError, OSError) as error:
         print(f"nexus kill: {error}", file=sys.stderr)
         return 2

@@ -1,6 +1,7 @@
 """`nexus status` and `nexus kill`, from a second shell."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -59,10 +60,35 @@ def test_status_and_kill_reach_a_running_account(demo: Runtime, capsys: pytest.C
     assert line.startswith("DEMO main  COPILOT ACTIVE  ")
     assert line.count("\n") == 1
     assert run(["kill", *state, "--demo"]) == 0
-    assert capsys.readouterr().out == "main-demo: halted\n"
+    assert capsys.readouterr().out.startswith("main-demo: halted")
     assert run(["status", "--json", *state]) == 0
     (one,) = json.loads(capsys.readouterr().out)["accounts"]
     assert (one["state"], one["account"]) == ("HALTED", "main")
     assert run(["status", *state, "--account", "other"]) == 1
+    ask(demo.folder, {"op": "release", "latch": "HALT", "word": "halt"})
+    wait_until(lambda: ask(demo.folder, {"op": "status"})["status"]["state"] == "ACTIVE")
+
+
+def test_kill_waits_for_an_engine_that_is_slow_to_answer_and_says_that_it_halted(
+    demo: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stuck, go_on = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        stuck.set()
+        go_on.wait(10.0)
+
+    def free() -> None:
+        wait_until((demo.folder / "halt").exists)
+        go_on.set()
+
+    demo._call(hang)
+    assert stuck.wait(10.0)
+    freeing = threading.Thread(target=free)
+    freeing.start()
+    assert run(["kill", "--state", str(demo.folder.parent)]) == 0
+    freeing.join()
+    assert capsys.readouterr().out == "main-demo: halted; the engine was slow to answer and took the latch\n"
+    wait_until(lambda: ask(demo.folder, {"op": "status"})["status"]["state"] == "HALTED")
     ask(demo.folder, {"op": "release", "latch": "HALT", "word": "halt"})
     wait_until(lambda: ask(demo.folder, {"op": "status"})["status"]["state"] == "ACTIVE")
