@@ -16,6 +16,7 @@ from itertools import combinations
 from pathlib import Path
 from statistics import median
 
+from calm_hand import Hand
 from demo_house import House, nexus, wait_until
 from pty_terminal import Terminal
 
@@ -35,8 +36,11 @@ _NAMED = {
 }  # fmt: skip
 _LEAVING = frozenset({"q", "ctrl+q", "ctrl+z"})
 PAGES = "12345"
-TOUR_S = 600.0
-"""Who plays shorter than this does not watch memory, and needs no tour."""
+LONG_S = 1800.0
+"""From here on memory and the number of entries are judged. Who plays shorter needs no tour, and may always leave."""
+ENTRIES = 10
+"""What a long run makes at least: one in which nothing is traded says nothing of orders."""
+WILD_S, CALM_S = 15.0, 30.0
 _STOPPING = frozenset(
     name
     for key in KEYS
@@ -56,6 +60,7 @@ def to_bytes(name: str) -> str:
 
 
 PRESSES = {name: to_bytes(name) for key in KEYS for name in filter(None, key.keys.split(","))}
+_STOPPING_TEXT = {ord(PRESSES[name]): None for name in _STOPPING if len(PRESSES[name]) == 1}
 
 
 class Monkey:
@@ -66,23 +71,24 @@ class Monkey:
         self._rng = random.Random(seed)
         self._yes_ns: list[int] = []
         self._calm = False
-        """Every other time between two healings it lets entries be, and approves what it sees."""
+        """Every other time between two healings it lets entries be, and a hand decides what there is to decide."""
         self.found: list[str] = []
         self.memory: list[tuple[float, float]] = []
         self.pressed = 0
         self.openings = 0
         self._terminal = self._open()
+        self._hand = Hand(lambda: self._terminal, self._press, self._rng)
 
     # ---- the keys ----------------------------------------------------------------------------------------------------
 
     def play(self, seconds: float) -> None:
-        """Press for so long. Only in the first third it leaves and comes back, so that memory can be watched after; and
-        with the last cockpit it first opens everything that there is."""
+        """Press for so long. In a long run it leaves and comes back only in the first sixth, so that memory can be
+        watched after; and with the last cockpit it first opens everything that there is."""
         began_s = time.monotonic()
         looked_s = healed_s = began_s
-        toured = seconds < TOUR_S
+        toured = seconds < LONG_S
         while (now_s := time.monotonic()) < began_s + seconds and not self.found:
-            leaving = now_s < began_s + seconds / 3
+            leaving = seconds < LONG_S or now_s < began_s + seconds / 6
             if not (leaving or toured):
                 toured = True
                 self._tour()
@@ -91,15 +97,15 @@ class Monkey:
             if now_s - looked_s > 1.0:
                 looked_s = now_s
                 self._look(now_s - began_s)
-            if now_s - healed_s > 15.0:
-                healed_s = now_s
+            if now_s - healed_s > (CALM_S if self._calm else WILD_S):
                 self._heal()
+                healed_s = time.monotonic()
 
     def _act(self, *, leaving: bool) -> None:
         rng = self._rng
         dice = rng.random()
         if self._calm and dice > 0.76:
-            self._approve()
+            self._hand.trade()
         elif dice < 0.70:
             kept = _LEAVING | _STOPPING if self._calm else _LEAVING
             name = rng.choice([each for each in PRESSES if each not in kept])
@@ -107,14 +113,14 @@ class Monkey:
         elif dice < 0.76:
             self._press("a")
         elif dice < 0.84:
-            self._press(rng.choice(_WORDS) + "\r")
+            self._press(self._typed(rng.choice(_WORDS)) + "\r")
         elif dice < 0.88:
             self._press("\x1b")
         elif dice < 0.91:
             text = "".join(rng.choices(_GARBAGE, k=rng.randint(1, 300)))
             self._press(f"\x1b[200~{text}\x1b[201~", key=False)
         elif dice < 0.94:
-            self._press("".join(rng.choices(_GARBAGE, k=rng.randint(2, 40))))
+            self._press(self._typed("".join(rng.choices(_GARBAGE, k=rng.randint(2, 40)))))
         elif dice < 0.97:
             self._terminal.resize(*rng.choice(SIZES))
         elif leaving:
@@ -122,13 +128,9 @@ class Monkey:
             time.sleep(0.4)
             self._press(rng.choice(("s", "d", "r", "\x1b")))
 
-    def _approve(self) -> None:
-        """As a hand does: nothing in the way, the card in sight for as long as it takes, then the key."""
-        for keys in ("\x1b", "\x1b", "1", "j"):
-            self._press(keys)
-            time.sleep(0.2)
-        time.sleep(0.8)
-        self._press("a")
+    def _typed(self, text: str) -> str:
+        """Where nothing asks for a word its letters are keys."""
+        return text.translate(_STOPPING_TEXT) if self._calm else text
 
     def _press(self, keys: str, *, key: bool = True) -> None:
         self.pressed += 1
@@ -148,16 +150,10 @@ class Monkey:
             self._heal()
 
     def _heal(self) -> None:
-        """Back to a cockpit that trades: no dialog, a screen that is large enough, no latch, COPILOT."""
+        """Back to a cockpit that trades, on a screen that is large enough; now and then one that trades by itself."""
         self._terminal.resize(*self._rng.choice(SIZES[:3]))
-        for keys in ("\x1b", "\x1b", "\x1b", "1", "r", "halt\r", "\x1b", "r", "pause\r", "\x1b", "m", "c"):
-            self._press(keys)
-            time.sleep(0.35)
-        if "Up to COPILOT" in self._terminal.text:  # after WATCHER
-            self._press("copilot\r")
-            time.sleep(0.35)
-        self._press("\x1b")
         self._calm = not self._calm
+        self._hand.heal("PILOT" if self._calm and self._rng.random() < 0.2 else "COPILOT")
 
     # ---- what it finds -----------------------------------------------------------------------------------------------
 

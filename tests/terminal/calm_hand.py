@@ -1,0 +1,150 @@
+"""A calm hand at the demo's cockpit: it looks at the screen, and does what a trader does."""
+
+import random
+import re
+import time
+from collections.abc import Callable
+from decimal import Decimal
+
+from pty_terminal import Terminal
+
+_TYPED = re.compile(r"type (\w+) and enter")
+_READY = re.compile(r"^▶P\d+ .*READY", re.MULTILINE)
+_CARD = re.compile(r"^[▶▷ ]P\d+ +(?:BUY|SELL) ", re.MULTILINE)
+_HELD = re.compile(r"^[LS][ ▶][A-Z0-9]+ ", re.MULTILINE)
+_STOP = re.compile(r"now ([\d,.]+).*?stop ([\d,.]+),", re.DOTALL)
+_OFF = re.compile(r"(\d) \w+ +OFF ")
+_MOST = 6
+"""Latches that can hold at a time, and strategies that can be off."""
+
+
+class Hand:
+    """`terminal` gives the one that is open now, `press` sends keys to it."""
+
+    def __init__(self, terminal: Callable[[], Terminal], press: Callable[[str], None], rng: random.Random) -> None:
+        self._terminal = terminal
+        self._press_now = press
+        self._rng = rng
+
+    # ---- back to a cockpit that trades -------------------------------------------------------------------------------
+
+    def heal(self, mode: str) -> None:
+        """No dialog, no latch, every strategy on, and `mode`.
+
+        Only what is asked for is typed: where nothing asks, a word is as many keys, and the `p` of `pause` is PAUSE.
+        """
+        self.clear()
+        for _ in range(_MOST):
+            if not self._release():
+                break
+        self._switch_on()
+        self._set_mode(mode)
+
+    def clear(self) -> None:
+        """The whole cockpit, nothing over it, the moving keys at the cards."""
+        for keys in ("\x1b", "\x1b", "\x1b", "1"):
+            self._press(keys)
+
+    def _release(self) -> bool:
+        """Release what holds; False once nothing does."""
+        self._press("r")
+        found = self._see(re.compile(rf"{_TYPED.pattern}|no latch holds|asked for again"))
+        if found is not None and found[1]:
+            self._type(found[1])
+        return found is not None and found[0] != "no latch holds"
+
+    def _switch_on(self) -> None:
+        self._press(":")
+        if self._see(re.compile("─ Menu ")) is None:
+            return
+        self._press("strategies\r")
+        for _ in range(_MOST):
+            if self._see(re.compile("Strategies   takes")) is None or (off := _OFF.search(self._text)) is None:
+                break
+            self._press(off[1])
+            self._press("y")
+            self._press(":")
+            self._press("strategies\r")
+        self._press("\x1b")
+
+    def _set_mode(self, mode: str) -> None:
+        if f" {mode} " in self._text.split("\n", 1)[0]:
+            return
+        self._press("m")
+        if self._see(re.compile("Mode   down at once")) is not None:
+            self._press(mode[0].lower())
+            if (asked := self._see(_TYPED)) is not None:
+                self._type(asked[1])
+
+    # ---- a trade -----------------------------------------------------------------------------------------------------
+
+    def trade(self) -> None:
+        """Decide a card if there is one; else now and then do something with a position."""
+        self.clear()
+        if _CARD.search(self._text):
+            self._approve()
+        elif (held := len(_HELD.findall(self._text))) and self._rng.random() < 0.4:
+            self._press("\t")
+            for _ in range(self._rng.randrange(held)):
+                self._press("j")
+            self._rng.choice((self._move_stop, self._move_stop, self._close, self._half, self._half, self._flatten))()
+
+    def _approve(self) -> None:
+        if "▶P" not in self._text or self._rng.random() < 0.3:
+            self._press("j")
+        if self._see(_READY, 2.5) is not None:
+            self._press("a")
+
+    def _move_stop(self) -> None:
+        """A part of the way to the price."""
+        self._press("s")
+        if (found := self._see(_STOP)) is None:
+            return
+        price, stop = (Decimal(each.replace(",", "")) for each in found.groups())
+        wanted = (stop + (price - stop) * Decimal(self._rng.choice(("0.2", "0.4", "0.7")))).quantize(stop)
+        self._press(f"{wanted:f}\r")
+
+    def _close(self) -> None:
+        self._sure("c", "Close ")
+
+    def _half(self) -> None:
+        self._sure("C", "Close half of ")
+
+    def _sure(self, key: str, title: str) -> None:
+        self._press(key)
+        if self._see(re.compile(f"─ {title}")) is not None:
+            self._press("y")
+
+    def _flatten(self) -> None:
+        self._press("F")
+        if (asked := self._see(_TYPED)) is not None:
+            if self._rng.random() < 0.3:
+                self._press("\t")
+            self._type(asked[1])
+
+    # ---- keys and screen ---------------------------------------------------------------------------------------------
+
+    @property
+    def _text(self) -> str:
+        return self._terminal().text
+
+    def _press(self, keys: str) -> None:
+        """And give the cockpit the time to show what it did."""
+        self._press_now(keys)
+        time.sleep(0.25)
+
+    def _type(self, word: str) -> None:
+        """Answer a question, and see it go."""
+        self._press(f"{word}\r")
+        deadline_s = time.monotonic() + 1.0
+        while _TYPED.search(self._text) and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+
+    def _see(self, what: re.Pattern[str], within_s: float = 1.0) -> re.Match[str] | None:
+        """What is found on the screen; None when it does not come, or nobody is there any more."""
+        deadline_s = time.monotonic() + within_s
+        while (found := what.search(self._text)) is None:
+            if time.monotonic() > deadline_s or self._terminal().process.poll() is not None:
+                return None
+            time.sleep(0.05)
+        return found
