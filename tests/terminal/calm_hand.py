@@ -9,6 +9,7 @@ from decimal import Decimal
 from pty_terminal import Terminal
 
 _TYPED = re.compile(r"type (\w+) and enter")
+_FREE = "no latch holds"
 _READY = re.compile(r"^▶P\d+ .*READY", re.MULTILINE)
 _CARD = re.compile(r"^[▶▷ ]P\d+ +(?:BUY|SELL) ", re.MULTILINE)
 _HELD = re.compile(r"^[LS][ ▶][A-Z0-9]+ ", re.MULTILINE)
@@ -28,30 +29,30 @@ class Hand:
 
     # ---- back to a cockpit that trades -------------------------------------------------------------------------------
 
-    def heal(self, mode: str) -> None:
-        """No dialog, no latch, every strategy on, and `mode`.
+    def heal(self, mode: str) -> bool:
+        """No dialog, no latch, every strategy on, and `mode`. False when something still holds.
 
         Only what is asked for is typed: where nothing asks, a word is as many keys, and the `p` of `pause` is PAUSE.
         """
         self.clear()
-        for _ in range(_MOST):
-            if not self._release():
-                break
+        if not any(self._released() for _ in range(_MOST)):
+            return False
         self._switch_on()
         self._set_mode(mode)
+        return True
 
     def clear(self) -> None:
         """The whole cockpit, nothing over it, the moving keys at the cards."""
         for keys in ("\x1b", "\x1b", "\x1b", "1"):
             self._press(keys)
 
-    def _release(self) -> bool:
-        """Release what holds; False once nothing does."""
+    def _released(self) -> bool:
+        """Release what holds; True once nothing does."""
         self._press("r")
-        found = self._see(re.compile(rf"{_TYPED.pattern}|no latch holds|asked for again"))
+        found = self._see(re.compile(rf"{_TYPED.pattern}|{_FREE}|asked for again"))
         if found is not None and found[1]:
             self._type(found[1])
-        return found is not None and found[0] != "no latch holds"
+        return found is not None and found[0] == _FREE
 
     def _switch_on(self) -> None:
         self._press(":")
@@ -80,14 +81,20 @@ class Hand:
 
     def trade(self) -> None:
         """Decide a card if there is one; else now and then do something with a position."""
+        if _READY.search(self._text):
+            self._press("a")
+            return
         self.clear()
-        if _CARD.search(self._text):
+        if self.sees_card():
             self._approve()
-        elif (held := len(_HELD.findall(self._text))) and self._rng.random() < 0.4:
+        elif (held := len(_HELD.findall(self._text))) and self._rng.random() < 0.07:
             self._press("\t")
             for _ in range(self._rng.randrange(held)):
                 self._press("j")
             self._rng.choice((self._move_stop, self._move_stop, self._close, self._half, self._half, self._flatten))()
+
+    def sees_card(self) -> bool:
+        return _CARD.search(self._text) is not None
 
     def _approve(self) -> None:
         if "▶P" not in self._text or self._rng.random() < 0.3:

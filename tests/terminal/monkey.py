@@ -11,6 +11,7 @@ import re
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import combinations
 from pathlib import Path
@@ -20,7 +21,16 @@ from calm_hand import Hand
 from demo_house import House, nexus, wait_until
 from pty_terminal import Terminal
 
-from nexus_engine.model.facts import Adopted, AnyFact, ModeSet, OrderIntended, ProposalChanged
+from nexus_engine.model.facts import (
+    Adopted,
+    AnyFact,
+    ModeSet,
+    Noted,
+    OrderIntended,
+    PlanChanged,
+    ProposalChanged,
+    ProposalMade,
+)
 from nexus_engine.model.words import Leg, Mode, ProposalStatus
 from nexus_engine.store.sqlite import SqliteJournal
 from nexus_tui.bindings import KEYS
@@ -40,7 +50,7 @@ LONG_S = 1800.0
 """From here on memory and the number of entries are judged. Who plays shorter needs no tour, and may always leave."""
 ENTRIES = 10
 """What a long run makes at least: one in which nothing is traded says nothing of orders."""
-WILD_S, CALM_S = 15.0, 30.0
+WILD_S, CALM_S = 15.0, 45.0
 _STOPPING = frozenset(
     name
     for key in KEYS
@@ -49,6 +59,11 @@ _STOPPING = frozenset(
 )
 """What keeps entries away: pressed all the time, nothing would ever be approved, and nothing be judged."""
 _WORDS = ("halt", "pause", "swan", "flat", "pilot", "copilot", "150.1", "0", "-1e9", "BTC", "approve", "reconcile", "")
+_BY_HAND = {
+    "closed": re.compile("closing all of it"),
+    "halved": re.compile("closing half of it"),
+    "flattened": re.compile("flatten: closing [1-9]"),
+}
 _GARBAGE = "abcdefghijklmnoprstuvwxyzACFGZ0123456789.,:;/?[](){}<>@#$%&*+=-_~^|'\"\\ äß交\t\r\x7f\x01\x02\x05\x0b\x0f"
 
 
@@ -98,13 +113,13 @@ class Monkey:
                 looked_s = now_s
                 self._look(now_s - began_s)
             if now_s - healed_s > (CALM_S if self._calm else WILD_S):
-                self._heal()
-                healed_s = time.monotonic()
+                self._look(now_s - began_s)
+                healed_s = time.monotonic() if self._heal() else healed_s
 
     def _act(self, *, leaving: bool) -> None:
         rng = self._rng
         dice = rng.random()
-        if self._calm and dice > 0.76:
+        if self._calm and dice > (0.4 if self._hand.sees_card() else 0.76):
             self._hand.trade()
         elif dice < 0.70:
             kept = _LEAVING | _STOPPING if self._calm else _LEAVING
@@ -149,11 +164,13 @@ class Monkey:
                         time.sleep(0.1)
             self._heal()
 
-    def _heal(self) -> None:
-        """Back to a cockpit that trades, on a screen that is large enough; now and then one that trades by itself."""
+    def _heal(self) -> bool:
+        """Back to a cockpit that trades, on a screen that is large enough; now and then one that trades by itself. Then
+        it is calm where it was wild."""
         self._terminal.resize(*self._rng.choice(SIZES[:3]))
-        self._calm = not self._calm
-        self._hand.heal("PILOT" if self._calm and self._rng.random() < 0.2 else "COPILOT")
+        healed = self._hand.heal("PILOT" if not self._calm and self._rng.random() < 0.2 else "COPILOT")
+        self._calm ^= healed
+        return healed
 
     # ---- what it finds -----------------------------------------------------------------------------------------------
 
@@ -200,6 +217,7 @@ class Monkey:
             journal.close()
         books = json.loads((self._house.folder / "venue" / "venue.json").read_text())["ledger"]
         there = [row["client_id"] for kind in ("orders", "algos") for row in books[kind].values()]
+        self.deeds = deeds(facts)
         self.entries, found = unexplained(facts, there, self._said_yes)
         self.found += found
 
@@ -213,6 +231,23 @@ class Monkey:
         points = points[:: len(points) // 300 + 1]
         slopes = [(late[1] - soon[1]) / (late[0] - soon[0]) for soon, late in combinations(points, 2)]
         return median(slopes) if slopes else float("nan")
+
+
+def deeds(facts: Iterable[AnyFact]) -> Counter[str]:
+    """What was proposed, entered, and done by hand."""
+    names = ("proposals", "entries by you", "entries by bot", "stops moved", *_BY_HAND)
+    done, made = Counter(dict.fromkeys(names, 0)), set[int]()
+    for fact in facts:
+        if isinstance(fact, ProposalMade):
+            made.add(fact.proposal.id)
+        elif isinstance(fact, OrderIntended) and fact.order.leg is Leg.ENTRY:
+            done[f"entries by {fact.order.by}"] += 1
+        elif isinstance(fact, PlanChanged) and fact.by == "you":
+            done["stops moved"] += 1
+        elif isinstance(fact, Noted) and fact.by == "you":
+            done.update(name for name, told in _BY_HAND.items() if told.match(fact.text))
+    done["proposals"] = len(made)
+    return done
 
 
 def unexplained(
@@ -252,6 +287,16 @@ def unexplained(
     return entries, found
 
 
+def unproven(seconds: float, entries: int, slope_mb_h: float) -> list[str]:
+    """What a long run must not be: one whose memory grows, or one that proves nothing of orders."""
+    if seconds < LONG_S:
+        return []
+    found = [] if slope_mb_h < 1.0 else [f"memory grows {slope_mb_h:.2f} MB/h"]
+    if entries < ENTRIES:
+        found.append(f"only {entries} entries, {ENTRIES} at least: a run in which nothing is traded is no proof")
+    return found
+
+
 def _rss_mb(pid: int) -> float:
     try:
         return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 / 1e6
@@ -277,13 +322,14 @@ def main() -> int:
     print(f"seed {given.seed}, {given.minutes:g} minutes", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         monkey = run(Path(folder), given.seed, given.minutes * 60)
-    slope = monkey.slope_mb_h(given.minutes * 60 * 0.5)
+    seconds = given.minutes * 60
+    slope = monkey.slope_mb_h(seconds / 2)
     print(
-        f"{monkey.pressed} presses, {monkey.openings} openings, {monkey.entries} entries, "
+        f"{monkey.pressed} presses, {monkey.openings} openings, {monkey.entries} entries "
+        f"({', '.join(f'{count} {name}' for name, count in monkey.deeds.items())}), "
         f"memory {monkey.memory[-1][1]:.0f} MB, slope of the second half {slope:+.2f} MB/h"
     )
-    if given.minutes >= 30 and slope >= 1.0:
-        monkey.found.append(f"memory grows {slope:.2f} MB/h")
+    monkey.found += unproven(seconds, monkey.entries, slope)
     for line in monkey.found:
         print(line)
     return 1 if monkey.found else 0
