@@ -51,6 +51,16 @@ LONG_S = 1800.0
 ENTRIES = 10
 """What a long run makes at least: one in which nothing is traded says nothing of orders."""
 WILD_S, CALM_S = 15.0, 45.0
+DIRECTIVE = """
+[risk]
+day_loss_pct = 20.0
+day_loss_r = 50.0
+week_loss_r = 100.0
+[shield]
+stops_window_min = 3
+"""
+"""An hour is most of a day of this market: a monkey's losses must not end its trading, and what counts real minutes
+counts as many of the market."""
 _STOPPING = frozenset(
     name
     for key in KEYS
@@ -307,7 +317,7 @@ def _rss_mb(pid: int) -> float:
 def run(folder: Path, seed: int, seconds: float) -> Monkey:
     """Let one play on a new account."""
     words = ("--scenario", "range", "--seed", str(seed), "--speed", "20")
-    with House(folder, words=words) as house:
+    with House(folder, words=words, config=DIRECTIVE) as house:
         monkey = Monkey(house, seed)
         monkey.play(seconds)
         monkey.end()
