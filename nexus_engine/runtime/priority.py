@@ -14,7 +14,8 @@ import threading
 from typing import Final
 
 _GIVES_WAY: Final = 5
-"""Steps of niceness. A third of the engine's weight: passed over, and still not starved by a busy neighbour."""
+"""Steps of niceness. A third of the engine's weight: passed over, and still not starved by a busy neighbour. With 15
+steps one that is of our group starves the painting thread, and the engine that waits for the interpreter with it."""
 _SLICE_NS: Final = 100_000
 _SLACK_NS: Final = 1_000
 _SET_TIMERSLACK: Final = 29

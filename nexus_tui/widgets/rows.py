@@ -11,6 +11,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from nexus_engine.model.view import View
+from nexus_tui.breath import Breath
 from nexus_tui.format import clock
 
 Span = tuple[str, str]
@@ -37,6 +38,8 @@ KINDS: Final = (
     "ask-bar",
 )
 EMPTY: Final[Row] = ()
+BREATH: Final = Breath()
+"""Of the thread that paints."""
 _LOUD: Final = ("alarm", "warn", "line", "title")
 
 
@@ -94,6 +97,7 @@ class Rows(Widget):
 
     def draw(self, build: Callable[[], Sequence[Row]]) -> None:
         """Show what `build` gives; what it fails at stays inside these rows."""
+        BREATH.take()
         try:
             rows = build()
         # One broken picture must not take the other panes, the keys and the way out with it.
@@ -136,6 +140,7 @@ class Rows(Widget):
     def render_line(self, y: int) -> Strip:
         strip = self._strips.get(y)
         if strip is None:
+            BREATH.take()
             width = self.size.width
             spans = self._rows[y] if y < len(self._rows) else EMPTY
             last = spans[-1][1] if spans else ""
