@@ -39,6 +39,8 @@ PATIENCE_S, GIVE_UP = 10.0, 3
 SLOW_B = 64_000
 SHOWN = {"a": "proposal to approve", "x": "proposal to reject", "?": "esc closes"}
 """Nothing is proposed in a calm market."""
+OURS, THEIRS = (pick(os.sched_getaffinity(0)) for pick in (min, max))
+"""Cores: of the program, and of the venue and the terminal."""
 UI_THREADS = ("MainThread", "nexus-screen", "textual-input")
 
 
@@ -111,7 +113,7 @@ class Run:
     def _headless(self) -> None:
         process = subprocess.Popen(
             self._command,
-            env=environment(), stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, {0}),
+            env=environment(), stdout=subprocess.DEVNULL, preexec_fn=lambda: os.sched_setaffinity(0, {OURS}),
         )  # fmt: skip
         self._threads()
         time.sleep(SETTLE_S)
@@ -134,7 +136,7 @@ class Run:
     def _face(self) -> None:
         case = self.case
         # it gives way to the venue on its core: what that stamps is to be sent at once
-        terminal = Terminal(self._command, case.columns, case.rows, core=0, bytes_per_s=case.rate, behind=10)
+        terminal = Terminal(self._command, case.columns, case.rows, core=OURS, bytes_per_s=case.rate, behind=10)
         try:
             terminal.wait_for("spread", 40.0)
             pid, threads = self._threads()
@@ -202,7 +204,7 @@ def measure(names: list[str]) -> dict[str, dict[str, float]]:
         venue = subprocess.Popen(
             [*PYTHON, CHILD, "exchange", str(stamps), "--scenario", "calm", "--seed", "7"],
             env=environment(), cwd=ROOT, stdout=subprocess.PIPE, text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1}),
+            preexec_fn=lambda: os.sched_setaffinity(0, {THEIRS}),
         )  # fmt: skip
         assert venue.stdout is not None
         ready.write_text(venue.stdout.readline())
@@ -246,7 +248,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("cases", nargs="*", help="parts of names; all without")
     cases = parser.parse_args().cases
-    os.sched_setaffinity(0, {(os.cpu_count() or 1) - 1})
+    os.sched_setaffinity(0, {THEIRS})
     found = measure(cases)
     columns = (
         "kB_s", "ui_pct", "key_p50_ms", "key_p99_ms", "dialog_p50_ms", "dialog_p99_ms", "dialog_kB",
