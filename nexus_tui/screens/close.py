@@ -25,6 +25,9 @@ class ClosePage(Confirm):
         self._chosen = next((each for each in view.positions if each.symbol == self._chosen.symbol), self._chosen)
         self.redraw()
 
+    def possible(self) -> bool:
+        return not (self._half and self._chosen.no_half)
+
     def rows(self) -> list[Row]:
         chosen = self._chosen
         held = f"{fmt.stance(chosen.side)} {fmt.quantity(chosen.qty)} {chosen.symbol}, PnL {fmt.money(chosen.pnl)}"
@@ -33,9 +36,9 @@ class ClosePage(Confirm):
 
     def _sent(self, chosen: PositionView) -> str:
         qty, about = chosen.qty, ""
+        if not self.possible():
+            return f"nothing would be closed: {plain(chosen.no_half, 70)}"
         if self._half:
-            if chosen.no_half:
-                return f"nothing would be closed: {plain(chosen.no_half, 70)}"
             qty, about = (chosen.qty / 2, "about ") if chosen.half is None else (chosen.half, "")
         slip = estimate(self._view, chosen.symbol, chosen.side.opposite, qty)
         return f"{chosen.side.opposite} {about}{fmt.quantity(qty)} at market, reduce-only; {slip}"

@@ -99,12 +99,17 @@ class Confirm(Dialog[bool]):
     def on_mount(self) -> None:
         self._since_ns = self.nexus.clock()
 
+    def possible(self) -> bool:
+        """There is something to say yes to."""
+        return True
+
     def rows(self) -> list[Row]:
-        keys: Row = ((" y", "key"), (" yes   ", "quiet"), ("esc", "key"), (" no", "quiet"))
-        return [*super().rows(), (), keys]
+        yes: Row = ((" y", "key"), (" yes   ", "quiet"), ("esc", "key"), (" no", "quiet"))
+        left: Row = ((" esc", "key"), (" closes", "quiet"))
+        return [*super().rows(), (), yes if self.possible() else left]
 
     def action_yes(self) -> None:
-        if self.nexus.clock() - self._since_ns >= self._arm_ns:
+        if self.possible() and self.nexus.clock() - self._since_ns >= self._arm_ns:
             self.dismiss(True)
 
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from tui_driving import cockpit
 from tui_views import BOOKS, POSITIONS, account, card, halted, position, view
 
-from nexus_engine.model.commands import Approve, Edit, Flatten, Hold, MoveStop, Pause, Rearm, Release
+from nexus_engine.model.commands import Approve, ClosePosition, Edit, Flatten, Hold, MoveStop, Pause, Rearm, Release
 from nexus_engine.model.view import LatchView, View
 from nexus_engine.model.words import AccountKind, Latch, Side, TradingState
 from nexus_tui.screens.cockpit import Cockpit
@@ -285,6 +285,12 @@ async def test_half_is_what_the_engine_says_it_would_send(half: D | None, hindra
         await driven.press("C")
         await driven.pass_ms(250)
         assert said in driven.text
+        before = len(driven.sent)
+        assert ("y yes" in driven.text) == (not hindrance)
+        await driven.press("y")
+        await driven.pass_ms(250)
+        assert driven.sent[before:] == ([] if hindrance else [ClosePosition(symbol="ADAUSDT", half=True)])
+        assert (said in driven.text) == bool(hindrance)
 
 
 def test_slippage_is_measured_from_the_middle_of_the_book_down_the_levels_that_are_needed() -> None:
