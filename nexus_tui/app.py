@@ -25,6 +25,7 @@ from nexus_tui.pace import PacedApp
 from nexus_tui.paths import styles_dir
 from nexus_tui.screens.cockpit import Cockpit
 from nexus_tui.themes import ANSI_VARIABLES, BY_NAME, DARK, NO_COLOUR, SIXTEEN, THEMES
+from nexus_tui.widgets.rows import CLASSES
 
 if TYPE_CHECKING:
     from nexus_tui.screens.lab import Desk
@@ -41,6 +42,7 @@ class NexusApp(PacedApp, inherit_bindings=False):
     TITLE = "Nexus"
     CSS_PATH: ClassVar[Any] = [styles_dir() / name for name in ("base.tcss", "cockpit.tcss", "narrow.tcss")]
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(app=True)]
+    COMPONENT_CLASSES: ClassVar[set[str]] = set(CLASSES)
     NOTIFICATION_TIMEOUT = 3
     ENABLE_COMMAND_PALETTE = False
 

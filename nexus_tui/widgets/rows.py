@@ -1,7 +1,7 @@
 """The one widget that everything on the cockpit is painted with: rows of styled text, repainted one by one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -15,7 +15,7 @@ from nexus_tui.breath import Breath
 from nexus_tui.format import clock
 
 Span = tuple[str, str]
-"""(text, kind): kinds are the component classes of `Rows`; `bid+pick` lays one over the other."""
+"""(text, kind): kinds are the component classes of the app; `bid+pick` lays one over the other."""
 Row = tuple[Span, ...]
 
 KINDS: Final = (
@@ -37,6 +37,9 @@ KINDS: Final = (
     "bid-bar",
     "ask-bar",
 )
+CLASSES: Final = frozenset(f"rows--{kind}" for kind in KINDS)
+"""Component classes of the app, once for all rows: textual makes a node for each of them and each widget that has them,
+which was most of what opening a dialog made."""
 EMPTY: Final[Row] = ()
 BREATH: Final = Breath()
 """Of the thread that paints."""
@@ -72,8 +75,6 @@ def _dimmed(spans: Row) -> Row:
 
 class Rows(Widget):
     """Give it rows with `show`; it repaints those that differ."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"rows--{kind}" for kind in KINDS}
 
     def __init__(self, **names: Any) -> None:
         super().__init__(**names)
@@ -133,7 +134,7 @@ class Rows(Widget):
         if style is None:
             style = self.rich_style
             for part in filter(None, kind.split("+")):
-                style += self.get_component_rich_style(f"rows--{part}", partial=True)
+                style += self.app.get_component_styles(f"rows--{part}").partial_rich_style
             self._kinds[kind] = style
         return style
 

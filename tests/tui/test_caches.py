@@ -8,6 +8,7 @@ from tui_driving import cockpit
 from tui_views import account, view
 
 from nexus_tui.caches import _CACHES
+from nexus_tui.widgets.rows import CLASSES, Rows
 
 
 def kept() -> dict[str, int]:
@@ -61,3 +62,12 @@ async def test_a_closed_dialog_leaves_none_of_its_lines_to_the_collector() -> No
             assert sum(isinstance(each, Strip) for each in gc.get_objects()) < before + 250
         finally:
             gc.enable()
+
+
+async def test_the_kinds_of_text_are_nodes_of_the_app_alone() -> None:
+    async with cockpit(size=(120, 40)) as driven:
+        await driven.press("question_mark")
+        assert driven.app._component_styles.keys() >= CLASSES
+        rows = [each for screen in driven.app.screen_stack for each in screen.query(Rows)]
+        assert len(rows) > 10
+        assert not any(each._component_styles for each in rows)
