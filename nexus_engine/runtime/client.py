@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from nexus_engine.model.paths import latch_path, socket_path
+from nexus_engine.model.paths import StateError, latch_path, socket_path
 
 _CHUNK: Final = 1 << 16
 _LOOK_S: Final = 0.05
@@ -22,10 +22,14 @@ class NoAnswer(Exception):
 def ask(folder: Path, request: dict[str, Any], within_s: float = 1.0) -> dict[str, Any]:
     """Send one request of the control protocol and return its answer. Raises NoAnswer."""
     line = bytearray()
+    try:
+        address = str(socket_path(folder))
+    except StateError as error:
+        raise NoAnswer(str(error)) from error
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
         link.settimeout(within_s)
         try:
-            link.connect(str(socket_path(folder)))
+            link.connect(address)
             link.sendall(msgspec.json.encode(request) + b"\n")
             while not line.endswith(b"\n"):
                 chunk = link.recv(_CHUNK)
@@ -50,19 +54,23 @@ def halt(folder: Path, by: str) -> str:
         # Written beside and moved, so that an engine never finds a latch and removes it while we still write.
         latch = latch_path(folder)
         fresh = latch.with_name(f"{latch.name}.{os.getpid()}")
-        fresh.write_text(f"{by}\n")
-        fresh.replace(latch)
+        try:
+            fresh.write_text(f"{by}\n")
+            fresh.replace(latch)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
         return f"{UNANSWERED} ({silence}); left the latch: it halts within 100 ms if it runs, or when it starts"
     if "error" in answer:
         return f"refused: {answer['error']}"
     return "halted" + (f"; {answer['warning']}" if "warning" in answer else "")
 
 
-def taken(folder: Path, within_s: float) -> bool:
-    """Wait for an engine to take the latch, which it removes when its journal has the HALT."""
-    deadline_s = time.monotonic() + within_s
-    while latch_path(folder).exists():
-        if time.monotonic() > deadline_s:
+def taken(folder: Path, until_s: float) -> bool:
+    """Wait until then (monotonic s) for an engine to take the latch: it removes it when its journal has the HALT."""
+    latch = latch_path(folder)
+    while latch.exists():
+        if time.monotonic() > until_s:
             return False
         time.sleep(_LOOK_S)
-    return True
+    return folder.is_dir()

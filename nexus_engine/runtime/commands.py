@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -10,7 +11,7 @@ from typing import Any, Final, NoReturn
 from nexus_engine.model.paths import StateError, account_dir, lock_path, state_root
 from nexus_engine.model.words import AccountKind
 from nexus_engine.runtime.client import UNANSWERED, NoAnswer, ask, halt, taken
-from nexus_engine.store.lock import AccountBusy, AccountLock
+from nexus_engine.store.lock import AccountLock
 
 _KINDS = tuple(kind.value.lower() for kind in AccountKind)
 _TAKEN_S: Final = 3.0
@@ -48,22 +49,41 @@ def status(argv: Sequence[str]) -> int:
 
 
 def kill(argv: Sequence[str]) -> int:
-    """HALT, over the socket or by the latch file that an engine polls. Without a choice: every account there is."""
+    """HALT, over the socket or by the latch file that an engine polls. Without a choice: every account there is.
+
+    Exit 1 when an engine that holds its account has not taken the latch in time, 2 when an account could not be asked.
+    """
     options = parser("kill", "HALT: no entries, working entries cancelled, exits and stops alive").parse_args(argv)
     try:
         found = folders(options)
         if not found and options.account is not None:
             known = ", ".join(folder.name for folder in folders(_everything(options))) or "none"
             raise StateError(f"there is no account {options.account}; known: {known}")
-        # all are asked before one is waited for
-        for folder, told in [(folder, halt(folder, "nexus kill")) for folder in found or [_chosen(options)]]:
-            held = told.startswith(UNANSWERED) and lock_path(folder).exists() and holder(folder) is not None
-            slow = "halted; the engine was slow to answer and took the latch"
-            print(f"{folder.name}: {slow if held and taken(folder, _TAKEN_S) else told}")
+        found = found or [_chosen(options)]
     except (StateError, OSError) as error:
         print(f"nexus kill: {error}", file=sys.stderr)
         return 2
-    return 0
+    code = 0
+    slow: list[Path] = []
+    for folder in found:  # all of them, whatever becomes of one
+        try:
+            told = halt(folder, "nexus kill")
+        except (StateError, OSError) as error:
+            print(f"nexus kill: {folder.name}: {error}", file=sys.stderr)
+            code = 2
+            continue
+        print(f"{folder.name}: {told}", flush=True)
+        if told.startswith(UNANSWERED) and holder(folder) is not None:
+            slow.append(folder)
+    until_s = time.monotonic() + _TAKEN_S
+    for folder in slow:
+        if taken(folder, until_s):
+            print(f"{folder.name}: halted; the engine was slow to answer and took the latch", flush=True)
+        elif (pid := holder(folder)) is not None:
+            hung = f"process {pid} holds the account and has not taken the latch in {_TAKEN_S:g} s"
+            print(f"{folder.name}: {hung}; stops rest at the venue, kill -9 {pid} ends it", flush=True)
+            code = code or 1
+    return code
 
 
 def parser(name: str, summary: str) -> argparse.ArgumentParser:
@@ -99,13 +119,7 @@ def _everything(options: argparse.Namespace) -> argparse.Namespace:
 
 def holder(folder: Path) -> int | None:
     """The process that has the account, None when nobody has."""
-    try:
-        AccountLock.acquire(lock_path(folder)).release()
-    except AccountBusy as busy:
-        return busy.pid
-    except StateError:
-        pass
-    return None
+    return AccountLock.holder(lock_path(folder))
 
 
 def _chosen(options: argparse.Namespace) -> Path:
