@@ -2,9 +2,14 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
+from typing import Final
 
 from nexus_engine.model.paths import StateError
+
+_LOOKS: Final = 5
+_LOOK_S: Final = 0.01
 
 
 class AccountBusy(Exception):
@@ -23,22 +28,39 @@ class AccountLock:
 
     @classmethod
     def acquire(cls, path: Path) -> "AccountLock":
-        """Take the lock, or raise AccountBusy at once. Raises StateError when the file cannot be written."""
+        """Take the lock, or raise AccountBusy. Raises StateError when the file cannot be written."""
         try:
             fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StateError(f"{path}: cannot be opened ({error.strerror})") from error
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(fd)
         except OSError as error:
-            text = os.read(fd, 20)
+            pid = _pid(fd)
             os.close(fd)
             if not isinstance(error, BlockingIOError):
                 raise StateError(f"{path}: cannot be locked ({error.strerror})") from error
-            raise AccountBusy(int(text) if text.strip().isdigit() else 0) from None
+            raise AccountBusy(pid) from None
         os.ftruncate(fd, 0)
         os.pwrite(fd, b"%d\n" % os.getpid(), 0)
         return cls(fd)
+
+    @staticmethod
+    def holder(path: Path) -> int | None:
+        """The process that has the lock, 0 when it has not said who it is; None when nobody has. Changes nothing."""
+        try:
+            fd = os.open(path, os.O_RDONLY)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _pid(fd)
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
+        return None
 
     def release(self) -> None:
         """Let the next one in. Idempotent."""
@@ -47,3 +69,20 @@ class AccountLock:
             fcntl.flock(self._fd, fcntl.LOCK_UN)
             os.close(self._fd)
             self._fd = -1
+
+
+def _lock(fd: int) -> None:
+    """Somebody who only looks holds it for a moment."""
+    for _ in range(_LOOKS):
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_LOOK_S)
+        else:
+            return
+    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _pid(fd: int) -> int:
+    text = os.pread(fd, 20, 0).strip()
+    return int(text) if text.isdigit() else 0

@@ -1,8 +1,10 @@
 """One writer per account, whatever becomes of the writer."""
 
+import fcntl
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from nexus_engine.store.lock import AccountBusy, AccountLock
 
 HOLD = """
 import sys
+import threading
 from pathlib import Path
 from nexus_engine.store.lock import AccountLock
 lock = AccountLock.acquire(Path(sys.argv[1]))
@@ -58,3 +61,26 @@ def test_a_child_process_does_not_inherit_the_lock(tmp_path: Path) -> None:
 def test_a_lock_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(StateError, match="No such file or directory"):
         AccountLock.acquire(tmp_path / "missing" / "lock")
+
+
+def test_a_look_at_the_lock_changes_nothing_and_is_no_holder(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert AccountLock.holder(path) is None and not path.exists()
+    path.write_text("77\n")
+    with path.open() as looking:
+        fcntl.flock(looking, fcntl.LOCK_SH)  # somebody else looks
+        assert AccountLock.holder(path) is None
+    assert path.read_text() == "77\n"
+    lock = AccountLock.acquire(path)
+    assert AccountLock.holder(path) == os.getpid()
+    lock.release()
+    assert AccountLock.holder(path) is None
+
+
+def test_whoever_only_looks_keeps_nobody_from_the_account(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    path.touch()
+    looking = path.open()
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    threading.Timer(0.015, looking.close).start()
+    AccountLock.acquire(path).release()
