@@ -99,13 +99,17 @@ class Confirm(Dialog[bool]):
     def on_mount(self) -> None:
         self._since_ns = self.nexus.clock()
 
+    def arm(self, wait_ms: int) -> None:
+        """What is asked has changed: a yes on its way was meant for something else."""
+        self._arm_ns, self._since_ns = wait_ms * 1_000_000, self.nexus.clock()
+
     def possible(self) -> bool:
         """There is something to say yes to."""
         return True
 
     def rows(self) -> list[Row]:
         yes: Row = ((" y", "key"), (" yes   ", "quiet"), ("esc", "key"), (" no", "quiet"))
-        left: Row = ((" esc", "key"), (" closes", "quiet"))
+        left: Row = ((" esc", "key"), (" back", "quiet"))
         return [*super().rows(), (), yes if self.possible() else left]
 
     def action_yes(self) -> None:

@@ -293,6 +293,35 @@ async def test_half_is_what_the_engine_says_it_would_send(half: D | None, hindra
         assert (said in driven.text) == bool(hindrance)
 
 
+async def test_a_yes_on_its_way_to_a_half_that_was_none_closes_nothing_once_there_is_one() -> None:
+    held = position("ADAUSDT", Side.SELL, "4057", "0.8120", 0.8061, digits=4)
+    none = replace(held, half=D(0), no_half="an exit is under way already")
+    async with cockpit(view(positions=(none,))) as driven:
+        await driven.press("C")
+        await driven.pass_ms(1_000)
+        await driven.show(view(positions=(replace(held, half=D(2028)),)))
+        assert "BUY 2,028 at market" in driven.text
+        before = len(driven.sent)
+        await driven.press("y", apart_ms=390)
+        assert len(driven.sent) == before
+        await driven.press("y")
+        assert driven.sent[before:] == [ClosePosition(symbol="ADAUSDT", half=True)]
+
+
+@pytest.mark.parametrize("key", ["c", "C"])
+async def test_a_position_that_is_gone_meanwhile_is_not_offered_for_closing(key: str) -> None:
+    held = position("ADAUSDT", Side.SELL, "4057", "0.8120", 0.8061, digits=4)
+    async with cockpit(view(positions=(held,))) as driven:
+        await driven.press(key)
+        await driven.pass_ms(1_000)
+        before = len(driven.sent)
+        await driven.show(view(positions=()))
+        assert "nothing would be closed: the position is gone" in driven.text
+        await driven.press("y")
+        assert len(driven.sent) == before
+        assert "the position is gone" in driven.text
+
+
 def test_slippage_is_measured_from_the_middle_of_the_book_down_the_levels_that_are_needed() -> None:
     book = BOOKS["SOLUSDT"]
     (best, size), (second, _) = book.bids[:2]
