@@ -23,7 +23,8 @@ class Breath:
         self._taken_ns = 0
 
     def take(self) -> None:
-        """Sleep for a moment, when the last time is a millisecond ago."""
+        """Sleep for a moment, a tenth of a millisecond by the kernel's usual timers, when the last one is a millisecond
+        ago."""
         if self._now_ns() - self._taken_ns > HELD_NS:
             self._sleep(SLEEP_S)
             self._taken_ns = self._now_ns()
