@@ -1,5 +1,6 @@
 """The cockpit's app: the keys that work everywhere, what the terminal is told beside frames, and how it ends."""
 
+import contextlib
 import os
 import traceback
 from collections.abc import Callable
@@ -78,6 +79,7 @@ class NexusApp(PacedApp, inherit_bindings=False):
         self._ringer = Ringer(comfort.bell)
         self._heading = ""
         self._log_path = log_path
+        self._not_shown: set[tuple[str, type[Exception]]] = set()
         for each in (*THEMES, SIXTEEN):
             self.register_theme(each)
         wanted = NO_COLOUR if no_colour else BY_NAME[comfort.theme]
@@ -191,16 +193,26 @@ class NexusApp(PacedApp, inherit_bindings=False):
         """The driver found its terminal gone."""
         self.exit(HANGUP)
 
+    def not_shown(self, where: str, error: Exception) -> None:
+        """A picture could not be built. Each place tells of each kind of error once, not with every frame."""
+        kind = (where, type(error))
+        if kind not in self._not_shown:
+            self._not_shown.add(kind)
+            self._write_down(error)
+
+    def _write_down(self, error: Exception) -> None:
+        """Its traceback, without any value. A disk that is full takes no more than this from us."""
+        if self._log_path is not None:
+            with contextlib.suppress(OSError), self._log_path.open("a", encoding="utf-8") as log:
+                log.writelines(traceback.format_exception(error, limit=-40))
+
     def _handle_exception(self, error: Exception) -> None:
         """Textual would print every local of every frame, and a key could be among them."""
         self._return_code = 1
         if self._exception is None:
             self._exception = error
             self._exception_event.set()
-        where = ""
-        if self._log_path is not None:
-            with self._log_path.open("a", encoding="utf-8") as log:
-                log.writelines(traceback.format_exception(error, limit=-40))
-            where = f"; details in {self._log_path}"
+        self._write_down(error)
+        where = "" if self._log_path is None else f"; details in {self._log_path}"
         self._exit_renderables = [f"nexus: the cockpit failed: {type(error).__name__}{where}"]
         self._close_messages_no_wait()

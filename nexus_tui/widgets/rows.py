@@ -1,7 +1,7 @@
 """The one widget that everything on the cockpit is painted with: rows of styled text, repainted one by one."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -13,6 +13,9 @@ from textual.widget import Widget
 from nexus_engine.model.view import View
 from nexus_tui.breath import Breath
 from nexus_tui.format import clock
+
+if TYPE_CHECKING:
+    from nexus_tui.app import NexusApp
 
 Span = tuple[str, str]
 """(text, kind): kinds are the component classes of the app; `bid+pick` lays one over the other."""
@@ -103,6 +106,8 @@ class Rows(Widget):
             rows = build()
         # One broken picture must not take the other panes, the keys and the way out with it.
         except Exception as error:  # noqa: BLE001
+            name = getattr(build, "__qualname__", "")  # a dialog's rows are all of one class
+            cast("NexusApp", self.app).not_shown(f"{type(self).__name__} {name}", error)
             rows = [self.head(), row(f" cannot be shown: {type(error).__name__}", "alarm")]
         self.show(rows)
 

@@ -317,3 +317,23 @@ async def test_only_changed_rows_are_painted() -> None:
         assert painted == []
         await driven.show(view(account=account(day_pnl=1.0)))
         assert sum(painted) <= 2
+
+
+async def test_a_pane_that_fails_is_written_down_once_for_each_kind_of_error(tmp_path: Path) -> None:
+    log = tmp_path / "nexus.log"
+
+    def fail(*_: object) -> None:
+        raise LookupError
+
+    def fail_else(*_: object) -> None:
+        raise ArithmeticError
+
+    async with cockpit(log_path=log) as driven:
+        pane = next(pane for pane in driven.cockpit.query(Pane) if pane.region.height)
+        for build in (fail, fail_else, fail):
+            pane.build = build  # type: ignore[method-assign, assignment]
+            for _ in range(3):
+                await driven.show(view())
+    told = log.read_text(encoding="utf-8")
+    assert [told.count(f"\n{each}\n") for each in ("LookupError", "ArithmeticError")] == [1, 1]
+    assert "raise LookupError" in told
