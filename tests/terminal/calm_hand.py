@@ -15,6 +15,9 @@ _CARD = re.compile(r"^[▶▷ ]P\d+ +(?:BUY|SELL) ", re.MULTILINE)
 _HELD = re.compile(r"^[LS][ ▶][A-Z0-9]+ ", re.MULTILINE)
 _STOP = re.compile(r"now ([\d,.]+).*?stop ([\d,.]+),", re.DOTALL)
 _OFF = re.compile(r"(\d) \w+ +OFF ")
+_MENU = re.compile("─ Menu ")
+_PATIENCE_S = 5.0
+"""For what must come. A machine that is busy with other things is late."""
 _MOST = 6
 """Latches that can hold at a time, and strategies that can be off."""
 
@@ -26,6 +29,8 @@ class Hand:
         self._terminal = terminal
         self._press_now = press
         self._rng = rng
+        self.slowest_s = 0.0
+        """The longest that an answer to a key was waited for."""
 
     # ---- back to a cockpit that trades -------------------------------------------------------------------------------
 
@@ -35,28 +40,51 @@ class Hand:
         Only what is asked for is typed: where nothing asks, a word is as many keys, and the `p` of `pause` is PAUSE.
         """
         self.clear()
-        if not any(self._released() for _ in range(_MOST)):
+        if not self._release_all():
             return False
         self._switch_on()
         self._set_mode(mode)
-        return True
+        return self._answers()
+
+    def leave(self) -> None:
+        """As a user does, stops resting; and wait for the end."""
+        self.clear()
+        self._press("q")
+        if self._see(re.compile("─ Leave Nexus "), _PATIENCE_S) is not None:
+            self._press("r")
+            self._until(lambda: self._terminal().process.poll() is not None, 2 * _PATIENCE_S)
 
     def clear(self) -> None:
         """The whole cockpit, nothing over it, the moving keys at the cards."""
         for keys in ("\x1b", "\x1b", "\x1b", "1"):
             self._press(keys)
 
-    def _released(self) -> bool:
+    def _release_all(self) -> bool:
         """Release what holds; True once nothing does."""
-        self._press("r")
-        found = self._see(re.compile(rf"{_TYPED.pattern}|{_FREE}|asked for again"))
-        if found is not None and found[1]:
-            self._type(found[1])
-        return found is not None and found[0] == _FREE
+        for _ in range(_MOST):
+            self._press("r")
+            found = self._see(re.compile(rf"{_TYPED.pattern}|{_FREE}|asked for again"), _PATIENCE_S)
+            if found is None or found[0] == _FREE:
+                return found is not None
+            if found[1]:
+                self._type(found[1])
+        return False
+
+    def _answers(self) -> bool:
+        """The menu, asked for last, comes and goes: all that was pressed before has been dealt with."""
+        if not self._until(lambda: _MENU.search(self._text) is None, _PATIENCE_S):
+            return False
+        began_s = time.monotonic()
+        self._press_now(":")
+        if self._see(_MENU, _PATIENCE_S) is None:
+            return False
+        self.slowest_s = max(self.slowest_s, time.monotonic() - began_s)
+        self._press("\x1b")
+        return self._until(lambda: _MENU.search(self._text) is None, _PATIENCE_S)
 
     def _switch_on(self) -> None:
         self._press(":")
-        if self._see(re.compile("─ Menu ")) is None:
+        if self._see(_MENU) is None:
             return
         self._press("strategies\r")
         for _ in range(_MOST):
@@ -143,9 +171,13 @@ class Hand:
     def _type(self, word: str) -> None:
         """Answer a question, and see it go."""
         self._press(f"{word}\r")
-        deadline_s = time.monotonic() + 1.0
-        while _TYPED.search(self._text) and time.monotonic() < deadline_s:
+        self._until(lambda: _TYPED.search(self._text) is None, 1.0)
+
+    def _until(self, done: Callable[[], bool], within_s: float) -> bool:
+        deadline_s = time.monotonic() + within_s
+        while not (over := done()) and time.monotonic() < deadline_s:
             time.sleep(0.05)
+        return over
 
     def _see(self, what: re.Pattern[str], within_s: float = 1.0) -> re.Match[str] | None:
         """What is found on the screen; None when it does not come, or nobody is there any more."""
