@@ -68,7 +68,7 @@ def to_bytes(name: str) -> str:
 
 
 PRESSES = {name: to_bytes(name) for key in KEYS for name in filter(None, key.keys.split(","))}
-_STOPPING_LETTERS = frozenset(filter(lambda keys: len(keys) == 1, (PRESSES[name] for name in _STOPPING)))
+_STOPPING_LETTERS = frozenset(keys for name in _STOPPING if len(keys := PRESSES[name]) == 1)
 _SAYING = frozenset(name for name, keys in PRESSES.items() if keys in YES)
 
 
