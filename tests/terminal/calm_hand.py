@@ -10,12 +10,15 @@ from pty_terminal import Terminal
 
 _TYPED = re.compile(r"type (\w+) and enter")
 _FREE = "no latch holds"
+_HELD_BY_LATCH = "r releases"
 _READY = re.compile(r"^▶P\d+ .*READY", re.MULTILINE)
 _CARD = re.compile(r"^[▶▷ ]P\d+ +(?:BUY|SELL) ", re.MULTILINE)
 _HELD = re.compile(r"^[LS][ ▶][A-Z0-9]+ ", re.MULTILINE)
 _STOP = re.compile(r"now ([\d,.]+).*?stop ([\d,.]+),", re.DOTALL)
 _OFF = re.compile(r"(\d) \w+ +OFF ")
 _MENU = re.compile("─ Menu ")
+_STRATEGIES = re.compile("Strategies   takes")
+_MODES = re.compile("Mode   down at once")
 _PATIENCE_S = 5.0
 """For what must come. A machine that is busy with other things is late."""
 _MOST = 6
@@ -37,14 +40,15 @@ class Hand:
     def heal(self, mode: str) -> bool:
         """No dialog, no latch, every strategy on, and `mode`. False when something still holds.
 
-        Only what is asked for is typed: where nothing asks, a word is as many keys, and the `p` of `pause` is PAUSE.
+        Only what is asked for is typed, and only once the screen is of now: where nothing asks, a word is as many keys,
+        and the `p` of `pause` is PAUSE.
         """
         self.clear()
         if not self._release_all():
             return False
         self._switch_on()
         self._set_mode(mode)
-        return self._answers()
+        return self._answers() and self._shows(mode) and _HELD_BY_LATCH not in self._text
 
     def leave(self) -> None:
         """As a user does, stops resting; and wait for the end."""
@@ -62,12 +66,14 @@ class Hand:
     def _release_all(self) -> bool:
         """Release what holds; True once nothing does."""
         for _ in range(_MOST):
+            if not self._answers():
+                return False
             self._press("r")
             found = self._see(re.compile(rf"{_TYPED.pattern}|{_FREE}|asked for again"), _PATIENCE_S)
             if found is None or found[0] == _FREE:
                 return found is not None
-            if found[1]:
-                self._type(found[1])
+            if found[1] and not self._type(found[1]):
+                return False
         return False
 
     def _answers(self) -> bool:
@@ -83,27 +89,30 @@ class Hand:
         return self._until(lambda: _MENU.search(self._text) is None, _PATIENCE_S)
 
     def _switch_on(self) -> None:
-        self._press(":")
-        if self._see(_MENU) is None:
-            return
-        self._press("strategies\r")
         for _ in range(_MOST):
-            if self._see(re.compile("Strategies   takes")) is None or (off := _OFF.search(self._text)) is None:
-                break
-            self._press(off[1])
-            self._press("y")
             self._press(":")
+            if self._see(_MENU, _PATIENCE_S) is None:
+                return
             self._press("strategies\r")
-        self._press("\x1b")
+            if self._see(_STRATEGIES, _PATIENCE_S) is None:
+                return
+            off = _OFF.search(self._text)
+            for key in (off[1], "y") if off else ("\x1b",):
+                self._press(key)
+            if not off or not self._answers():
+                return
 
     def _set_mode(self, mode: str) -> None:
-        if f" {mode} " in self._text.split("\n", 1)[0]:
+        if self._shows(mode):
             return
         self._press("m")
-        if self._see(re.compile("Mode   down at once")) is not None:
+        if self._see(_MODES, _PATIENCE_S) is not None:
             self._press(mode[0].lower())
             if (asked := self._see(_TYPED)) is not None:
                 self._type(asked[1])
+
+    def _shows(self, mode: str) -> bool:
+        return f" {mode} " in self._text.split("\n", 1)[0]
 
     # ---- a trade -----------------------------------------------------------------------------------------------------
 
@@ -168,10 +177,10 @@ class Hand:
         self._press_now(keys)
         time.sleep(0.25)
 
-    def _type(self, word: str) -> None:
-        """Answer a question, and see it go."""
+    def _type(self, word: str) -> bool:
+        """Answer a question; False when it does not go."""
         self._press(f"{word}\r")
-        self._until(lambda: _TYPED.search(self._text) is None, 1.0)
+        return self._until(lambda: _TYPED.search(self._text) is None, _PATIENCE_S)
 
     def _until(self, done: Callable[[], bool], within_s: float) -> bool:
         deadline_s = time.monotonic() + within_s

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import cast
@@ -10,7 +11,7 @@ import calm_hand
 import monkey
 import pytest
 from calm_hand import Hand
-from demo_house import House
+from demo_house import House, wait_until
 from monkey import CALM, HALVES, MUTE, PRESSES, WILD, Monkey, run
 from monkey_judge import ENTRIES, LONG_S, ONCE, SURE, YES, deeds, tracebacks, unexplained, unproven
 from msgspec.structs import replace
@@ -64,7 +65,7 @@ def test_a_hand_heals_whatever_holds_and_stops_nothing_where_nothing_does(tmp_pa
             terminal.press(keys)
             terminal.wait_for(shown)
         for mode in ("PILOT", "COPILOT"):
-            assert hand.heal(mode)
+            wait_until(partial(hand.heal, mode), 60.0)
             view = house.view()
             assert (view["account"]["mode"], view["account"]["latches"]) == (mode, [])
             assert all(on for _, on, _ in view["strategies"])
