@@ -11,7 +11,7 @@ from nexus_engine.model.findings import Finding, bad, good, warn
 from nexus_engine.model.paths import StateError, journal_path, latch_path, lock_path
 from nexus_engine.model.ports import JournalError
 from nexus_engine.runtime.client import NoAnswer, ask
-from nexus_engine.store.lock import AccountBusy, AccountLock
+from nexus_engine.store.lock import AccountLock
 from nexus_engine.store.verify import verify
 from nexus_engine.vault import VaultError, check_file, vault_path
 
@@ -95,20 +95,22 @@ def account(folder: Path, *, ours: bool = False) -> tuple[Finding, ...]:
 
 
 def _held(folder: Path) -> tuple[Finding, ...]:
+    path = lock_path(folder)
     try:
-        AccountLock.acquire(lock_path(folder)).release()
-    except AccountBusy as busy:
-        try:
-            status = ask(folder, {"op": "status"})["status"]
-        except NoAnswer as silence:
-            todo = "`nexus kill` halts it; look at its nexus.log"
-            return (bad("engine", f"process {busy.pid} holds the account and does not answer ({silence})", todo),)
-        problem = status["problem"]
-        text = f"process {busy.pid} runs it: {problem or status['progress'] or status['state'] or 'starting'}"
-        return (warn("engine", text, "see `nexus attach`") if problem else good("engine", text),)
+        AccountLock.check(path)
     except StateError as error:
         return (bad("engine", str(error), "check owner and permissions of the account's folder"),)
-    return (good("engine", "does not run, the account is free"),)
+    pid = AccountLock.holder(path)
+    if pid is None:
+        return (good("engine", "does not run, the account is free"),)
+    try:
+        status = ask(folder, {"op": "status"})["status"]
+    except NoAnswer as silence:
+        todo = "`nexus kill` halts it; look at its nexus.log"
+        return (bad("engine", f"process {pid or 'unknown'} holds the account and does not answer ({silence})", todo),)
+    problem = status["problem"]
+    text = f"process {pid or 'unknown'} runs it: {problem or status['progress'] or status['state'] or 'starting'}"
+    return (warn("engine", text, "see `nexus attach`") if problem else good("engine", text),)
 
 
 def _journal(folder: Path) -> tuple[Finding, ...]:

@@ -62,6 +62,17 @@ class AccountLock:
             os.close(fd)
         return None
 
+    @staticmethod
+    def check(path: Path) -> None:
+        """Raises StateError when nobody could take it, whoever has it now. Changes nothing."""
+        try:
+            os.close(os.open(path, os.O_RDWR))
+        except FileNotFoundError:
+            if not os.access(path.parent, os.W_OK | os.X_OK):
+                raise StateError(f"{path.parent}: cannot be written") from None
+        except OSError as error:
+            raise StateError(f"{path}: cannot be opened ({error.strerror})") from error
+
     def release(self) -> None:
         """Let the next one in. Idempotent."""
         if self._fd >= 0:
@@ -73,14 +84,14 @@ class AccountLock:
 
 def _lock(fd: int) -> None:
     """Somebody who only looks holds it for a moment."""
-    for _ in range(_LOOKS):
+    for looks_left in reversed(range(_LOOKS)):
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_LOOK_S)
-        else:
             return
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not looks_left:
+                raise
+            time.sleep(_LOOK_S)
 
 
 def _pid(fd: int) -> int:

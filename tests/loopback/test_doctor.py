@@ -191,7 +191,15 @@ def test_an_engine_that_holds_the_account_and_says_nothing_is_bad(tmp_path: Path
     found = not_ok(checkup.account(folder))
     lock.release()
     assert "does not answer" in found["engine"].text and "nexus kill" in found["engine"].todo
+    (folder / "lock").write_text("77\n")
     assert not not_ok(checkup.account(folder))
+    assert (folder / "lock").read_text() == "77\n"
+
+
+def test_an_account_that_nobody_could_take_is_bad(tmp_path: Path) -> None:
+    folder = tmp_path / "main-live"
+    (folder / "lock").mkdir(parents=True)
+    assert "cannot be opened" in not_ok(checkup.account(folder))["engine"].text
 
 
 # ---- the terminal ----------------------------------------------------------------------------------------------------

@@ -84,3 +84,20 @@ def test_whoever_only_looks_keeps_nobody_from_the_account(tmp_path: Path) -> Non
     fcntl.flock(looking, fcntl.LOCK_SH)
     threading.Timer(0.015, looking.close).start()
     AccountLock.acquire(path).release()
+
+
+def test_a_check_says_who_could_never_take_it_and_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    AccountLock.check(path)
+    assert not path.exists()
+    path.write_text("77\n")
+    with path.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        AccountLock.check(path)
+    assert path.read_text() == "77\n"
+    with pytest.raises(StateError, match="cannot be written"):
+        AccountLock.check(tmp_path / "missing" / "lock")
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(StateError, match="Is a directory"):
+        AccountLock.check(path)
