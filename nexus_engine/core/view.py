@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,8 +48,12 @@ if TYPE_CHECKING:
 FEEDS: Final = ("public", "market", "user")
 
 
-def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> View:
-    """Everything on the screen, and nothing that is not."""
+def draw(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> Generator[None, None, View]:
+    """Everything on the screen, and nothing that is not, in three parts.
+
+    The first is of one moment: all that a person decides by. The pictures of the market follow, and whoever draws may
+    let the engine work before each of them.
+    """
     ledger, market = engine.ledger, engine.market
     marks = market.marks()
     swan = market.quote(engine.directive.shield.swan_symbol, mono_ns)
@@ -61,10 +65,7 @@ def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> 
     badge, reason = engine.shield.sentinel(ledger, market.now_ns, swan, worst_age_ms, macro)
     # before the cards: their shocks need its betas
     targets = _targets(engine, quotes, macro)
-    symbol, interval = request.chart or ("", "")
-    charted = market.symbols.get(symbol)
-    bars = market.chart(symbol, interval, request.bars)
-    return View(
+    view = View(
         seq=engine.views,
         at_ns=at_ns,
         market_ns=market.now_ns,
@@ -93,17 +94,10 @@ def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> 
         foreign=tuple(sorted(ledger.foreign.items())),
         unknown_orders=sum(order.status is OrderStatus.UNKNOWN for order in ledger.alive()),
         working_orders=sum(1 for _ in ledger.alive(leg=Leg.ENTRY)),
-        books=tuple(
-            _book(engine, market.symbols[symbol], request.depth) for symbol in request.books if symbol in market.symbols
-        ),
-        watch=tuple(_watch(engine, state, quotes[symbol]) for symbol, state in market.symbols.items()),
+        books=(),
+        watch=(),
         events=tuple(engine.notebook.rows)[-request.events :] if request.events else (),
         outcome=engine.notebook.outcome,
-        chart=bars,
-        chart_digits=_digits(charted),
-        chart_lines=() if charted is None else engine.lines.over(charted, interval, bars),
-        chart_marks=() if charted is None else _marks(engine, symbol),
-        odds=() if charted is None else odds(engine.cortex.regime(symbol)),
         targets=targets,
         squeeze=engine.hunt.squeeze(market),
         curve=engine.curve.points(ledger, marks, at_ns),
@@ -121,6 +115,39 @@ def build(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> 
         strategies=tuple((name, name not in ledger.off, engine.mode_of(name)) for name in engine.cortex.names),
         funnel=(("signals", engine.desk.seen), ("refused", engine.desk.refused), ("proposed", engine.desk.proposed)),
     )
+    yield
+    view = replace(
+        view,
+        books=tuple(
+            _book(engine, market.symbols[symbol], request.depth) for symbol in request.books if symbol in market.symbols
+        ),
+        watch=tuple(
+            _watch(engine, state, quotes[symbol]) for symbol, state in market.symbols.items() if symbol in quotes
+        ),
+    )
+    yield
+    symbol, interval = request.chart or ("", "")
+    if (charted := market.symbols.get(symbol)) is None:
+        return view
+    bars = market.chart(symbol, interval, request.bars)
+    return replace(
+        view,
+        chart=bars,
+        chart_digits=charted.instrument.price_digits,
+        chart_lines=engine.lines.over(charted, interval, bars),
+        chart_marks=_marks(engine, symbol),
+        odds=odds(engine.cortex.regime(symbol)),
+    )
+
+
+def last(drawing: Generator[None, None, View]) -> View:
+    """All parts at once."""
+    while True:
+        try:
+            next(drawing)
+        except StopIteration as done:
+            view: View = done.value
+            return view
 
 
 def _shield(

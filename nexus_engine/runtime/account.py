@@ -59,6 +59,8 @@ _DRAIN_S: Final = 6.0
 """Longer than a broker's own deadline."""
 _ATTENDED_NS: Final = 1_000_000_000
 """Somebody who goes on looking is told of this often."""
+_BREAK_S: Final = 0.001
+"""Between the parts of a picture, for a tick that came meanwhile."""
 _STREAMS: Final = ("public", "market", "user")
 
 
@@ -479,23 +481,29 @@ class Account:
         """The user's own strategy that is being asked at this moment; may be read from any thread."""
         return "" if self._engine is None else self._engine.cortex.asked
 
-    def view(self, request: ViewRequest, *, by: str) -> View | None:
-        """The picture of this moment for somebody who looks; None before there is one."""
-        view = self._picture(request, by)
-        if view is not None and self._carrier is not None:
-            at_ns, mono_ns = self._now()
-            if mono_ns - self._attended_mono >= _ATTENDED_NS:
-                self._attended_mono = mono_ns
-                self._carrier.post(Attended(at_ns=at_ns, mono_ns=mono_ns))
-        return view
-
-    def _picture(self, request: ViewRequest, by: str) -> View | None:
-        """The picture of this moment as this person sees it: what they were refused, and the events in their voice;
-        with the thread's health."""
+    async def view(self, request: ViewRequest, *, by: str) -> View | None:
+        """The picture for somebody who looks, drawn between what the market says; None before there is one."""
         if self._engine is None or self._carrier is None:
             return None
         at_ns, mono_ns = self._now()
-        view = self._engine.view(request, at_ns=at_ns, mono_ns=mono_ns)
+        drawing = self._engine.drawing(request, at_ns=at_ns, mono_ns=mono_ns)
+        while True:
+            try:
+                next(drawing)
+            except StopIteration as done:
+                view = self._seen_by(by, done.value)
+                break
+            await asyncio.sleep(_BREAK_S)
+        at_ns, mono_ns = self._now()
+        if mono_ns - self._attended_mono >= _ATTENDED_NS:
+            self._attended_mono = mono_ns
+            self._carrier.post(Attended(at_ns=at_ns, mono_ns=mono_ns))
+        return view
+
+    def _seen_by(self, by: str, view: View) -> View:
+        """A picture as this person sees it: what they were refused, and the events in their voice; with the thread's
+        health."""
+        assert self._engine is not None
         told = () if self._uplink is None else self._uplink.feed.readings()
         kept = () if self._memory is None else self._memory.readings()
         who = self._who(by)
@@ -544,10 +552,11 @@ class Account:
             progress=self.progress,
             problem=self.problem,
         )
-        view = self._picture(ViewRequest(events=0), "")
-        if view is None:
+        if self._engine is None or self._carrier is None:
             return status
-        return shown(status, view)
+        at_ns, mono_ns = self._now()
+        view = self._engine.view(ViewRequest(events=0), at_ns=at_ns, mono_ns=mono_ns)
+        return shown(status, self._seen_by("", view))
 
     def stats(self) -> dict[str, float]:
         """What `--stats` prints at the end."""

@@ -124,7 +124,7 @@ class Served(Protocol):
 
     def status(self) -> Status: ...
 
-    def view(self, request: ViewRequest, *, by: str) -> View | None: ...
+    async def view(self, request: ViewRequest, *, by: str) -> View | None: ...
 
     def command(self, command: AnyCommand, *, by: str, surface: str) -> str:
         """Returns why it is not taken; empty when it is."""
@@ -205,7 +205,7 @@ class ControlServer:
         return {"status": self._served.status()}
 
     async def _view(self, request: _View) -> dict[str, Any]:
-        view = self._served.view(request.request, by=request.by)
+        view = await self._served.view(request.request, by=request.by)
         return {"view": view} if view is not None else {"error": self._served.status().progress or "no view yet"}
 
     async def _send(self, request: _Send) -> dict[str, Any]:

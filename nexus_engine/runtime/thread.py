@@ -58,6 +58,7 @@ class Runtime:
         self._view: View | None = None
         self._request = ViewRequest()
         self._asked = False
+        self._drawing: asyncio.Task[None] | None = None
         self._built_s = 0.0
 
     def start(self, after: threading.Event | None = None) -> None:
@@ -175,8 +176,11 @@ class Runtime:
             return
         assert self._account is not None
         self._built_s = loop.time()
+        self._drawing = loop.create_task(self._draw(self._account), name="view")
+
+    async def _draw(self, account: "Account") -> None:
         try:
-            self._view = self._account.view(self._request, by=self.options.person)
+            self._view = await account.view(self._request, by=self.options.person)
         finally:
             self._asked = False
 

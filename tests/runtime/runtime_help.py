@@ -33,13 +33,13 @@ def ended(runtime: Runtime) -> None:
 
 
 def view_of(runtime: Runtime) -> View:
-    """A View that was built after this call."""
-    seen = runtime.pull(ViewRequest())
+    """A View that was begun after this call."""
+    called_ns = time.time_ns()
     found: list[View] = []
 
     def newer() -> bool:
         view = runtime.pull(ViewRequest())
-        if view is not None and view is not seen:
+        if view is not None and view.at_ns > called_ns:
             found.append(view)
         return bool(found)
 
