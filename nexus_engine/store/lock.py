@@ -66,12 +66,19 @@ class AccountLock:
     def check(path: Path) -> None:
         """Raises StateError when nobody could take it, whoever has it now. Changes nothing."""
         try:
-            os.close(os.open(path, os.O_RDWR))
-        except FileNotFoundError:
-            if not os.access(path.parent, os.W_OK | os.X_OK):
-                raise StateError(f"{path.parent}: cannot be written") from None
+            fd = os.open(path, os.O_RDWR)
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and os.access(path.parent, os.W_OK | os.X_OK):
+                return
             raise StateError(f"{path}: cannot be opened ({error.strerror})") from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            raise StateError(f"{path}: cannot be locked ({error.strerror})") from error
+        finally:
+            os.close(fd)
 
     def release(self) -> None:
         """Let the next one in. Idempotent."""

@@ -1,5 +1,6 @@
 """One writer per account, whatever becomes of the writer."""
 
+import errno
 import fcntl
 import os
 import subprocess
@@ -86,7 +87,14 @@ def test_whoever_only_looks_keeps_nobody_from_the_account(tmp_path: Path) -> Non
     AccountLock.acquire(path).release()
 
 
-def test_a_check_says_who_could_never_take_it_and_changes_nothing(tmp_path: Path) -> None:
+def no_locks(fd: int, how: int) -> None:
+    """As on a network file system without them."""
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+def test_a_check_says_who_could_never_take_it_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "lock"
     AccountLock.check(path)
     assert not path.exists()
@@ -95,8 +103,11 @@ def test_a_check_says_who_could_never_take_it_and_changes_nothing(tmp_path: Path
         fcntl.flock(held, fcntl.LOCK_EX)
         AccountLock.check(path)
     assert path.read_text() == "77\n"
-    with pytest.raises(StateError, match="cannot be written"):
+    with pytest.raises(StateError, match="cannot be opened"):
         AccountLock.check(tmp_path / "missing" / "lock")
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(StateError, match="cannot be locked"):
+        AccountLock.check(path)
     path.unlink()
     path.mkdir()
     with pytest.raises(StateError, match="Is a directory"):
