@@ -44,9 +44,8 @@ class Hand:
         and the `p` of `pause` is PAUSE.
         """
         self.clear()
-        if not self._release_all():
+        if not (self._release_all() and self._switch_on()):
             return False
-        self._switch_on()
         self._set_mode(mode)
         return self._answers() and self._shows(mode) and _HELD_BY_LATCH not in self._text
 
@@ -88,19 +87,23 @@ class Hand:
         self._press("\x1b")
         return self._until(lambda: _MENU.search(self._text) is None, _PATIENCE_S)
 
-    def _switch_on(self) -> None:
-        for _ in range(_MOST):
+    def _switch_on(self) -> bool:
+        """Every strategy; True once the page shows none that is off."""
+        for _ in range(_MOST + 1):
             self._press(":")
             if self._see(_MENU, _PATIENCE_S) is None:
-                return
+                return False
             self._press("strategies\r")
             if self._see(_STRATEGIES, _PATIENCE_S) is None:
-                return
+                return False
             off = _OFF.search(self._text)
             for key in (off[1], "y") if off else ("\x1b",):
                 self._press(key)
-            if not off or not self._answers():
-                return
+            if not off:
+                return True
+            if not self._answers():
+                return False
+        return False
 
     def _set_mode(self, mode: str) -> None:
         if self._shows(mode):

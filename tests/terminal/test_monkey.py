@@ -234,7 +234,7 @@ class HandMade:
             return
         if keys == "r" and "Leave" in self.text:
             self.ended = self.code
-        shown = {":": "─ Menu ", "q": "─ Leave Nexus "}
+        shown = {":": "─ Menu ", "q": "─ Leave Nexus ", "strategies\r": "Strategies   takes"}
         self.text = self._bare + shown.get(keys, "")
 
     def poll(self) -> int | None:
