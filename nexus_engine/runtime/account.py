@@ -22,7 +22,7 @@ from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.paths import latch_path, socket_path, venue_state_dir
 from nexus_engine.model.people import HERE, People
 from nexus_engine.model.secret import Secret
-from nexus_engine.model.view import View, ViewRequest
+from nexus_engine.model.view import EventRow, View, ViewRequest
 from nexus_engine.model.words import AccountKind, Leg, Level, Role
 from nexus_engine.runtime.beside import AGAIN_S, Beside
 from nexus_engine.runtime.clock import SystemClock
@@ -487,11 +487,12 @@ class Account:
             return None
         at_ns, mono_ns = self._now()
         drawing = self._engine.drawing(request, at_ns=at_ns, mono_ns=mono_ns)
+        told = self._told(by)  # of the moment that the first part is of
         while True:
             try:
                 next(drawing)
             except StopIteration as done:
-                view = self._seen_by(by, done.value)
+                view = self._seen_by(by, done.value, told)
                 break
             await asyncio.sleep(_BREAK_S)
         at_ns, mono_ns = self._now()
@@ -500,27 +501,30 @@ class Account:
             self._carrier.post(Attended(at_ns=at_ns, mono_ns=mono_ns))
         return view
 
-    def _seen_by(self, by: str, view: View) -> View:
+    def _told(self, by: str) -> tuple[EventRow | None, str]:
+        """What became of this person's last command, and what is wrong."""
+        assert self._engine is not None
+        return self._engine.notebook.outcome_of(self._who(by)), self.problem
+
+    def _seen_by(self, by: str, view: View, told: tuple[EventRow | None, str]) -> View:
         """A picture as this person sees it: what they were refused, and the events in their voice; with the thread's
         health."""
-        assert self._engine is not None
-        told = () if self._uplink is None else self._uplink.feed.readings()
+        outcome, problem = told
+        feed = () if self._uplink is None else self._uplink.feed.readings()
         kept = () if self._memory is None else self._memory.readings()
-        who = self._who(by)
-        outcome = self._engine.notebook.outcome_of(who)
-        voice = self._voices.get(self._people.voice(who) or self._ui_voice)
+        voice = self._voices.get(self._people.voice(self._who(by)) or self._ui_voice)
         events = view.events if voice is None else tuple(map(voice.dress, view.events))
         macro = view.macro_view
         if self._macro is not None:
-            told = (*told, *self._macro.readings())
+            feed = (*feed, *self._macro.readings())
             # the account trades on without it, so it is told where the trend is shown
             macro = replace(macro, reason=self._macro.problem or macro.reason)
         return replace(
             view,
             events=events,
             outcome=outcome,
-            health=(*view.health, *self.pulse.readings(), *told, *kept),
-            problem=view.problem or self.problem,
+            health=(*view.health, *self.pulse.readings(), *feed, *kept),
+            problem=view.problem or problem,
             macro_view=macro,
         )
 
@@ -556,7 +560,7 @@ class Account:
             return status
         at_ns, mono_ns = self._now()
         view = self._engine.view(ViewRequest(events=0), at_ns=at_ns, mono_ns=mono_ns)
-        return shown(status, self._seen_by("", view))
+        return shown(status, self._seen_by("", view, self._told("")))
 
     def stats(self) -> dict[str, float]:
         """What `--stats` prints at the end."""

@@ -59,6 +59,8 @@ class Runtime:
         self._request = ViewRequest()
         self._asked = False
         self._drawing: asyncio.Task[None] | None = None
+        self._over = False
+        """Nothing is drawn any more: the loop closes, and would leave it undone."""
         self._built_s = 0.0
 
     def start(self, after: threading.Event | None = None) -> None:
@@ -141,6 +143,7 @@ class Runtime:
             if not self._stopping:
                 await account.run()
         finally:
+            self._over = True
             self.stats, self.unflat = account.stats(), account.unflat
 
     def _say(self, progress: str) -> None:
@@ -170,6 +173,8 @@ class Runtime:
             self._account.stop("quit", by="")
 
     def _build(self) -> None:
+        if self._over:
+            return
         loop = asyncio.get_running_loop()
         if (early_s := self._built_s + _VIEW_S - loop.time()) > 0:
             loop.call_later(early_s, self._build)
@@ -181,6 +186,9 @@ class Runtime:
     async def _draw(self, account: "Account") -> None:
         try:
             self._view = await account.view(self._request, by=self.options.person)
+        # Supervision boundary: a picture that fails is one that is not shown, and the next is tried.
+        except Exception:
+            log.exception("a picture could not be drawn")
         finally:
             self._asked = False
 
