@@ -121,7 +121,7 @@ class Monkey:
         while (now_s := time.monotonic()) < began_s + seconds and not self.found:
             leaving = seconds < LONG_S or now_s < began_s + seconds / 6
             if not (leaving or toured):
-                toured = True
+                toured, failing_s = True, None  # a tour takes minutes, and heals
                 self._tour()
             self.act(leaving=leaving)
             time.sleep(self._rng.choice((0.0, 0.01, 0.05, 0.2, 0.4)))
@@ -130,10 +130,11 @@ class Monkey:
                 self._look()
             if now_s - healed_s > self.half.seconds:
                 self._look()
+                tried_s = time.monotonic()  # a tour takes minutes
                 if self._heal():
                     healed_s, failing_s = time.monotonic(), None
                     continue
-                failing_s = failing_s or now_s
+                failing_s = failing_s or tried_s
                 if time.monotonic() - failing_s > STUCK_S:
                     self._tell(f"could not be healed for {STUCK_S:.0f} s")
 

@@ -12,7 +12,7 @@ import monkey
 import pytest
 from calm_hand import Hand
 from demo_house import House, wait_until
-from monkey import CALM, HALVES, MUTE, PRESSES, WILD, Monkey, run
+from monkey import CALM, HALVES, MUTE, PRESSES, STUCK_S, WILD, Monkey, run
 from monkey_judge import ENTRIES, LONG_S, ONCE, SURE, YES, deeds, tracebacks, unexplained, unproven
 from msgspec.structs import replace
 
@@ -315,6 +315,25 @@ def test_a_cockpit_that_answers_again_in_time_is_not_found_however_often_it_was_
     playing.leave()
     assert not playing.found
     assert playing.healed
+
+
+def test_the_minutes_of_the_tour_are_no_time_in_which_it_could_not_be_healed(
+    on: Playing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = HandMade()
+    playing = on(made)
+    made.frozen_s = ((LONG_S / 6 - 50.0, LONG_S / 6),)
+    tour = playing._tour
+
+    def and_slow_after() -> None:
+        began_s = made.now_s
+        tour()
+        assert made.now_s - began_s > STUCK_S
+        made.frozen_s = ((made.now_s - 1_000.0, made.now_s - 985.0),)
+
+    monkeypatch.setattr(playing, "_tour", and_slow_after)
+    playing.play(LONG_S)
+    assert made.frozen_s and not playing.found
 
 
 def test_an_error_pane_that_is_there_at_the_end_is_found(on: Playing) -> None:
