@@ -95,12 +95,10 @@ def account(folder: Path, *, ours: bool = False) -> tuple[Finding, ...]:
 
 
 def _held(folder: Path) -> tuple[Finding, ...]:
-    path = lock_path(folder)
     try:
-        AccountLock.check(path)
+        pid = AccountLock.look(lock_path(folder))
     except StateError as error:
         return (bad("engine", str(error), "check owner and permissions of the account's folder"),)
-    pid = AccountLock.holder(path)
     if pid is None:
         return (good("engine", "does not run, the account is free"),)
     try:

@@ -1,6 +1,7 @@
 """`nexus status` and `nexus kill`: what a second shell asks of the accounts that run."""
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -119,7 +120,9 @@ def _everything(options: argparse.Namespace) -> argparse.Namespace:
 
 def holder(folder: Path) -> int | None:
     """The process that has the account, None when nobody has."""
-    return AccountLock.holder(lock_path(folder))
+    with contextlib.suppress(StateError):
+        return AccountLock.look(lock_path(folder))
+    return None
 
 
 def _chosen(options: argparse.Namespace) -> Path:

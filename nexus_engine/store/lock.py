@@ -46,39 +46,24 @@ class AccountLock:
         return cls(fd)
 
     @staticmethod
-    def holder(path: Path) -> int | None:
-        """The process that has the lock, 0 when it has not said who it is; None when nobody has. Changes nothing."""
-        try:
-            fd = os.open(path, os.O_RDONLY)
-        except OSError:
-            return None
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return _pid(fd)
-        except OSError:
-            return None
-        finally:
-            os.close(fd)
-        return None
-
-    @staticmethod
-    def check(path: Path) -> None:
-        """Raises StateError when nobody could take it, whoever has it now. Changes nothing."""
+    def look(path: Path) -> int | None:
+        """The process that has the lock, 0 when it has not said who it is; None when nobody has. Changes nothing.
+        Raises StateError when nobody could take it."""
         try:
             fd = os.open(path, os.O_RDWR)
         except OSError as error:
             if isinstance(error, FileNotFoundError) and os.access(path.parent, os.W_OK | os.X_OK):
-                return
+                return None
             raise StateError(f"{path}: cannot be opened ({error.strerror})") from error
         try:
             fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            return
+            return _pid(fd)
         except OSError as error:
             raise StateError(f"{path}: cannot be locked ({error.strerror})") from error
         finally:
             os.close(fd)
+        return None
 
     def release(self) -> None:
         """Let the next one in. Idempotent."""

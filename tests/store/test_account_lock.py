@@ -66,16 +66,16 @@ def test_a_lock_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 def test_a_look_at_the_lock_changes_nothing_and_is_no_holder(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    assert AccountLock.holder(path) is None and not path.exists()
+    assert AccountLock.look(path) is None and not path.exists()
     path.write_text("77\n")
     with path.open() as looking:
         fcntl.flock(looking, fcntl.LOCK_SH)  # somebody else looks
-        assert AccountLock.holder(path) is None
+        assert AccountLock.look(path) is None
     assert path.read_text() == "77\n"
     lock = AccountLock.acquire(path)
-    assert AccountLock.holder(path) == os.getpid()
+    assert AccountLock.look(path) == os.getpid()
     lock.release()
-    assert AccountLock.holder(path) is None
+    assert AccountLock.look(path) is None
 
 
 def test_whoever_only_looks_keeps_nobody_from_the_account(tmp_path: Path) -> None:
@@ -92,23 +92,23 @@ def no_locks(fd: int, how: int) -> None:
     raise OSError(errno.ENOLCK, "No locks available")
 
 
-def test_a_check_says_who_could_never_take_it_and_changes_nothing(
+def test_a_look_says_who_could_never_take_it_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "lock"
-    AccountLock.check(path)
+    AccountLock.look(path)
     assert not path.exists()
     path.write_text("77\n")
     with path.open() as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        AccountLock.check(path)
+        AccountLock.look(path)
     assert path.read_text() == "77\n"
     with pytest.raises(StateError, match="cannot be opened"):
-        AccountLock.check(tmp_path / "missing" / "lock")
+        AccountLock.look(tmp_path / "missing" / "lock")
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with pytest.raises(StateError, match="cannot be locked"):
-        AccountLock.check(path)
+        AccountLock.look(path)
     path.unlink()
     path.mkdir()
     with pytest.raises(StateError, match="Is a directory"):
-        AccountLock.check(path)
+        AccountLock.look(path)
