@@ -3,7 +3,7 @@
 A deterministic state machine. The same events give the same effects, live, in replay, in a backtest and in simulation.
 """
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from nexus_engine.core import accounting, live, transfers
@@ -18,7 +18,7 @@ from nexus_engine.core.market import HOURLY, Market
 from nexus_engine.core.notebook import Notebook
 from nexus_engine.core.presence import Presence, count_crash
 from nexus_engine.core.trips import Trips
-from nexus_engine.core.view import draw, last
+from nexus_engine.core.view import draw
 from nexus_engine.core.why import Reasons
 from nexus_engine.cortex.factory import NO_OWN, Cortex, Own
 from nexus_engine.cortex.regime_model import RegimeModel
@@ -241,10 +241,11 @@ class Engine:
 
     def view(self, request: ViewRequest, *, at_ns: int, mono_ns: int) -> View:
         """The picture of this moment. Changes nothing but its number."""
-        return last(self.drawing(request, at_ns=at_ns, mono_ns=mono_ns))
+        *_, whole = self.drawing(request, at_ns=at_ns, mono_ns=mono_ns)
+        return whole
 
-    def drawing(self, request: ViewRequest, *, at_ns: int, mono_ns: int) -> Generator[None, None, View]:
-        """The picture in its parts; events may be handed in between them."""
+    def drawing(self, request: ViewRequest, *, at_ns: int, mono_ns: int) -> Iterator[View]:
+        """The picture as it grows, the last one whole; events may be handed in before each."""
         self.views += 1
         return draw(self, request, at_ns=at_ns, mono_ns=mono_ns)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -48,8 +48,9 @@ if TYPE_CHECKING:
 FEEDS: Final = ("public", "market", "user")
 
 
-def draw(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> Generator[None, None, View]:
-    """Everything on the screen, and nothing that is not, in three parts.
+def draw(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> Iterator[View]:
+    """Everything on the screen, and nothing that is not, in parts: each View is the one before it and more, the last
+    one is the whole.
 
     The first is of one moment: all that a person decides by. The pictures of the market follow, and whoever draws may
     let the engine work before each of them.
@@ -115,7 +116,7 @@ def draw(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> G
         strategies=tuple((name, name not in ledger.off, engine.mode_of(name)) for name in engine.cortex.names),
         funnel=(("signals", engine.desk.seen), ("refused", engine.desk.refused), ("proposed", engine.desk.proposed)),
     )
-    yield
+    yield view
     view = replace(
         view,
         books=tuple(
@@ -125,29 +126,18 @@ def draw(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> G
             _watch(engine, state, quotes[symbol]) for symbol, state in market.symbols.items() if symbol in quotes
         ),
     )
-    yield
+    yield view
     symbol, interval = request.chart or ("", "")
-    if (charted := market.symbols.get(symbol)) is None:
-        return view
-    bars = market.chart(symbol, interval, request.bars)
-    return replace(
-        view,
-        chart=bars,
-        chart_digits=charted.instrument.price_digits,
-        chart_lines=engine.lines.over(charted, interval, bars),
-        chart_marks=_marks(engine, symbol),
-        odds=odds(engine.cortex.regime(symbol)),
-    )
-
-
-def last(drawing: Generator[None, None, View]) -> View:
-    """All parts at once."""
-    while True:
-        try:
-            next(drawing)
-        except StopIteration as done:
-            view: View = done.value
-            return view
+    if (charted := market.symbols.get(symbol)) is not None:
+        bars = market.chart(symbol, interval, request.bars)
+        yield replace(
+            view,
+            chart=bars,
+            chart_digits=charted.instrument.price_digits,
+            chart_lines=engine.lines.over(charted, interval, bars),
+            chart_marks=_marks(engine, symbol),
+            odds=odds(engine.cortex.regime(symbol)),
+        )
 
 
 def _shield(

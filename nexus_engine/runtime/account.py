@@ -487,19 +487,15 @@ class Account:
             return None
         at_ns, mono_ns = self._now()
         drawing = self._engine.drawing(request, at_ns=at_ns, mono_ns=mono_ns)
-        told = self._told(by)  # of the moment that the first part is of
-        while True:
-            try:
-                next(drawing)
-            except StopIteration as done:
-                view = self._seen_by(by, done.value, told)
-                break
+        told, view = self._told(by), None  # of the moment that the first part is of
+        for view in drawing:  # noqa: B007 the last one is the whole
             await asyncio.sleep(_BREAK_S)
+        assert view is not None
         at_ns, mono_ns = self._now()
         if mono_ns - self._attended_mono >= _ATTENDED_NS:
             self._attended_mono = mono_ns
             self._carrier.post(Attended(at_ns=at_ns, mono_ns=mono_ns))
-        return view
+        return self._seen_by(by, view, told)
 
     def _told(self, by: str) -> tuple[EventRow | None, str]:
         """What became of this person's last command, and what is wrong."""

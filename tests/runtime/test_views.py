@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import threading
-from collections.abc import Generator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,7 @@ def test_what_became_of_a_command_is_told_with_what_it_did(demo: Runtime, monkey
     assert account is not None and account._engine is not None and loop is not None
     begun, plain = threading.Event(), account._engine.drawing
 
-    def drawing(request: ViewRequest, *, at_ns: int, mono_ns: int) -> Generator[None, None, View]:
+    def drawing(request: ViewRequest, *, at_ns: int, mono_ns: int) -> Iterator[View]:
         if request == ours:
             begun.set()
         return plain(request, at_ns=at_ns, mono_ns=mono_ns)
