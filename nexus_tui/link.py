@@ -1,5 +1,6 @@
 """The one seam to an engine: pull a View, send a Command; in-process or over the control socket."""
 
+import gc
 import socket
 import threading
 from collections import deque
@@ -19,6 +20,8 @@ _GOODBYE_S: Final = 0.5
 _COMMANDS: Final = 64
 _AGAIN_S: Final = 0.5
 """Between two tries to find an engine that is gone."""
+_SETTLED: Final = 20
+"""Views until what a cockpit makes for its first pictures is made."""
 
 
 class Link(Protocol):
@@ -110,6 +113,10 @@ class SocketLink:
     A thread asks and reads, so that a slow engine never blocks the screen. When the socket ends, it looks for the
     engine again until `close`. A HALT goes on a link of its own, so that it waits behind nothing, and leaves the latch
     of `nexus kill` where no engine answers. Raises OSError when nobody listens for the account that lives in `folder`.
+
+    No engine beats in this process, so Python looks for garbage by its own rule: once a quarter more waits than there
+    was. What is there after the first pictures is left out of that, or the quarter is of all the modules and widgets,
+    and its peaks stay in the size of the process.
     """
 
     def __init__(self, folder: Path, *, by: str = "you") -> None:
@@ -117,6 +124,7 @@ class SocketLink:
         self._path = socket_path(folder)
         self._by = by
         self._view: View | None = None
+        self._views = 0
         self._said = ""
         self._heard = ""
         self._open = True
@@ -168,6 +176,7 @@ class SocketLink:
         with self._wake, suppress(OSError):  # the other end may have gone first
             self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(_DEADLINE_S)
+        gc.unfreeze()
         if self._halting is not None:
             self._halting.join(_DEADLINE_S)  # a HALT just pressed must not end with the cockpit
 
@@ -238,6 +247,10 @@ class SocketLink:
                     self._said, self._alive = answer.error, True
                     if answer.view is not None:
                         self._view = answer.view
+                        self._views += 1
+                        if self._views == _SETTLED:
+                            gc.collect()
+                            gc.freeze()
         except ConnectionError:
             return "the engine has ended; looking for it", False
         except OSError as error:

@@ -1,6 +1,7 @@
 """Both ends of the seam: an engine in this process, and one behind a real socket."""
 
 import contextlib
+import gc
 import socket
 import threading
 import time
@@ -214,6 +215,18 @@ def test_closing_waits_half_a_second_for_an_engine_that_does_not_answer(link: So
     began = time.monotonic()
     link.close()
     assert time.monotonic() - began < 1.5
+
+
+def test_what_the_first_pictures_left_is_out_of_the_looks_for_garbage_until_the_link_is_closed(
+    link: SocketLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nexus_tui.link._SETTLED", 3)
+    gc.unfreeze()
+    made: list[object] = []
+    until(lambda: link.pull(REQUEST) is not None and gc.get_freeze_count() > 0)
+    assert all(each is not made for each in gc.get_objects())
+    link.close()
+    assert gc.get_freeze_count() == 0
 
 
 def test_nobody_listening_is_an_os_error(tmp_path: Path) -> None:
