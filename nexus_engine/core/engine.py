@@ -139,9 +139,7 @@ class Engine:
             c.Adopt: self._adopt,
             c.RearmSwan: self._rearm_swan,
             c.Switch: self._switch,
-            c.CloseForeign: lambda turn, command, by: byhand.close_foreign(
-                turn, self.manager, command.symbol, command.word, by
-            ),
+            c.CloseForeign: lambda turn, command, by: byhand.close_foreign(turn, self.manager, command, by),
         }
 
     @property
@@ -574,7 +572,7 @@ class Engine:
         state = self.market.symbols.get(command.symbol)
         if state is None:
             return f"{command.symbol}: is not among the symbols of this account; add it to the directive"
-        return byhand.adopt(turn, self.manager, state.instrument, state.mark, command.stop, by)
+        return byhand.adopt(turn, self.manager, state.instrument, state.mark, command, by)
 
 
 def _crossed(event: e.AnyEvent) -> list[AnyEffect]:

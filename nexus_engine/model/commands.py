@@ -98,17 +98,20 @@ class Pause(Command, frozen=True, kw_only=True):
 
 
 class Adopt(Command, frozen=True, kw_only=True):
-    """Take a foreign quantity for ours, with a stop: from then on it is protected like any position of ours."""
+    """Take a foreign quantity for ours, with a stop: from then on it is protected like any position of ours. `qty` is
+    what the person saw, signed; another one there by now is not taken."""
 
     symbol: str
+    qty: Decimal
     stop: Decimal
 
 
 class CloseForeign(Command, frozen=True, kw_only=True):
-    """Close a foreign quantity at market, reduce-only, because a person says so. `word` must be the symbol in lower
-    case."""
+    """Close a foreign quantity at market, reduce-only, because a person says so. `qty` is what they saw, signed; another
+    one there by now is not closed. `word` must be the symbol in lower case."""
 
     symbol: str
+    qty: Decimal
     word: str
 
 

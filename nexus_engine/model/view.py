@@ -215,6 +215,11 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     price: float
     price_digits: int
 
+    @property
+    def foreign(self) -> Decimal:
+        """What is held there beside ours, signed."""
+        return self.venue - self.ours
+
 
 class Compared(msgspec.Struct, frozen=True, kw_only=True):
     """What a comparison with the venue found and settled, a line each."""

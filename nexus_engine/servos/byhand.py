@@ -8,7 +8,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from nexus_engine.model.commands import Flatten
+from nexus_engine.model.commands import Adopt, CloseForeign, Flatten
 from nexus_engine.model.facts import Adopted, PlanChanged
 from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.orders import ExitPlan
@@ -65,12 +65,10 @@ def rearm(turn: Turn, manager: Manager, symbol: str, by: str) -> str:
     return f"{symbol}: placing the stop at {position.plan.stop}"
 
 
-def adopt(turn: Turn, manager: Manager, instrument: Instrument, mark: float, stop: Decimal, by: str) -> str:
+def adopt(turn: Turn, manager: Manager, instrument: Instrument, mark: float, command: Adopt, by: str) -> str:
     """Take a foreign quantity for ours, and protect it at once."""
-    symbol = instrument.symbol
-    qty = turn.ledger.foreign.get(symbol)
-    objection = _untouchable(turn, manager, symbol, qty)
-    if objection or qty is None:
+    symbol, qty, stop = instrument.symbol, command.qty, command.stop
+    if objection := _untouchable(turn, manager, symbol, qty):
         return f"{symbol}: {objection}"
     if symbol in turn.ledger.positions:
         return f"{symbol}: P{turn.ledger.positions[symbol].intent} of ours is open there; close one of them"
@@ -98,13 +96,12 @@ def adopt(turn: Turn, manager: Manager, instrument: Instrument, mark: float, sto
     return f"{symbol}: {qty} is ours now, P{intent}; placing its stop at {stop}"
 
 
-def close_foreign(turn: Turn, manager: Manager, symbol: str, word: str, by: str) -> str:
+def close_foreign(turn: Turn, manager: Manager, command: CloseForeign, by: str) -> str:
     """Close a foreign quantity at market. Nothing of ours is counted in it, and reduce-only keeps it from flipping."""
-    qty = turn.ledger.foreign.get(symbol)
-    objection = _untouchable(turn, manager, symbol, qty)
-    if objection or qty is None:
+    symbol, qty = command.symbol, command.qty
+    if objection := _untouchable(turn, manager, symbol, qty):
         return f"{symbol}: {objection}"
-    if word != symbol.lower():
+    if command.word != symbol.lower():
         return f"{symbol}: not closed; type {symbol.lower()}"
     turn.submit(
         leg=Leg.FOREIGN,
@@ -122,13 +119,13 @@ def close_foreign(turn: Turn, manager: Manager, symbol: str, word: str, by: str)
 def close_all_foreign(turn: Turn, manager: Manager, by: str) -> tuple[int, list[str]]:
     """Close every foreign quantity that can be closed. Returns how many, and of each other one why not."""
     kept = []
-    symbols = sorted(turn.ledger.foreign)
-    for symbol in symbols:
-        if objection := _untouchable(turn, manager, symbol, turn.ledger.foreign[symbol]):
+    foreign = sorted(turn.ledger.foreign.items())
+    for symbol, qty in foreign:
+        if objection := _untouchable(turn, manager, symbol, qty):
             kept.append(f"{symbol}: {objection}")
         else:
-            close_foreign(turn, manager, symbol, symbol.lower(), by)
-    return len(symbols) - len(kept), kept
+            close_foreign(turn, manager, CloseForeign(symbol=symbol, qty=qty, word=symbol.lower()), by)
+    return len(foreign) - len(kept), kept
 
 
 def flatten(turn: Turn, manager: Manager, copilot: Copilot, command: Flatten, by: str) -> str:
@@ -146,10 +143,13 @@ def flatten(turn: Turn, manager: Manager, copilot: Copilot, command: Flatten, by
     return "; ".join((told, f"and {closed} foreign", *kept))
 
 
-def _untouchable(turn: Turn, manager: Manager, symbol: str, qty: Decimal | None) -> str:
-    """Why a foreign quantity cannot be dealt with now: what is held there must be beyond doubt."""
+def _untouchable(turn: Turn, manager: Manager, symbol: str, seen: Decimal) -> str:
+    """Why a foreign quantity cannot be dealt with now: it must be what the person saw, and beyond doubt."""
+    qty = turn.ledger.foreign.get(symbol)
     if qty is None:
         return "nothing foreign is held there"
+    if qty != seen:
+        return f"it is {qty} by now, not {seen}: look again"
     if any(turn.ledger.alive(symbol, Leg.FOREIGN)):
         return "it is being closed already"
     if manager.drifts(turn, symbol):

@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from nexus_engine.model.commands import Adopt, CloseForeign
-from nexus_engine.model.view import Compared, Difference
+from nexus_engine.model.view import Compared, Difference, View
 from nexus_engine.model.words import Side
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
@@ -36,6 +36,13 @@ class ReconcilePage(Dialog[Adopt | CloseForeign]):
         self._all = list(differences)
         self._compared = compared
         self._at = 0
+
+    def put(self, view: View) -> None:
+        """The venue goes on moving; the selection stays with its symbol."""
+        chosen = self._chosen
+        self._all, self._compared = list(view.differences), view.compared
+        self._at = next((index for index, each in enumerate(self._all) if chosen and each.symbol == chosen.symbol), 0)
+        self.redraw()
 
     def rows(self) -> list[Row]:
         settled = [] if self._compared is None else _settled(self._compared)
@@ -88,16 +95,16 @@ class ReconcilePage(Dialog[Adopt | CloseForeign]):
         found = self._chosen
         if found is None:
             return
-        side = Side.BUY if found.venue > 0 else Side.SELL
+        side = Side.BUY if found.foreign > 0 else Side.SELL
         lines = (
-            f"{fmt.stance(side)} {fmt.quantity(abs(found.venue))} {found.symbol}, "
+            f"{fmt.stance(side)} {fmt.quantity(abs(found.foreign))} {found.symbol}, "
             f"now {fmt.price(found.price, found.price_digits)}",
             "it becomes ours, and the stop is placed at once",
         )
 
         def done(stop: Decimal | None) -> None:
             if stop is not None:
-                self.dismiss(Adopt(symbol=found.symbol, stop=stop))
+                self.dismiss(Adopt(symbol=found.symbol, qty=found.foreign, stop=stop))
 
         self.app.push_screen(Price(f"Adopt {found.symbol}", lines, lambda stop: judge(found, side, stop)), done)
 
@@ -106,12 +113,12 @@ class ReconcilePage(Dialog[Adopt | CloseForeign]):
         if found is None:
             return
         word = found.symbol.lower()
-        side = Side.SELL if found.venue > 0 else Side.BUY
-        lines = (f"{side} {fmt.quantity(abs(found.venue))} {found.symbol} at market, reduce-only", "it is not ours")
+        side = Side.SELL if found.foreign > 0 else Side.BUY
+        lines = (f"{side} {fmt.quantity(abs(found.foreign))} {found.symbol} at market, reduce-only", "it is not ours")
 
         def done(yes: bool | None) -> None:
             if yes:
-                self.dismiss(CloseForeign(symbol=found.symbol, word=word))
+                self.dismiss(CloseForeign(symbol=found.symbol, qty=found.foreign, word=word))
 
         self.app.push_screen(Typed(f"Close foreign {found.symbol}", lines, word), done)
 
@@ -129,7 +136,7 @@ def judge(found: Difference, side: Side, stop: Decimal) -> Judged:
     """The stop is on the losing side of the price."""
     if (found.price - float(stop)) * side.sign <= 0:
         return f"beyond the price {fmt.price(found.price, found.price_digits)}: it would fill at once", False
-    lost = abs(found.price - float(stop)) * float(abs(found.venue))
+    lost = abs(found.price - float(stop)) * float(abs(found.foreign))
     return f"stop {stop:,f}, {fmt.money(-lost)} from here", True
 
 

@@ -132,22 +132,23 @@ async def test_a_viewer_moves_no_order_of_a_trader_who_approves_and_closes() -> 
     stop = world.ledger.positions[SOL].plan.stop
     world.by_hand("BTCUSDT", card.side, "0.010")
     await world.until(lambda: world.ledger.foreign)
+    foreign = world.ledger.foreign["BTCUSDT"]
     exits = len(world.sent())
     for command in (
         c.ClosePosition(symbol=SOL),
         c.Flatten(word="flat"),
         c.MoveStop(symbol=SOL, stop=stop),
-        c.CloseForeign(symbol="BTCUSDT", word="btcusdt"),
+        c.CloseForeign(symbol="BTCUSDT", qty=foreign, word="btcusdt"),
     ):
         assert " refused: cy is a viewer" in world.command(command, "cy")
-    assert "it takes an owner" in world.command(c.CloseForeign(symbol="BTCUSDT", word="btcusdt"), "bo")
+    assert "it takes an owner" in world.command(c.CloseForeign(symbol="BTCUSDT", qty=foreign, word="btcusdt"), "bo")
     assert "it takes an owner" in world.command(c.Flatten(word="flat", foreign=True), "bo")
     await world.run(2.0)
     assert len(world.sent()) == exits and world.covered(SOL)
     world.command(c.ClosePosition(symbol=SOL), "bo")
     await world.until(lambda: not world.held())
     assert world.ledger.foreign
-    world.command(c.CloseForeign(symbol="BTCUSDT", word="btcusdt"), "ana")
+    world.command(c.CloseForeign(symbol="BTCUSDT", qty=foreign, word="btcusdt"), "ana")
     await world.until(lambda: not world.ledger.foreign)
     said = [fact for fact in world.journal.facts() if isinstance(fact, Noted) and " refused: " in fact.text]
     assert {fact.by for fact in said} == {"cy", "root", "bo"}

@@ -425,7 +425,7 @@ async def adopt(story: Story) -> None:
     if qty:
         tick = sim.tape.specs[symbol].tick
         ticks = round(sim.tape.price(symbol) * (0.98 if qty > 0 else 1.02) / float(tick))
-        sim.command(Adopt(symbol=symbol, stop=Decimal(ticks) * tick))
+        sim.command(Adopt(symbol=symbol, qty=qty, stop=Decimal(ticks) * tick))
 
 
 async def other_nexus(story: Story) -> None:

@@ -440,7 +440,7 @@ class Shared(Trading):
         if qty:
             tick = self.house.tape.specs[symbol].tick
             ticks = round(self.house.tape.price(symbol) * (0.98 if qty > 0 else 1.02) / float(tick))
-            self.house.command(Adopt(symbol=symbol, stop=Decimal(ticks) * tick))
+            self.house.command(Adopt(symbol=symbol, qty=qty, stop=Decimal(ticks) * tick))
 
     @rule()
     def another_nexus_writes(self) -> None:

@@ -186,6 +186,29 @@ async def test_a_pause_stops_entries_keeps_what_works_and_is_released_by_its_wor
 # ---- what is foreign -------------------------------------------------------------------------------------------------
 
 
+def adopting(world: World, stop: str | int) -> Adopt:
+    """What a person who looks at the foreign quantity now would send."""
+    return Adopt(symbol=SOL, qty=world.ledger.foreign.get(SOL, Decimal(1)), stop=Decimal(stop))
+
+
+def closing(world: World, word: str = "solusdt") -> CloseForeign:
+    return CloseForeign(symbol=SOL, qty=world.ledger.foreign.get(SOL, Decimal(1)), word=word)
+
+
+@virtual
+async def test_another_foreign_quantity_than_the_person_saw_is_neither_adopted_nor_closed() -> None:
+    world = await World().start().ready()
+    await foreign(world)
+    adopt, close = adopting(world, "148.00"), closing(world)
+    world.by_hand(SOL, Side.SELL, "105", "web_2")
+    await world.until(lambda: world.ledger.foreign.get(SOL) == -100, 6.0)
+    assert "it is -100.00 by now, not 5.00: look again" in world.command(adopt)
+    assert "it is -100.00 by now, not 5.00: look again" in world.command(close)
+    await world.run(3.0)
+    assert not world.sent()
+    assert world.held() == -100
+
+
 @pytest.mark.parametrize(("side", "stop"), [(Side.BUY, "148.00"), (Side.SELL, "152.00")])
 @virtual
 async def test_an_adopted_quantity_is_ours_and_protected_at_once(side: Side, stop: str) -> None:
@@ -195,7 +218,7 @@ async def test_an_adopted_quantity_is_ours_and_protected_at_once(side: Side, sto
     [difference] = world.engine.view(ViewRequest(), at_ns=at_ns, mono_ns=mono_ns).differences
     assert (difference.venue, difference.ours) == (world.held(), 0)
     assert 149 < difference.entry < 151
-    told = world.command(Adopt(symbol=SOL, stop=Decimal(stop)))
+    told = world.command(adopting(world, stop))
     assert "is ours now" in told
     assert await world.until(world.covered, 1.0) < 0.4
     position = world.ledger.positions[SOL]
@@ -219,14 +242,14 @@ async def test_an_adopted_quantity_is_ours_and_protected_at_once(side: Side, sto
 @virtual
 async def test_what_cannot_be_adopted() -> None:
     world = await World().start().ready()
-    assert "nothing foreign" in world.command(Adopt(symbol=SOL, stop=Decimal(148)))
-    assert "not among the symbols" in world.command(Adopt(symbol="XUSDT", stop=Decimal(148)))
+    assert "nothing foreign" in world.command(adopting(world, 148))
+    assert "not among the symbols" in world.command(Adopt(symbol="XUSDT", qty=Decimal(1), stop=Decimal(148)))
     await foreign(world)
-    assert "beyond the mark" in world.command(Adopt(symbol=SOL, stop=Decimal(152)))
-    assert "not on the tick" in world.command(Adopt(symbol=SOL, stop=Decimal("148.001")))
+    assert "beyond the mark" in world.command(adopting(world, 152))
+    assert "not on the tick" in world.command(adopting(world, "148.001"))
     world.by_hand(SOL, Side.SELL, "2", "web_2")
     await world.until(lambda: world.engine.manager.venue_qty[SOL] == 3, 2.0)
-    assert "something else by now" in world.command(Adopt(symbol=SOL, stop=Decimal(148)))
+    assert "something else by now" in world.command(adopting(world, 148))
     await world.run(5.0)
     assert not world.sent()
     assert world.ledger.foreign[SOL] == 3
@@ -238,9 +261,9 @@ async def test_beside_a_position_of_ours_nothing_is_adopted_and_only_the_foreign
     position = await world.enter()
     world.by_hand(SOL, Side.BUY, "5")
     await world.until(lambda: world.ledger.foreign.get(SOL) == 5, 6.0)
-    assert "of ours is open there" in world.command(Adopt(symbol=SOL, stop=Decimal(148)))
-    assert "closing the foreign 5" in world.command(CloseForeign(symbol=SOL, word="solusdt"))
-    assert "being closed already" in world.command(CloseForeign(symbol=SOL, word="solusdt"))
+    assert "of ours is open there" in world.command(adopting(world, 148))
+    assert "closing the foreign 5" in world.command(closing(world))
+    assert "being closed already" in world.command(closing(world))
     await world.until(lambda: SOL not in world.ledger.foreign, 3.0)
     await world.run(3.0)
     assert world.ours() == world.held() == position.qty
@@ -255,9 +278,9 @@ async def test_beside_a_position_of_ours_nothing_is_adopted_and_only_the_foreign
 async def test_a_foreign_quantity_is_closed_by_its_typed_name_and_counts_no_more(side: Side) -> None:
     world = await World().start().ready()
     await foreign(world, side=side)
-    assert "type solusdt" in world.command(CloseForeign(symbol=SOL, word=""))
+    assert "type solusdt" in world.command(closing(world, ""))
     assert not world.sent()
-    world.command(CloseForeign(symbol=SOL, word="solusdt"))
+    world.command(closing(world))
     await world.until(lambda: not world.held() and SOL not in world.ledger.foreign, 1.2)
     [order] = world.orders(Leg.FOREIGN)
     assert (order.by, order.reduce_only, order.status) == ("you", True, OrderStatus.FILLED)
@@ -273,11 +296,11 @@ async def test_a_foreign_quantity_that_cannot_be_closed_is_said_and_can_be_tried
     world = await World().start().ready()
     await foreign(world)
     world.wire.faults.append(Fault(call="submit", leg=Leg.FOREIGN, kind=REFUSED, code=-4131))
-    world.command(CloseForeign(symbol=SOL, word="solusdt"))
+    world.command(closing(world))
     await world.until(lambda: world.said("foreign refused"))
     await world.run(3.0)
     assert world.held() == world.ledger.foreign[SOL] == 5
-    world.command(CloseForeign(symbol=SOL, word="solusdt"))
+    world.command(closing(world))
     await world.until(lambda: not world.held() and SOL not in world.ledger.foreign, 4.0)
 
 
@@ -289,7 +312,7 @@ async def test_a_close_of_what_is_foreign_that_nobody_answered_is_asked_for_and_
     await foreign(world)
     world.wire.faults.append(Fault(call="user", kind="lost", count=0))
     world.wire.faults.append(Fault(call="submit", leg=Leg.FOREIGN, kind=LOST_AFTER, delay_s=1.0))
-    world.command(CloseForeign(symbol=SOL, word="solusdt"))
+    world.command(closing(world))
     world.ask_account()
     await world.until(lambda: SOL not in world.ledger.foreign, 8.0)
     [order] = world.orders(Leg.FOREIGN)
@@ -304,14 +327,14 @@ async def test_a_close_of_what_is_foreign_that_never_arrived_is_over_once_the_ve
     world = await World().start().ready()
     await foreign(world)
     world.wire.faults.append(Fault(call="submit", leg=Leg.FOREIGN, kind=LOST_BEFORE, delay_s=0.5))
-    world.command(CloseForeign(symbol=SOL, word="solusdt"))
+    world.command(closing(world))
     world.ask_account()
     await world.run(3.0)
-    assert "being closed already" in world.command(CloseForeign(symbol=SOL, word="solusdt"))
+    assert "being closed already" in world.command(closing(world))
     await world.until(lambda: not any(world.ledger.alive()), 15.0)
     assert not world.sent("cancel")
     assert world.held() == world.ledger.foreign[SOL] == 5
-    world.command(CloseForeign(symbol=SOL, word="solusdt"))
+    world.command(closing(world))
     await world.until(lambda: not world.held() and SOL not in world.ledger.foreign, 4.0)
 
 
@@ -357,6 +380,6 @@ async def test_a_stop_of_an_absurd_length_is_refused_and_breaks_nothing(stop: st
     assert stop in world.command(MoveStop(symbol=BTC, stop=Decimal(stop))).lower().replace("+", "")
     assert world.ledger.positions[BTC].plan == position.plan
     await foreign(world, side=Side.SELL)
-    assert stop in world.command(Adopt(symbol=SOL, stop=Decimal(stop))).lower().replace("+", "")
+    assert stop in world.command(adopting(world, stop)).lower().replace("+", "")
     assert SOL not in world.ledger.positions
     assert not world.said("the engine failed")

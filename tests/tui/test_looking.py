@@ -145,7 +145,7 @@ async def test_adopting_needs_a_stop_on_the_losing_side() -> None:
         await driven.press("a", *"2.50", "enter")
         assert "it would fill at once" in driven.text
         await driven.press(*["backspace"] * 4, *"2.30", "enter")
-        assert driven.sent == [Adopt(symbol="XRPUSDT", stop=D("2.30"))]
+        assert driven.sent == [Adopt(symbol="XRPUSDT", qty=D(50), stop=D("2.30"))]
         assert isinstance(driven.app.screen, Cockpit)
 
 
@@ -155,7 +155,18 @@ async def test_closing_what_is_not_ours_needs_its_name() -> None:
         await driven.press("j", "c", *"flat", "enter")
         assert driven.sent == []
         await driven.press("c", *"linkusdt", "enter")
-        assert driven.sent == [CloseForeign(symbol="LINKUSDT", word="linkusdt")]
+        assert driven.sent == [CloseForeign(symbol="LINKUSDT", qty=D(-3), word="linkusdt")]
+
+
+async def test_what_moves_at_the_venue_moves_on_the_page_and_only_the_foreign_part_is_offered() -> None:
+    two = (XRP, replace(XRP, symbol="LINKUSDT", venue=D(12), ours=D(0)))
+    async with cockpit(view(differences=two)) as driven:
+        await driven.press("j")
+        await driven.show(view(differences=(replace(two[1], venue=D(-500), ours=D(-20)),)))
+        await driven.press("c")
+        assert "BUY 480 LINKUSDT at market" in driven.text
+        await driven.press(*"linkusdt", "enter")
+        assert driven.sent == [CloseForeign(symbol="LINKUSDT", qty=D(-480), word="linkusdt")]
 
 
 # ---- zoom, holding still ---------------------------------------------------------------------------------------------
