@@ -35,6 +35,8 @@ class FlattenPage(Dialog[Flatten]):
     def __init__(self, view: View | None, *, leave: bool) -> None:
         super().__init__("Flatten and quit" if leave else "Flatten", ())
         self._view = view
+        # on the way out all of ours is closed: less than that is no choice
+        self._scopes = (_OURS, _ALL) if leave else (_OURS, _LONGS, _ALL)
         self._scope = _OURS
 
     def compose(self) -> ComposeResult:
@@ -55,10 +57,10 @@ class FlattenPage(Dialog[Flatten]):
     def rows(self) -> list[Row]:
         scopes: list[Row] = [
             (
-                (f" {'▶' if index == self._scope else ' '} {name}", "strong" if index == self._scope else ""),
-                ("   tab changes it" if index == self._scope else "", "quiet"),
+                (f" {'▶' if each == self._scope else ' '} {_SCOPES[each]}", "strong" if each == self._scope else ""),
+                ("   tab changes it" if each == self._scope else "", "quiet"),
             )
-            for index, name in enumerate(_SCOPES)
+            for each in self._scopes
         ]
         ask: Row = ((" type ", "quiet"), ("flat", "key"), (" and enter; esc or an empty line cancels", "quiet"))
         return [
@@ -103,7 +105,7 @@ class FlattenPage(Dialog[Flatten]):
         return rows
 
     def action_scope(self, step: int) -> None:
-        self._scope = (self._scope + step) % len(_SCOPES)
+        self._scope = self._scopes[(self._scopes.index(self._scope) + step) % len(self._scopes)]
         self.redraw()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -232,6 +232,15 @@ async def test_flatten_may_leave_the_shorts_alone() -> None:
         assert driven.sent == [Flatten(word="flat", longs_only=True)]
 
 
+async def test_who_leaves_flat_closes_all_of_ours() -> None:
+    async with cockpit() as driven:
+        await driven.press("q", "f")
+        assert "exit longs" not in driven.text
+        await driven.press("tab", *"flat", "enter")
+        assert driven.sent == [Flatten(word="flat", foreign=True)]
+        assert driven.app.return_value == "flatten"
+
+
 async def test_flatten_may_include_what_is_foreign_and_lists_it_first() -> None:
     async with cockpit(view(foreign=(("XRPUSDT", D(50)), ("BNBUSDT", D(-2))))) as driven:
         await driven.press("F")
