@@ -281,7 +281,8 @@ def _cockpit(runtime: "Runtime", leash: "Leash", comfort: "Comfort | None", unlo
     runtime.start(after=framed)
     _unlock(runtime, unlocked)
     read_only = runtime.options.read_only
-    app = NexusApp(LocalLink(runtime), comfort=comfort, log_path=log_path(runtime.folder), read_only=read_only)
+    link = LocalLink(runtime, by=runtime.options.person)
+    app = NexusApp(link, comfort=comfort, log_path=log_path(runtime.folder), read_only=read_only)
 
     def opened() -> None:
         framed.set()
@@ -290,7 +291,8 @@ def _cockpit(runtime: "Runtime", leash: "Leash", comfort: "Comfort | None", unlo
 
     left = _run(app, opened, _role_note(runtime.options))
     signals.watch(None)
-    if left in (QUIT, FLATTEN, TERMINATE) or runtime.failed:
+    link.close()
+    if left in (QUIT, FLATTEN, TERMINATE) or not link.alive:
         runtime.stop(FLATTEN if left == FLATTEN else QUIT)
         if not runtime.join(1.0):
             what = "closing what is ours" if left == FLATTEN else "closing; stops stay at the venue"
@@ -381,6 +383,7 @@ def _show_running(options: "Options", comfort: "Comfort | None", patience_s: flo
     from nexus_engine.model.paths import account_path, state_root
     from nexus_engine.runtime.logs import log_path
     from nexus_tui.app import FLATTEN, QUIT, NexusApp
+    from nexus_tui.guardian import Signals
     from nexus_tui.link import SocketLink
 
     folder = account_path(state_root(options.state), options.account, options.kind)
@@ -394,8 +397,11 @@ def _show_running(options: "Options", comfort: "Comfort | None", patience_s: flo
                 print(f"nexus: {_name(options)} does not run, or does not answer", file=sys.stderr)
                 return 1
             time.sleep(0.1)
+    signals = Signals()
+    signals.install()
     app = NexusApp(link, comfort=comfort, log_path=log_path(folder), read_only=options.read_only)
-    left = _run(app, note=note or _role_note(options))
+    left = _run(app, lambda: signals.watch(app), note or _role_note(options))
+    signals.watch(None)
     link.close()
     if left in (QUIT, FLATTEN) and not options.read_only:
         from nexus_engine.runtime.client import NoAnswer, ask

@@ -60,38 +60,83 @@ class Host(Protocol):
     @property
     def asked(self) -> str: ...
 
+    @property
+    def over(self) -> bool: ...
+
+    @property
+    def folder(self) -> Path: ...
+
     def pull(self, request: ViewRequest) -> View | None: ...
 
     def send(self, command: AnyCommand) -> None: ...
 
 
-class LocalLink:
-    """The engine of this process."""
+class _Halting:
+    """HALT on a link of its own, so that it waits behind nothing; leaves the latch of `nexus kill` where no engine
+    answers. `heard` is what there is to say of it, once."""
 
-    def __init__(self, runtime: Host) -> None:
+    def __init__(self, folder: Path, by: str) -> None:
+        self._folder = folder
+        self._by = by
+        self._heard = ""
+        self._thread: threading.Thread | None = None
+
+    def send(self) -> None:
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._run, name="nexus-halt", daemon=True)
+            self._thread.start()
+
+    def heard(self) -> str:
+        heard, self._heard = self._heard, ""
+        return heard
+
+    def close(self) -> None:
+        """One just pressed must not end with the cockpit."""
+        if self._thread is not None:
+            self._thread.join(_DEADLINE_S)
+
+    def _run(self) -> None:
+        from nexus_engine.runtime.client import halt
+
+        try:
+            told = halt(self._folder, self._by)
+        except OSError as error:
+            told = f"no engine answered and the latch cannot be left ({error.strerror})"
+        self._heard = "" if told == "halted" else f"HALT: {told}"
+
+
+class LocalLink:
+    """The engine of this process. It may have ended while the cockpit is open: another one told it to."""
+
+    def __init__(self, runtime: Host, *, by: str = "you") -> None:
         self._runtime = runtime
+        self._halting = _Halting(runtime.folder, by)
 
     @property
     def alive(self) -> bool:
-        return not self._runtime.failed
+        return not (self._runtime.failed or self._runtime.over)
 
     def pull(self, request: ViewRequest) -> View | None:
         return self._runtime.pull(request)
 
     def send(self, command: AnyCommand) -> None:
-        self._runtime.send(command)
+        if isinstance(command, Halt) and not self.alive:
+            self._halting.send()
+        else:
+            self._runtime.send(command)
 
     def progress(self) -> str:
         return self._runtime.failed or self._runtime.progress
 
     def heard(self) -> str:
-        return ""
+        return self._halting.heard()
 
     def asked(self) -> str:
         return self._runtime.asked
 
     def close(self) -> None:
         """The runtime's life is its owner's business."""
+        self._halting.close()
 
 
 class _Asked(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,8 +156,7 @@ class SocketLink:
     """The engine of another process, over its control socket: JSON lines, one answer a line, in order.
 
     A thread asks and reads, so that a slow engine never blocks the screen. When the socket ends, it looks for the
-    engine again until `close`. A HALT goes on a link of its own, so that it waits behind nothing, and leaves the latch
-    of `nexus kill` where no engine answers. Raises OSError when nobody listens for the account that lives in `folder`.
+    engine again until `close`. Raises OSError when nobody listens for the account that lives in `folder`.
 
     No engine beats in this process, so Python looks for garbage by its own rule: once a quarter more waits than there
     was. What is there after the first pictures is left out of that, or the quarter is of all the modules and widgets,
@@ -120,7 +164,6 @@ class SocketLink:
     """
 
     def __init__(self, folder: Path, *, by: str = "you") -> None:
-        self._folder = folder
         self._path = socket_path(folder)
         self._by = by
         self._view: View | None = None
@@ -129,11 +172,13 @@ class SocketLink:
         self._heard = ""
         self._open = True
         self._commands: deque[AnyCommand] = deque(maxlen=_COMMANDS)
+        self._unanswered = False
+        """A command is on its way."""
         self._request: ViewRequest | None = None
         self._wake = threading.Condition()
         self._socket = self._connect()
         self._alive = True
-        self._halting: threading.Thread | None = None
+        self._halting = _Halting(folder, by)
         self._thread = threading.Thread(target=self._run, name="nexus-link", daemon=True)
         self._thread.start()
 
@@ -149,9 +194,7 @@ class SocketLink:
 
     def send(self, command: AnyCommand) -> None:
         if isinstance(command, Halt):
-            if self._halting is None or not self._halting.is_alive():
-                self._halting = threading.Thread(target=self._halt, name="nexus-halt", daemon=True)
-                self._halting.start()
+            self._halting.send()
             return
         with self._wake:
             self._commands.append(command)
@@ -161,6 +204,8 @@ class SocketLink:
         return self._said
 
     def heard(self) -> str:
+        if told := self._halting.heard():
+            return told
         heard, self._heard = self._heard, ""
         return heard
 
@@ -177,8 +222,7 @@ class SocketLink:
             self._socket.shutdown(socket.SHUT_RDWR)
         self._thread.join(_DEADLINE_S)
         gc.unfreeze()
-        if self._halting is not None:
-            self._halting.join(_DEADLINE_S)  # a HALT just pressed must not end with the cockpit
+        self._halting.close()
 
     def _connect(self) -> socket.socket:
         link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -189,15 +233,6 @@ class SocketLink:
             link.close()
             raise
         return link
-
-    def _halt(self) -> None:
-        from nexus_engine.runtime.client import halt
-
-        try:
-            told = halt(self._folder, self._by)
-        except OSError as error:
-            told = f"no engine answered and the latch cannot be left ({error.strerror})"
-        self._heard = "" if told == "halted" else f"HALT: {told}"
 
     def _next(self) -> _Asked | None:
         with self._wake:
@@ -217,9 +252,10 @@ class SocketLink:
             while self._open:
                 with self._wake:
                     # What was meant for the engine that is gone is not for whatever is found later.
-                    if self._commands:
-                        self._heard = f"{len(self._commands)} not sent: the engine did not answer"
+                    if lost := len(self._commands) + self._unanswered:
+                        self._heard = f"{lost} not answered: look before you send it again"
                     self._commands.clear()
+                    self._unanswered = False
                     self._wake.wait_for(lambda: not self._open, _AGAIN_S)
                 try:
                     found = self._connect()
@@ -239,12 +275,17 @@ class SocketLink:
         try:
             with self._socket.makefile("rb") as lines:
                 while (asked := self._next()) is not None:
+                    self._unanswered = asked.command is not None
                     self._socket.sendall(encode(asked) + b"\n")
                     line = lines.readline()
                     if not line:
                         return "the engine has ended; looking for it", False
                     answer = decode(line)
-                    self._said, self._alive = answer.error, True
+                    self._alive, self._unanswered = True, False
+                    if asked.command is None:
+                        self._said = answer.error
+                    elif answer.error:
+                        self._heard = f"not taken: {answer.error}"
                     if answer.view is not None:
                         self._view = answer.view
                         self._views += 1

@@ -59,7 +59,7 @@ class Runtime:
         self._request = ViewRequest()
         self._asked = False
         self._drawing: asyncio.Task[None] | None = None
-        self._over = False
+        self.over = False
         """Nothing is drawn any more: the loop closes, and would leave it undone."""
         self._built_s = 0.0
 
@@ -143,7 +143,7 @@ class Runtime:
             if not self._stopping:
                 await account.run()
         finally:
-            self._over = True
+            self.over = True
             self.stats, self.unflat = account.stats(), account.unflat
 
     def _say(self, progress: str) -> None:
@@ -173,7 +173,7 @@ class Runtime:
             self._account.stop("quit", by="")
 
     def _build(self) -> None:
-        if self._over:
+        if self.over:
             return
         loop = asyncio.get_running_loop()
         if (early_s := self._built_s + _VIEW_S - loop.time()) > 0:

@@ -120,7 +120,9 @@ def test_a_slow_engine_never_blocks_the_screen(link: SocketLink, engine: Engine)
 def test_a_refusal_is_told(link: SocketLink, engine: Engine) -> None:
     engine.refuses = "read-only"
     link.send(Reject(proposal=41))
-    until(lambda: link.progress() == "read-only")
+    heard: list[str] = []
+    until(lambda: bool(heard.append(link.heard()) or heard[-1]))
+    assert heard[-1] == "not taken: read-only"
     assert link.alive
     link.send(Halt())
     until(lambda: link.heard() == "HALT: refused: read-only")
@@ -152,6 +154,17 @@ def test_an_engine_that_comes_back_is_found_again_and_is_not_sent_what_was_meant
         assert {asked["op"] for asked in second.asked} == {"view"}
     finally:
         second.close()
+
+
+def test_a_command_that_nobody_answered_is_told_as_one_to_look_after(link: SocketLink, engine: Engine) -> None:
+    engine.silent.set()
+    link.send(Approve(proposal=41, shown="abc"))
+    until(lambda: len(engine.asked) == 1)
+    link.send(Reject(proposal=40))  # waits behind it
+    engine.close()
+    heard: list[str] = []
+    until(lambda: bool(heard.append(link.heard()) or heard[-1]))
+    assert heard[-1] == "2 not answered: look before you send it again"
 
 
 def test_an_engine_that_only_stood_still_is_shown_again(
@@ -240,8 +253,10 @@ class Runtime:
     progress = "demo venue starting…"
     failed = ""
     asked = ""
+    over = False
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.sent: list[tuple[AnyCommand, str, str]] = []
 
     def pull(self, request: ViewRequest) -> View | None:
@@ -251,8 +266,8 @@ class Runtime:
         self.sent.append((command, by, surface))
 
 
-def test_the_local_link_speaks_for_the_person_at_the_cockpit() -> None:
-    runtime = Runtime()
+def test_the_local_link_speaks_for_the_person_at_the_cockpit(tmp_path: Path) -> None:
+    runtime = Runtime(tmp_path)
     link = LocalLink(runtime)
     assert link.alive
     assert link.progress() == "demo venue starting…"
@@ -263,3 +278,15 @@ def test_the_local_link_speaks_for_the_person_at_the_cockpit() -> None:
     runtime.failed = "the port is taken"
     assert not link.alive
     assert link.progress() == "the port is taken"
+
+
+def test_a_halt_for_an_engine_of_this_process_that_another_cockpit_ended_leaves_the_latch(tmp_path: Path) -> None:
+    runtime = Runtime(tmp_path)
+    link = LocalLink(runtime, by="ann")
+    runtime.over = True
+    assert not link.alive
+    link.send(Halt())
+    link.close()
+    assert not runtime.sent
+    assert latch_path(tmp_path).exists()
+    assert "left the latch" in link.heard()
