@@ -112,6 +112,10 @@ class Cards:
         """(id, hash of what is shown) of the selected card."""
         return self._face
 
+    def answered(self) -> None:
+        """An answer has come: a card that is still open was not taken, and may be approved again."""
+        self._sent.clear()
+
     def approved(self) -> None:
         """The command for the selected card has left."""
         if self._face is not None:

@@ -153,11 +153,14 @@ class Cockpit(Hands):
         now_ns = self.nexus.clock()
         view = self.nexus.link.pull(self.request())
         if heard := self.nexus.link.heard():
+            self.cards.answered()
             self._sending(heard)
         if view is not None and view is not self.view:
             first = self.view is None
             if self.view is None or view.seq != self.view.seq:
                 self._fresh_ns = now_ns
+            if self.view is not None and view.outcome != self.view.outcome:
+                self.cards.answered()
             self.view = view
             if not self.symbol and view.watch:
                 self.symbol = view.watch[0].symbol

@@ -14,6 +14,7 @@ from nexus_tui.screens.dialogs import Choice, Confirm, Pick, Typed
 from nexus_tui.screens.eyes import Eyes
 from nexus_tui.screens.flatten import FlattenPage
 from nexus_tui.screens.stop import StopPage
+from nexus_tui.widgets.body import Body
 from nexus_tui.widgets.positions import Positions
 
 _RANK: Final = {Mode.WATCHER: 0, Mode.COPILOT: 1, Mode.PILOT: 2}
@@ -37,21 +38,24 @@ class Hands(Eyes):
 
     # ---- proposals ------------------------------------------------------------------------------------------------
 
-    def _card(self) -> ProposalView | None:
+    def _card(self, what: str) -> ProposalView | None:
+        """The selected proposal, where it is in sight as it is now; says so when there is none `what` is for."""
         card = self.cards.current
         if card is None:
-            self.say("no proposal is selected: j selects" if self.cards.all else "no proposal is open")
+            self.say("no proposal is selected: j selects" if self.cards.all else f"no proposal to {what}")
+        elif not self.cards_shown:
+            back = "space" if self.frozen else "1" if self.query_one(Body).page else "z"
+            self.say(f"the cards are not in sight as they are now: {back} first")
+            return None
         return card
 
     def action_approve(self) -> None:
         if not self.nexus.may_act():
             return
-        card, face, badge = self.cards.current, self.cards.face, self.cards.badge(self.nexus.clock())
+        card, face, badge = self._card("approve"), self.cards.face, self.cards.badge(self.nexus.clock())
         if card is None or face is None:
-            self.say("no proposal is selected: j selects" if self.cards.all else "no proposal to approve")
-        elif not self.cards_shown:
-            self.say("the cards are not in sight as they are now: " + ("space" if self.frozen else "z") + " first")
-        elif badge == READY:
+            return
+        if badge == READY:
             self._approve(card, face)
         else:
             reason = {
@@ -88,14 +92,12 @@ class Hands(Eyes):
     def action_reject(self) -> None:
         if not self.nexus.may_act():
             return
-        card = self.cards.current
-        if card is None:
-            self.say("no proposal is selected: j selects" if self.cards.all else "no proposal to reject")
-        elif self.nexus.send(c.Reject(proposal=card.proposal.id)):
+        card = self._card("reject")
+        if card is not None and self.nexus.send(c.Reject(proposal=card.proposal.id)):
             self._sending(f"{card.proposal.handle} rejection sent")
 
     def action_snooze(self) -> None:
-        card = self._card()
+        card = self._card("hide")
         if card is not None:
             self.cards.snooze(self.nexus.clock())
             self.say(f"{card.proposal.handle} hidden for 30 s; it still expires")
@@ -103,7 +105,7 @@ class Hands(Eyes):
     def action_edit(self) -> None:
         if not self.nexus.may_act():
             return
-        card = self._card()
+        card = self._card("edit")
         if card is None:
             return
         from nexus_tui.screens.edit import EditPage
@@ -184,13 +186,14 @@ class Hands(Eyes):
         if not self.nexus.may_act():
             return
         positions = self.view.positions if self.view is not None else ()
-        counting = [each for each in positions if each.exit_ms is not None]
+        counting = {each.symbol: each.exit_ms for each in positions if each.exit_ms is not None and not each.held_by}
         selected = self.query_one(Positions).selected
-        chosen = next((each for each in counting if each.symbol == selected), counting[0] if counting else None)
-        if chosen is None:
+        if not counting:
             self.say("no position is NAKED and on its way out")
-        elif self.nexus.send(c.Hold(symbol=chosen.symbol)):
-            self._sending(f"{chosen.symbol} hold sent")
+            return
+        symbol = selected if selected in counting else min(counting, key=counting.__getitem__)
+        if self.nexus.send(c.Hold(symbol=symbol)):
+            self._sending(f"{symbol} hold sent")
 
     # ---- the account ----------------------------------------------------------------------------------------------
 

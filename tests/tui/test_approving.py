@@ -2,11 +2,11 @@
 
 from msgspec.structs import replace
 from tui_driving import cockpit
-from tui_views import card, view
+from tui_views import NOW, card, view
 
 from nexus_engine.model.commands import Approve, Halt, Reject
-from nexus_engine.model.view import View
-from nexus_engine.model.words import ProposalStatus, Side
+from nexus_engine.model.view import EventRow, View
+from nexus_engine.model.words import Level, ProposalStatus, Side
 
 FIRST, SECOND = card(41), card(42, Side.BUY, "6", "LINKUSDT", limit="18.30", stop="18.00", target="19.00")
 
@@ -24,6 +24,21 @@ async def test_a_ready_card_is_approved_with_the_hash_of_what_it_shows() -> None
         assert "P41 approval sent" in driven.row(-2)
 
 
+async def test_nothing_is_done_to_a_card_that_is_not_in_sight_as_it_is_now() -> None:
+    async with cockpit() as driven:
+        await driven.arm()
+        await driven.press("space")
+        await driven.show(with_cards())
+        await driven.show(with_cards(SECOND))
+        await driven.press("x", "full_stop", "e")
+        assert "not in sight as they are now: space first" in driven.row(-2)
+        await driven.press("space", "2", "x")
+        assert "not in sight as they are now: 1 first" in driven.row(-2)
+        assert driven.sent == []
+        await driven.press("1", "x")
+        assert driven.sent == [Reject(proposal=42)]
+
+
 async def test_a_card_is_not_believed_to_be_read_in_less_than_700_ms() -> None:
     async with cockpit() as driven:
         await driven.pass_ms(600)
@@ -33,6 +48,19 @@ async def test_a_card_is_not_believed_to_be_read_in_less_than_700_ms() -> None:
         assert "P41 has just come" in driven.row(-2)
         await driven.press("a", apart_ms=350)
         assert len(driven.sent) == 1
+
+
+async def test_an_approval_that_the_engine_did_not_take_can_be_given_again() -> None:
+    async with cockpit() as driven:
+        await driven.arm()
+        await driven.press("a", "a")
+        assert "P41 is already sent" in driven.row(-2)
+        assert len(driven.sent) == 1
+        refused = EventRow(at_ns=NOW, level=Level.INFO, subject="P41", by="you", text="P41 not sent: PAUSE by bo")
+        await driven.show(view(outcome=refused))
+        assert "READY" in driven.text
+        await driven.press("a")
+        assert driven.sent == [Approve(proposal=41, shown=card().shown)] * 2
 
 
 async def test_a_held_key_approves_once() -> None:

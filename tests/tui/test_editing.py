@@ -188,6 +188,19 @@ async def test_h_holds_the_exit_of_a_naked_position_and_says_so_where_there_is_n
         assert len(driven.sent) == 1 and "no position is NAKED" in driven.text
 
 
+async def test_hold_takes_the_selected_else_the_one_that_is_closed_first_and_none_twice() -> None:
+    first, sound, second = (
+        replace(POSITIONS[0], stop_state="NAKED", naked_ms=900, exit_ms=1_900),
+        POSITIONS[1],
+        replace(POSITIONS[2], stop_state="NAKED", naked_ms=900, exit_ms=1_100),
+    )
+    async with cockpit(view(positions=(first, sound, second)), size=(120, 40)) as driven:
+        await driven.press("h")
+        await driven.show(view(positions=(first, sound, replace(second, held_by="you"))))
+        await driven.press("h")
+        assert driven.sent == [Hold(symbol=second.symbol), Hold(symbol=first.symbol)]
+
+
 async def test_p_pauses_at_once_and_resumes_typed() -> None:
     async with cockpit() as driven:
         await driven.press("p")
