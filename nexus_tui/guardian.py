@@ -59,7 +59,7 @@ class Signals:
     never runs handlers of its own.
     """
 
-    def __init__(self, runtime: "Runtime") -> None:
+    def __init__(self, runtime: "Runtime | None" = None) -> None:
         self._runtime = runtime
         self._app: NexusApp | None = None
         self._wanted = ""
@@ -90,7 +90,7 @@ class Signals:
         self._wanted = "terminate"
         if self._app is not None:
             self._app.terminate()
-        else:
+        elif self._runtime is not None:
             self._runtime.stop()
 
 

@@ -107,8 +107,8 @@ class Adopt(Command, frozen=True, kw_only=True):
 
 
 class CloseForeign(Command, frozen=True, kw_only=True):
-    """Close a foreign quantity at market, reduce-only, because a person says so. `qty` is what they saw, signed; another
-    one there by now is not closed. `word` must be the symbol in lower case."""
+    """Close a foreign quantity at market, reduce-only, because a person says so. `qty` is what they saw, signed;
+    another one there by now is not closed. `word` must be the symbol in lower case."""
 
     symbol: str
     qty: Decimal

@@ -136,6 +136,9 @@ class Account:
             await self._leave.wait()
             await self._depart()
         finally:
+            if self._how == "flatten" and self._ledger.positions:
+                self.unflat = self._open_still()
+                log.warning("%s", self.unflat)
             await control.close()
             await self._close()
 
@@ -346,10 +349,12 @@ class Account:
                 await carrier.drain()
         except TimeoutError:
             log.warning("left with requests under way; the next start asks the venue what became of them")
-        if self._how == "flatten" and ledger.positions:
-            held = ", ".join(f"{one.symbol} {one.qty}, stop {one.plan.stop}" for one in ledger.positions.values())
-            self.unflat = f"not flat, the venue did not confirm it: {held}; the next start goes on closing"
-            log.warning("%s", self.unflat)
+
+    def _open_still(self) -> str:
+        held = ", ".join(f"{one.symbol} {one.qty}, stop {one.plan.stop}" for one in self._ledger.positions.values())
+        if not self.running:
+            return f"not flat, nothing was sent before the start was over: {held}"
+        return f"not flat, the venue did not confirm it: {held}; the next start goes on closing"
 
     def _called_off(self) -> None:
         """A start that ends in order is no crash: three of them must not leave the account protecting only."""
@@ -536,9 +541,9 @@ class Account:
             journal and f"journal: {journal}",
             venue,
             feed,
-            *self._beside.failures.values(),
             recorder,
             memory,
+            *self._beside.failures.values(),  # some were over long ago
             self.pulse.problem,  # last: it is told for ten seconds after it is over, and must hide nothing that lasts
         )
         return next(filter(None, found), "")

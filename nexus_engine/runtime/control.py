@@ -9,6 +9,7 @@ people who share a login apart, and slips from happening; it does not keep out w
 """
 
 import asyncio
+import logging
 import os
 import socket
 import struct
@@ -24,6 +25,8 @@ from nexus_engine.model.commands import AnyCommand, Halt, Release
 from nexus_engine.model.view import StressView, View, ViewRequest
 from nexus_engine.model.words import AccountKind, Latch
 from nexus_engine.runtime.options import StartError
+
+log = logging.getLogger(__name__)
 
 _LINE_BYTES: Final = 64 * 1024
 _BUFFER_BYTES: Final = 1 << 20
@@ -189,7 +192,7 @@ class ControlServer:
                     if isinstance(request, _View):
                         await asyncio.sleep(max(0.0, next_view_s - time.monotonic()))
                         next_view_s = time.monotonic() + VIEW_S
-                    answer = await self._answers[type(request)](request)
+                    answer = await self._answer(request)
                 writer.write(_encoder.encode(answer) + b"\n")
                 async with asyncio.timeout(_ANSWER_S):
                     await writer.drain()
@@ -200,6 +203,14 @@ class ControlServer:
         finally:
             self._links.discard(writer)
             writer.close()
+
+    async def _answer(self, request: Any) -> dict[str, Any]:
+        try:
+            return await self._answers[type(request)](request)
+        # Supervision boundary: who asks is told, on the link that they have.
+        except Exception as error:
+            log.exception("a request was not answered")
+            return {"error": f"not answered: {type(error).__name__}; see the log"}
 
     async def _status(self, request: _Status) -> dict[str, Any]:
         return {"status": self._served.status()}

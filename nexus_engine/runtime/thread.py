@@ -144,7 +144,7 @@ class Runtime:
                 await account.run()
         finally:
             self.over = True
-            self.stats, self.unflat = account.stats(), account.unflat
+            self.stats, self.unflat = account.stats(), account.unflat or self.unflat
 
     def _say(self, progress: str) -> None:
         self.progress = progress
@@ -170,6 +170,7 @@ class Runtime:
         refusal = self._account.stop(self._stopping, by=by)
         if refusal:  # whoever asks here goes away: it leaves all the same
             log.warning("flatten not taken: %s", refusal)
+            self.unflat = f"nothing was closed: {refusal}"
             self._account.stop("quit", by="")
 
     def _build(self) -> None:

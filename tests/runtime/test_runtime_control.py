@@ -107,6 +107,21 @@ def test_garbage_gets_one_line_and_the_link_lives(folder: Path, garbage: bytes) 
     line.close()
 
 
+@pytest.mark.parametrize("error", [ValueError("math domain error"), KeyError("BTCUSDT"), OSError("no")])
+def test_what_fails_behind_a_request_is_told_and_the_link_lives(
+    demo: Runtime, folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    async def fails(*_: object, **__: object) -> View:
+        raise error
+
+    line = Line(folder)
+    with monkeypatch.context() as broken:
+        broken.setattr(demo._account, "view", fails)
+        assert line.say(b'{"op":"view"}') == {"error": f"not answered: {type(error).__name__}; see the log"}
+    assert "view" in line.say(b'{"op":"view"}')
+    line.close()
+
+
 def test_an_endless_line_ends_its_link_and_no_other(folder: Path) -> None:
     line = Line(folder)
     line.socket.sendall(b"x" * 200_000)

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,24 @@ from nexus_engine.model.view import ViewRequest
 from nexus_engine.model.words import AccountKind, Latch, Mode, TradingState
 from nexus_engine.runtime import AccountBusy, Options, Runtime, StartError, StateError, check, with_key
 from nexus_engine.runtime.client import NoAnswer, ask
-from nexus_engine.runtime.uplinks import address
+from nexus_engine.runtime.uplinks import Uplink, address, connect_binance
 from nexus_engine.store.sqlite import SqliteJournal
 from nexus_engine.uplink.binance.broker import BinanceBroker
+from nexus_engine.uplink.binance.settings import UplinkError
 from nexus_tui.__main__ import _end
 
 ROOT = Path(__file__).resolve().parents[2]
+HELD = Position(
+    symbol="BTCUSDT",
+    intent=1,
+    qty=Decimal("0.042"),
+    entry=Decimal("96000.0"),
+    strategy="",
+    by="you",
+    plan=ExitPlan(stop=Decimal("95000.0")),
+    first_stop=Decimal("95000.0"),
+    opened_ns=1,
+)
 
 
 def test_a_second_engine_on_an_account_is_refused_by_the_first_ones_process(demo: Runtime) -> None:
@@ -153,17 +166,7 @@ def test_a_flatten_on_the_way_out_that_did_not_succeed_is_said(
     os.kill(venue, signal.SIGSTOP)
     account = runtime._account
     assert account is not None
-    account._ledger.positions["BTCUSDT"] = Position(
-        symbol="BTCUSDT",
-        intent=1,
-        qty=Decimal("0.042"),
-        entry=Decimal("96000.0"),
-        strategy="",
-        by="you",
-        plan=ExitPlan(stop=Decimal("95000.0")),
-        first_stop=Decimal("95000.0"),
-        opened_ns=1,
-    )
+    account._ledger.positions["BTCUSDT"] = HELD
     carrier = account._carrier
     assert carrier is not None
     take, entries = carrier.command, []
@@ -179,6 +182,41 @@ def test_a_flatten_on_the_way_out_that_did_not_succeed_is_said(
     assert _end(runtime) == (how == "flatten")
     said = capsys.readouterr().err
     assert ("not flat" in said and "BTCUSDT 0.042, stop 95000.0" in said) == (how == "flatten")
+
+
+def test_flatten_and_quit_of_a_start_that_waits_for_its_venue_says_that_nothing_was_closed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = threading.Event()
+
+    async def connect(*given: Any) -> Uplink:
+        uplink = await connect_binance(*given)
+
+        async def nobody(sink: Any) -> tuple[str, ...]:
+            asked.set()
+            raise UplinkError("nobody there")
+
+        uplink.introduce = nobody  # type: ignore[method-assign]
+        return uplink
+
+    runtime = Runtime(Options(state=tmp_path, scenario="calm"), connect)
+    runtime.start()
+    assert asked.wait(READY_S)
+    assert runtime._account is not None
+    runtime._account._ledger.positions["BTCUSDT"] = HELD
+    runtime.stop("flatten")
+    assert runtime.join(15.0)
+    assert _end(runtime) == 1
+    assert "nothing was sent before the start was over: BTCUSDT 0.042" in capsys.readouterr().err
+
+
+def test_flatten_and_quit_by_who_may_not_leaves_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    people = Directive.model_validate({"people": {"cy": {"role": "viewer"}, "ana": {"role": "owner"}}})
+    runtime = started(Options(state=tmp_path, scenario="calm", directive=people, person="cy"))
+    runtime.stop("flatten")
+    assert runtime.join(15.0)
+    assert _end(runtime) == 1
+    assert "nothing was closed: flatten refused: cy is a viewer" in capsys.readouterr().err
 
 
 def test_the_venue_is_set_to_the_leverage_that_a_card_shows(demo: Runtime) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -124,6 +125,21 @@ def test_a_suspend_from_outside_detaches_and_stops_no_engine(cockpit: Cockpit) -
     pid = cockpit.status()["pid"]
     os.kill(pid, signal.SIGTSTP)
     assert terminal.process.wait(10) == 0
+    assert cockpit.status()["pid"] == pid
+    terminal.close()
+
+
+def test_an_attached_cockpit_that_is_asked_to_end_gives_the_terminal_back(cockpit: Cockpit) -> None:
+    first = cockpit.open()
+    pid = cockpit.status()["pid"]
+    first.press("\x1a")
+    assert first.process.wait(10) == 0
+    first.close()
+    terminal = cockpit.open("attach")
+    assert not termios.tcgetattr(terminal.master)[3] & termios.ICANON
+    terminal.process.terminate()
+    assert terminal.process.wait(10) == 0
+    assert termios.tcgetattr(terminal.master)[3] & termios.ICANON
     assert cockpit.status()["pid"] == pid
     terminal.close()
 
