@@ -44,7 +44,6 @@ class NexusApp(PacedApp, inherit_bindings=False):
     CSS_PATH: ClassVar[Any] = [styles_dir() / name for name in ("base.tcss", "cockpit.tcss", "narrow.tcss")]
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(app=True)]
     COMPONENT_CLASSES: ClassVar[set[str]] = set(CLASSES)
-    NOTIFICATION_TIMEOUT = 3
     ENABLE_COMMAND_PALETTE = False
 
     def __init__(

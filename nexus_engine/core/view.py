@@ -21,6 +21,7 @@ from nexus_engine.model.positions import Position
 from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.signals import Quote
 from nexus_engine.model.turn import Turn
+from nexus_engine.model.verdicts import Gauge
 from nexus_engine.model.view import (
     AccountView,
     BookMark,
@@ -38,9 +39,8 @@ from nexus_engine.model.view import (
 )
 from nexus_engine.model.words import AccountKind, Leg, Macro, OrderStatus
 from nexus_engine.servos.manager import half_of
-from nexus_engine.servos.targets import Wanted, wanted
 from nexus_engine.shield.lease import judge
-from nexus_engine.shield.macro import SLOW_H, stale
+from nexus_engine.shield.macro import stale
 
 if TYPE_CHECKING:
     from nexus_engine.core.engine import Engine
@@ -66,22 +66,18 @@ def draw(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> I
     badge, reason = engine.shield.sentinel(ledger, market.now_ns, swan, worst_age_ms, macro)
     # before the cards: their shocks need its betas
     targets = _targets(engine, quotes, macro)
+    gauges = engine.shield.gauges(
+        ledger, market.now_ns, equity=account.equity, exposure_pct=account.exposure_pct, day_pnl=account.day_pnl
+    )
     view = View(
         seq=engine.views,
         at_ns=at_ns,
-        market_ns=market.now_ns,
         account=account,
         sentinel=badge,
         sentinel_reason=reason,
         macro=macro,
         macro_view=_macro(engine, macro, at_ns, mono_ns),
-        gauges=engine.shield.gauges(
-            ledger,
-            market.now_ns,
-            equity=account.equity,
-            exposure_pct=account.exposure_pct,
-            day_pnl=account.day_pnl,
-        ),
+        gauges=gauges,
         feeds=tuple(
             FeedView(
                 name=feed,
@@ -105,7 +101,7 @@ def draw(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> I
         differences=_differences(engine, marks),
         compared=engine.notebook.compared,
         why=engine.reasons.explain(request.why, ledger, engine.notebook) if request.why else None,
-        **_shield(engine, request, account, swan, worst_age_ms),
+        **_shield(engine, request, gauges, swan, worst_age_ms),
         stress=stress(
             ledger,
             marks,
@@ -141,15 +137,11 @@ def draw(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> I
 
 
 def _shield(
-    engine: Engine, request: ViewRequest, account: AccountView, swan: Quote | None, worst_age_ms: int | None
+    engine: Engine, request: ViewRequest, gauges: tuple[Gauge, ...], swan: Quote | None, worst_age_ms: int | None
 ) -> dict[str, Any]:
     """What only the Shield screen shows."""
     if not request.shield:
         return {}
-    gauges = engine.shield.gauges(
-        engine.ledger, engine.market.now_ns, equity=account.equity, exposure_pct=account.exposure_pct,
-        day_pnl=account.day_pnl,
-    )  # fmt: skip
     return {
         "guards": guards(engine, gauges, swan, worst_age_ms),
         "trips": engine.trips.shown(),
@@ -215,7 +207,6 @@ def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns
         pnl=float(pnl),
         r=float(pnl / risk) if risk else 0.0,
         stop=position.plan.stop,
-        target=next(iter(_targets_of(engine, position)), None),
         stop_state=state,
         stop_seen_ms=None if seen is None else (mono_ns - seen) // 1_000_000,
         naked_ms=naked,
@@ -229,11 +220,6 @@ def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns
         half=half,
         no_half=no_half,
     )
-
-
-def _targets_of(engine: Engine, position: Position) -> Wanted:
-    state = engine.market.symbols.get(position.symbol)
-    return wanted(engine.ledger, position, None if state is None else state.instrument)
 
 
 def _stop_qty(engine: Engine, position: Position) -> Decimal | None:
@@ -286,23 +272,19 @@ def _marks(engine: Engine, symbol: str) -> tuple[BookMark, ...]:
     for order in ledger.alive(symbol):
         price = order.trigger if order.conditional else order.price
         if price is not None:
-            marks.append(BookMark(price=price, label=f"{order.leg.word} P{order.intent}", side=order.side))
+            marks.append(BookMark(price=price, label=f"{order.leg.word} P{order.intent}"))
     position = ledger.positions.get(symbol)
     if position is not None:
-        marks.append(BookMark(price=position.entry, label=f"in P{position.intent}", side=position.side))
+        marks.append(BookMark(price=position.entry, label=f"in P{position.intent}"))
         liquidation = engine.manager.liquidation.get(symbol)
         if liquidation:
-            marks.append(BookMark(price=liquidation, label=f"liq P{position.intent}", side=exit_side(position)))
+            marks.append(BookMark(price=liquidation, label=f"liq P{position.intent}"))
     for proposal in ledger.cards():
         if proposal.symbol == symbol:
-            side = proposal.side
             how = "market" if proposal.market else "limit"
-            marks.append(BookMark(price=proposal.limit, label=f"{how} {proposal.handle}", side=side))
-            marks.append(BookMark(price=proposal.plan.stop, label=f"stop {proposal.handle}", side=side.opposite))
-            marks += [
-                BookMark(price=price, label=f"target {proposal.handle}", side=side.opposite)
-                for price in proposal.plan.targets
-            ]
+            marks.append(BookMark(price=proposal.limit, label=f"{how} {proposal.handle}"))
+            marks.append(BookMark(price=proposal.plan.stop, label=f"stop {proposal.handle}"))
+            marks += [BookMark(price=price, label=f"target {proposal.handle}") for price in proposal.plan.targets]
     return tuple(marks)
 
 
@@ -342,7 +324,6 @@ def _macro(engine: Engine, macro: Macro, at_ns: int, mono_ns: int) -> MacroView:
     judged, age_ns = watch.judged(past), watch.age_ns(past, at_ns, mono_ns)
     return MacroView(
         source=past.source,
-        hours=SLOW_H,
         dominance_pt=judged.slow.dominance if judged.slow else None,
         cap_pct=judged.slow.cap if judged.slow else None,
         age_ms=age_ns // 1_000_000,

@@ -84,7 +84,6 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     pnl: float
     r: float
     stop: Decimal | None
-    target: Decimal | None
     stop_state: str
     stop_seen_ms: int | None
     naked_ms: int | None
@@ -110,7 +109,6 @@ class BookMark(msgspec.Struct, frozen=True, kw_only=True):
 
     price: Decimal
     label: str
-    side: Side | None = None
 
 
 class BookView(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,11 +240,11 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MacroView(msgspec.Struct, frozen=True, kw_only=True):
-    """Dominance (points) and cap (percent) over `hours`; None while the history does not reach. `age_ms` of the newest
-    sample, None before the first. `reason` says what the state follows from, or what is wrong with the source."""
+    """Dominance (points) and cap (percent) over the macro guard's slow span; None while the history does not reach.
+    `age_ms` of the newest sample, None before the first. `reason` says what the state follows from, or what is wrong
+    with the source."""
 
     source: str = ""
-    hours: int = 0
     dominance_pt: float | None = None
     cap_pct: float | None = None
     age_ms: int | None = None
@@ -325,7 +323,6 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 
     seq: int
     at_ns: int
-    market_ns: int
     account: AccountView
     sentinel: Sentinel
     sentinel_reason: str
@@ -362,8 +359,9 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """Why no trade: signals seen, refused, proposed today."""
     macro_view: MacroView = MacroView()
     health: tuple[Reading, ...] = ()
+    """What the machine and its venue count; `nexus status` tells it."""
     problem: str = ""
-    """Empty when all is well: what the `ok` in the header opens into."""
+    """The worst that is wrong with the machine itself, in one line; empty when all is well."""
     guards: tuple[GuardView, ...] = ()
     """Only where the Shield screen asks for it, as the two below."""
     trips: tuple[TripView, ...] = ()

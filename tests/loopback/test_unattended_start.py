@@ -58,9 +58,7 @@ async def test_it_protects_at_once_feeds_the_watchdog_and_stays_locked(sealed: P
             found = view.differences[0]
             adopt = Adopt(symbol=SYMBOL, qty=found.foreign, stop=Decimal(round(found.price * 0.97)))
             while not (await seen(runtime, lambda view: True)).positions:
-                runtime.send(
-                    Adopt(symbol=SYMBOL, qty=found.foreign, stop=stop)
-                )  # refused until the venue has told a mark
+                runtime.send(adopt)  # refused until the venue has told a mark
                 await asyncio.sleep(0.2)
             await seen(runtime, lambda view: [each for each in view.positions if each.stop_state == "ok"])
         conditionals = venue.venue.account.conditionals

@@ -8,7 +8,6 @@ import pytest
 from world import SOL, World, virtual
 
 from nexus_engine.model.orders import ExitPlan
-from nexus_engine.model.view import ViewRequest
 from nexus_engine.model.words import Leg, Side
 from nexus_engine.sim.orders import Order as VenueOrder
 from nexus_engine.store.codec import encode
@@ -46,9 +45,6 @@ async def test_each_target_that_fills_leaves_a_stop_of_what_is_left_and_the_next
     await world.until(lambda: world.held() == held - first, 3.0)
     await world.until(lambda: world.stop_qty() == [held - first] and world.covered(), 3.0)
     assert sized(world) == [second, last]
-    at_ns, mono_ns = world.now()
-    [row] = world.engine.view(ViewRequest(), at_ns=at_ns, mono_ns=mono_ns).positions
-    assert row.target == min(order.price for order in world.ledger.alive(SOL, Leg.TARGET) if order.price)
     await world.kill()
     await world.start().ready()
     await world.run(3.0)

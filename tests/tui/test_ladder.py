@@ -9,7 +9,6 @@ from tui_driving import cockpit
 from tui_views import BOOKS, book, view
 
 from nexus_engine.model.view import BookMark
-from nexus_engine.model.words import Side
 from nexus_tui.widgets.ladder import Ladder, side
 from nexus_tui.widgets.rules import crossings
 
@@ -61,6 +60,6 @@ async def test_a_book_that_is_being_rebuilt_shows_no_prices() -> None:
 
 def test_a_mark_outside_the_book_says_what_it_is_and_one_inside_is_short_where_the_ladder_is_narrow() -> None:
     for price, shown in (("149.90", "149.90 limit P41"), ("148.22", "▇ P41")):
-        marks = (BookMark(price=Decimal(price), label="limit P41", side=Side.SELL),)
+        marks = (BookMark(price=Decimal(price), label="limit P41"),)
         _, rows = Ladder().build(view(books=(book(marks=marks),)), 28, 12)
         assert any(shown in "".join(text for text, _ in spans) for spans in rows), rows

@@ -98,7 +98,7 @@ def position(
 ) -> PositionView:  # fmt: skip
     return PositionView(
         symbol=symbol, intent=intent, side=side, qty=D(qty), entry=D(entry), price=price, price_digits=digits,
-        pnl=pnl, r=r, stop=D(stop) if stop else None, target=None, stop_state=state,
+        pnl=pnl, r=r, stop=D(stop) if stop else None, stop_state=state,
         stop_seen_ms=2_000 if state == "ok" else None, naked_ms=naked_ms, liquidation=D(liq) if liq else None,
         held_ms=held_ms,
         strategy="harpoon", by=by, half=D(qty) / 2,
@@ -135,9 +135,9 @@ def book(
 
 
 MARKS = (
-    BookMark(price=D("150.10"), label="stop P41", side=Side.BUY),
-    BookMark(price=D("148.20"), label="limit P41", side=Side.SELL),
-    BookMark(price=D("144.40"), label="target P41", side=Side.BUY),
+    BookMark(price=D("150.10"), label="stop P41"),
+    BookMark(price=D("148.20"), label="limit P41"),
+    BookMark(price=D("144.40"), label="target P41"),
 )
 BOOKS = {
     "BTCUSDT": book("BTCUSDT", 964_801, 1, 96_480.1),
@@ -235,7 +235,7 @@ CURVE = tuple(
     for index in range(121)
 )
 MACRO = MacroView(
-    source="coinmarketcap", hours=72, dominance_pt=0.8, cap_pct=-2.3, age_ms=245_000,
+    source="coinmarketcap", dominance_pt=0.8, cap_pct=-2.3, age_ms=245_000,
     reason="dominance +0.8 pt, cap -2.3 %, over 72 h",
 )  # fmt: skip
 SHOCK = Shock(drop_pct=10, pnl=-45.36, text="long stopped, -45.36; no liquidation; exposure 45%")
@@ -244,7 +244,7 @@ SHOCK = Shock(drop_pct=10, pnl=-45.36, text="long stopped, -45.36; no liquidatio
 def view(**changes: Any) -> View:
     """The View of the sketches; `changes` replace whole fields."""
     base = View(
-        seq=1, at_ns=NOW, market_ns=NOW, account=account(), sentinel=Sentinel.SHARK, sentinel_reason="",
+        seq=1, at_ns=NOW, account=account(), sentinel=Sentinel.SHARK, sentinel_reason="",
         macro=Macro.SHARK, macro_view=MACRO, gauges=GAUGES, feeds=FEEDS,
         proposals=(
             replace(card(), shock=SHOCK, margin=612.56, edge_bp=9.0),
