@@ -13,7 +13,7 @@ R = TypeVar("R")
 
 
 class Beside:
-    """Holds every task, so that none ends unseen and all end with the account."""
+    """Holds every task, so that all end with the account."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -21,6 +21,7 @@ class Beside:
         """By name what is wrong, in one line."""
 
     def hold(self, work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
+        """Run it until it ends or the account does. What fails in it is for who gave it to mind."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -36,7 +36,8 @@ _DEEP: Final = 100
 
 
 class Cockpit(Hands):
-    """Pulls a View four times a second and hands it to the panes. What keys do is in `Eyes` and `Hands`."""
+    """Pulls a View four times a second and hands it to the panes. What keys do it inherits: those that
+    act from `Hands`, those that only look from `Eyes`."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings(app=False)]
     AUTO_FOCUS = None
