@@ -1,6 +1,7 @@
 """`nexus`: opens the cockpit, or hands a command to the engine's command line. Imports as little as it can, as late."""
 
 import os
+import shlex
 import sys
 import threading
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -185,7 +186,7 @@ def _open(given: "argparse.Namespace") -> int:
             runtime = _taken(options, given.passphrase_fd)
         except AccountBusy as busy:
             if leash is None:
-                return _refuse(f"{busy}; see it with `nexus attach`")
+                return _refuse(f"{busy}; see it with `{_attaching(options)}`")
             return _show_running(options, comfort, patience_s=10.0, note=_ignored(given, options))
     except _explained() as error:
         return _refuse(error)
@@ -261,7 +262,9 @@ def _headless(runtime: "Runtime", unlocked: str) -> int:
     runtime.start()
     _unlock(runtime, unlocked)
     print(
-        f"nexus: {_name(runtime.options)} runs headless, process {os.getpid()}; see it with `nexus attach`", flush=True
+        f"nexus: {_name(runtime.options)} runs headless, process {os.getpid()}; "
+        f"see it with `{_attaching(runtime.options)}`",
+        flush=True,
     )
     runtime.join()
     return _end(runtime)
@@ -301,7 +304,11 @@ def _cockpit(runtime: "Runtime", leash: "Leash", comfort: "Comfort | None", unlo
         return _end(runtime)
     # Detached, hung up, or the cockpit failed: none of these is a reason to leave positions alone.
     if left != HANGUP:
-        print(f"nexus: {_name(runtime.options)} goes on, process {os.getpid()}; see it with `nexus attach`", flush=True)
+        print(
+            f"nexus: {_name(runtime.options)} goes on, process {os.getpid()}; "
+            f"see it with `{_attaching(runtime.options)}`",
+            flush=True,
+        )
     leash.release()
     runtime.join()
     return _end(runtime)
@@ -353,6 +360,18 @@ def _ssh_note() -> str:
 
 def _name(options: "Options") -> str:
     return f"{options.kind.value} {options.account}"
+
+
+def _attaching(options: "Options") -> str:
+    """The command that finds this account again."""
+    words = ["nexus", "attach"]
+    if options.kind.value != "DEMO":
+        words.append(f"--{options.kind.value.lower()}")
+    if options.account != "main":
+        words += ["--account", options.account]
+    if options.state is not None:
+        words += ["--state", str(options.state.absolute())]
+    return shlex.join(words)
 
 
 # ---- a cockpit on an engine of another process -----------------------------------------------------------------------
