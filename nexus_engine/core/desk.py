@@ -15,7 +15,7 @@ from nexus_engine.model.config import Directive
 from nexus_engine.model.facts import SignalSeen
 from nexus_engine.model.positions import ClosedTrade
 from nexus_engine.model.proposals import Proposal
-from nexus_engine.model.signals import Signal
+from nexus_engine.model.signals import Quote, Signal
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.verdicts import Verdict
 from nexus_engine.model.words import Level, Mode, ProposalStatus, Ruling, Side
@@ -28,6 +28,7 @@ from nexus_engine.shield.manager import Shield
 
 WORST_R: Final = 0.5
 """A card whose reward has shrunk below this multiple of its risk is not worth showing again."""
+BEYOND: Final = "price is beyond its stop"
 
 
 class Desk:
@@ -122,10 +123,11 @@ class Desk:
         if objection:
             self._tell(turn, proposal.signal, verdicts, f"not sent: {objection}", proposal.id)
             return f"{proposal.handle} not sent: {objection}"
-        if self._moved(turn, proposal):
-            return f"{proposal.handle}: price has moved; look at the new numbers"
+        moved = self._moved(turn, proposal)
         if not turn.ledger.proposals[proposal.id].status.open:
-            return f"{proposal.handle} is {turn.ledger.proposals[proposal.id].status}"
+            return f"{proposal.handle} not sent: {turn.ledger.proposals[proposal.id].reason}"
+        if moved:
+            return f"{proposal.handle}: price has moved; look at the new numbers"
         self._tell(turn, proposal.signal, verdicts, f"approved by {by}", proposal.id)
         self._copilot.decide(turn, proposal, ProposalStatus.APPROVED, by)
         turn.note(Level.INFO, proposal.symbol, f"{proposal.handle} approved", by)
@@ -147,7 +149,7 @@ class Desk:
         stop, market = proposal.plan.stop, proposal.market if command.market is None else command.market
         touch = entry_price(side, quote.bid, quote.ask, maker=_makes(proposal) and not market)
         if command.stop is not None:
-            if not command.stop.is_finite() or (touch - float(command.stop)) * side.sign <= 0 or command.stop <= 0:
+            if not command.stop.is_finite() or command.stop <= 0 or _passed(side, quote, touch, command.stop):
                 return f"{handle}: stop {command.stop} is not behind the price"
             if command.stop > FARTHEST * Decimal(repr(touch)):
                 return f"{handle}: stop {command.stop} is over {FARTHEST} times the price"
@@ -181,16 +183,17 @@ class Desk:
         touch = entry_price(side, quote.bid, quote.ask, maker=signal.post_only is True)
         if (touch - signal.limit) * side.sign > 0:
             return f"price left its limit {signal.limit:g} while it waited"
-        if runs_away(signal, touch) <= -1:
-            return "price went beyond its stop while it waited"
         return ""
 
     def _moved(self, turn: Turn, proposal: Proposal) -> bool:
-        """The touch is beyond the card's limit, or far from its price: the card gets new numbers, or ends."""
+        """Price is beyond the card's stop or its limit, or far from what it shows: it gets new numbers, or ends."""
         quote = self._market.quote(proposal.symbol, turn.mono_ns)
         if quote is None or not quote.valid:
             return False
         touch = entry_price(proposal.side, quote.bid, quote.ask, maker=_makes(proposal))
+        if _passed(proposal.side, quote, touch, proposal.plan.stop):
+            self._copilot.expire(turn, proposal, BEYOND)
+            return True
         limit = float(proposal.limit)
         drift = self._directive.copilot.drift_pct / 100
         beyond = (touch - limit) * proposal.side.sign > 0
@@ -204,10 +207,6 @@ class Desk:
             good = not beyond and shown_away - away <= 2 * drift
         if good:
             return False
-        stop = float(proposal.plan.stop)
-        if (touch - stop) * proposal.side.sign <= 0:
-            self._copilot.expire(turn, proposal, "price is beyond its stop")
-            return True
         reached = self._reach(proposal, touch, proposal.qty, market=proposal.market)
         if reached is None:
             self._copilot.expire(turn, proposal, "the book does not hold it any more")
@@ -261,6 +260,9 @@ class Desk:
             return verdicts, ""
         if proposal is None:
             ruled, sized = self._fit(turn, signal, signal.limit)
+            touch = entry_price(signal.side, quote.bid, quote.ask, maker=signal.post_only is True)
+            if isinstance(sized, Sized) and _passed(signal.side, quote, touch, sized.plan.stop):
+                return verdicts + ruled, BEYOND
             return verdicts + ruled, sized
         ruled = self._rule(turn, signal, proposal.qty, proposal.limit, proposal.plan.stop)
         scale = _scale(ruled)
@@ -349,6 +351,11 @@ class Desk:
 def _makes(proposal: Proposal) -> bool:
     """It enters as a maker: a person has not asked for market instead."""
     return proposal.signal.post_only is True and not proposal.market
+
+
+def _passed(side: Side, quote: Quote, touch: float, stop: Decimal) -> bool:
+    """The touch of an entry, or the mark that triggers its stop, is at that stop or beyond."""
+    return min(touch * side.sign, quote.mark * side.sign) <= float(stop) * side.sign
 
 
 def _objection(verdicts: tuple[Verdict, ...]) -> str:

@@ -48,9 +48,9 @@ async def test_it_enters_when_the_quiet_time_is_over_and_not_before(after_s: flo
     ("side", "price", "words"),
     [
         (Side.BUY, 150.5, "price left its limit"),
-        (Side.BUY, 148.0, "price went beyond its stop"),
+        (Side.BUY, 148.0, "price is beyond its stop"),
         (Side.SELL, 149.5, "price left its limit"),
-        (Side.SELL, 152.0, "price went beyond its stop"),
+        (Side.SELL, 152.0, "price is beyond its stop"),
     ],
 )
 @virtual

@@ -1,5 +1,6 @@
 """Who decides an entry, and how often."""
 
+import pytest
 from msgspec.structs import replace
 from world import BTC, SOL, World, virtual
 
@@ -262,3 +263,15 @@ async def test_one_position_and_one_entry_at_a_time() -> None:
     await world.run(2.0)
     assert world.said("is open")
     assert len(world.sent(leg=Leg.ENTRY)) == 1
+
+
+@pytest.mark.parametrize("mode", [Mode.PILOT, Mode.COPILOT])
+@pytest.mark.parametrize("side", list(Side))
+@virtual
+async def test_a_signal_whose_stop_the_mark_has_passed_is_refused(side: Side, mode: Mode) -> None:
+    world = await World(mode=mode).start().ready()
+    world.wish(side=side, stop_pct=0.2)
+    off = -side.sign * 0.4
+    world.tape.mark = lambda symbol: world.tape.price(symbol) + off  # type: ignore[method-assign]
+    await world.until(lambda: world.said("price is beyond its stop"))
+    assert not world.sent() and not world.ledger.proposals

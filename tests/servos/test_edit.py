@@ -231,3 +231,83 @@ async def test_a_card_shows_the_leverage_that_the_venue_is_set_to() -> None:
     assert world.approve(card) == f"{card.handle} approved"
     await world.until(world.covered)
     assert world.ledger.positions[SOL].leverage == 2
+
+
+@pytest.mark.parametrize("side", list(Side))
+@virtual
+async def test_a_card_ends_when_price_passes_the_stop_that_a_person_has_set(side: Side) -> None:
+    world, card = await carded(side)
+    edit(world, card, stop=Decimal(150) - side.sign * Decimal("0.20"))
+    edited = now(world, card)
+    world.tape.move(SOL, 150 - side.sign * 0.25)
+    await world.until(lambda: not now(world, card).status.open, 1.0)
+    assert (now(world, card).status, now(world, card).reason) == (
+        ProposalStatus.EXPIRED,
+        "price is beyond its stop",
+    )
+    assert "EXPIRED" in world.approve(edited)
+    assert not world.sent()
+
+
+@pytest.mark.parametrize("side", list(Side))
+@virtual
+async def test_an_approval_at_the_instant_price_passes_the_stop_is_refused_and_says_so(side: Side) -> None:
+    world, card = await carded(side)
+    edit(world, card, stop=Decimal(150) - side.sign * Decimal("0.20"))
+    edited = now(world, card)
+    await world.until(lambda: world.clock.mono_ns() // 1_000_000 % 250 > 20)
+    tick(world, 150 - side.sign * 0.25)
+    assert edited.status.open
+    assert world.approve(edited) == f"{card.handle} not sent: price is beyond its stop"
+    assert now(world, card).status is ProposalStatus.EXPIRED
+    await world.run(1.0)
+    assert not world.sent()
+
+
+@virtual
+async def test_a_stop_that_the_mark_is_beyond_is_beyond_the_price_whatever_the_book_shows() -> None:
+    world, card = await carded()
+    edit(world, card, stop=Decimal("149.80"))
+    edited = now(world, card)
+    state = world.engine.market.symbols[SOL]
+    state.mark = 149.79
+    assert "price is beyond its stop" in world.approve(edited)
+    assert not world.sent()
+
+
+def tick(world: World, price: float, mark_off: float = 0.0) -> None:
+    """The mark and the whole book are there at once, before any pulse."""
+    state = world.engine.market.symbols[SOL]
+    ticks = round(price * 100)
+    levels = [tuple((ticks + sign * step, 1_000_000) for step in range(1, 6)) for sign in (-1, 1)]
+    state.book.snapshot(levels[0], levels[1], state.book.update_id + 1)
+    state.mark = price + mark_off
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    side=st.sampled_from(list(Side)),
+    maker=st.booleans(),
+    stop_ticks=st.integers(5, 120),
+    price_ticks=st.integers(-130, 130),
+    mark_ticks=st.integers(-3, 3),
+)
+def test_no_approval_is_sent_with_a_price_beyond_the_stop(
+    side: Side, maker: bool, stop_ticks: int, price_ticks: int, mark_ticks: int
+) -> None:
+    async def story() -> None:
+        world, card = await carded(side, post_only=maker)
+        edit(world, card, stop=Decimal(150) - side.sign * Decimal(stop_ticks) / 100)
+        edited = now(world, card)
+        tick(world, 150 - side.sign * price_ticks / 100, mark_ticks / 100)
+        told = world.approve(edited)
+        quote = world.engine.market.symbols[SOL].quote(world.now()[1])
+        touch = quote.ask if (side is Side.BUY) is not maker else quote.bid
+        behind = min(touch * side.sign, quote.mark * side.sign) > float(edited.plan.stop) * side.sign
+        if any(world.ledger.alive(leg=Leg.ENTRY)):
+            assert behind
+        if not behind:
+            assert told == f"{card.handle} not sent: price is beyond its stop"
+            assert now(world, card).status is ProposalStatus.EXPIRED
+
+    run_virtual(story())
