@@ -44,7 +44,7 @@ def _immovable(
     old, side = position.plan.stop, position.side
     if manager.protection.leaving(turn, position):
         return "an exit is under way already"
-    if objection := _misplaced(instrument, side, mark, stop):
+    if objection := _misplaced(instrument, side, mark, stop, manager.liquidation.get(instrument.symbol)):
         return objection
     if stop == old:
         return f"the stop is at {old} already"
@@ -75,7 +75,7 @@ def adopt(turn: Turn, manager: Manager, instrument: Instrument, mark: float, com
     if any(turn.ledger.alive(symbol, Leg.ENTRY)):
         return f"{symbol}: an entry of ours is on its way there"
     side = Side.BUY if qty > 0 else Side.SELL
-    objection = _misplaced(instrument, side, mark, stop)
+    objection = _misplaced(instrument, side, mark, stop, manager.liquidation.get(symbol))
     if objection:
         return f"{symbol}: {objection}"
     intent = turn.ledger.next_intent
@@ -157,7 +157,7 @@ def _untouchable(turn: Turn, manager: Manager, symbol: str, seen: Decimal) -> st
     return ""
 
 
-def _misplaced(instrument: Instrument, side: Side, mark: float, stop: Decimal) -> str:
+def _misplaced(instrument: Instrument, side: Side, mark: float, stop: Decimal, liquidation: Decimal | None) -> str:
     """Why a stop cannot stand there, for a position of that side."""
     if not mark:
         return "no price is known yet"
@@ -167,4 +167,6 @@ def _misplaced(instrument: Instrument, side: Side, mark: float, stop: Decimal) -
         return f"{stop} is not on the tick of {instrument.tick}"
     if (instrument.nearest(mark) - stop) * side.sign <= 0:
         return f"{stop} is beyond the mark of {instrument.nearest(mark)}"
+    if liquidation and (stop - liquidation) * side.sign <= 0 < (instrument.nearest(mark) - liquidation) * side.sign:
+        return f"{stop} is beyond its liquidation at {instrument.nearest(float(liquidation))}"
     return ""

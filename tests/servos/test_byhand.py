@@ -255,6 +255,27 @@ async def test_what_cannot_be_adopted() -> None:
     assert world.ledger.foreign[SOL] == 3
 
 
+@pytest.mark.parametrize(("side", "liquidation"), [(Side.BUY, "147.50"), (Side.SELL, "152.50")])
+@virtual
+async def test_a_stop_beyond_the_liquidation_price_is_none(side: Side, liquidation: str) -> None:
+    world = await World().start().ready()
+    await foreign(world, side=side)
+    price, away = Decimal(liquidation), Decimal("0.10") * side.sign
+    world.engine.manager.liquidation[SOL] = price
+    for stop in (price, price - away):
+        told = world.command(adopting(world, str(stop)))
+        assert told == f"{SOL}: {stop} is beyond its liquidation at {liquidation}"
+    assert not world.sent()
+    world.engine.manager.liquidation[SOL] = None
+    assert "is ours now" in world.command(adopting(world, str(price - away)))
+    await world.until(world.covered)
+    world.engine.manager.liquidation[SOL] = price
+    assert "beyond its liquidation" in world.command(MoveStop(symbol=SOL, stop=price))
+    # one net position at the venue: a liquidation on the other side of the mark is not that of this quantity
+    world.engine.manager.liquidation[SOL] = Decimal(150) + 5 * side.sign
+    assert "moving the stop" in world.command(MoveStop(symbol=SOL, stop=price))
+
+
 @virtual
 async def test_beside_a_position_of_ours_nothing_is_adopted_and_only_the_foreign_part_is_closed() -> None:
     world = await World().start().ready()
