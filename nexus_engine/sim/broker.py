@@ -177,7 +177,11 @@ class Answers:
                 *(self._report(order) for order in ledger.orders.values() if order.is_open),
                 *(self._algo_report(algo) for algo in ledger.algos.values() if algo.is_open),
             ),
-            positions=tuple(_position(state) for state in positions if state.lots),
+            positions=tuple(
+                replace(_position(state), liquidation=margins.symbols[state.symbol].liquidation or None)
+                for state in positions
+                if state.lots
+            ),
             fills=tuple(
                 self._fill(fill, ledger.orders[fill.order_id])
                 for fill in ledger.fills[-FILLS:]
