@@ -19,6 +19,7 @@ from nexus_engine.model.events import AnyEvent, CancelResult, SubmitResult, Time
 from nexus_engine.model.facts import AnyFact
 from nexus_engine.model.orders import Order
 from nexus_engine.model.words import Leg, Outcome
+from nexus_engine.servos.manager import LOOK_TIMER
 from nexus_engine.servos.protection import EXIT_TIMER, RETRY_TIMER
 from nexus_engine.servos.reconcile import REGULAR_MS
 from nexus_engine.servos.reconcile import TIMER as RECONCILE_TIMER
@@ -46,10 +47,10 @@ class Clock:
 class Wire:
     """Posts events to the engine and carries what it wants to the venue.
 
-    `heard` is told of every fact, `traded` of what happened on the account, before its price moves on. Two of the
-    engine's timers are the caller's: the pulse, and the comparison once a minute, since no message is ever lost here.
-    Nor is there a second exit at market every two seconds beside one that bars fill bit by bit, or another stop, which
-    a price beyond it would refuse again and again: its end will be heard, and the stop that stands covers more.
+    `heard` is told of every fact, `traded` of what happened on the account, before its price moves on. The pulse is the
+    caller's. The comparison once a minute and after an entry is left out, since no message is ever lost here. Nor is
+    there a second exit at market every two seconds beside one that bars fill bit by bit, or another stop, which a price
+    beyond it would refuse again and again: its end will be heard, and the stop that stands covers more.
     """
 
     def __init__(
@@ -223,7 +224,7 @@ class Wire:
 
     def _set_timer(self, timer: SetTimer) -> None:
         key, now_ns = timer.key, self.clock.now_ns
-        if key == PULSE:
+        if key in (PULSE, LOOK_TIMER):
             return
         self._timers.pop(key, None)
         if key == RECONCILE_TIMER and timer.due_mono_ns - now_ns >= REGULAR_MS * 1_000_000:

@@ -43,6 +43,10 @@ ENTRY_TIMER: Final = "entry:"
 DRIFT_TIMER: Final = "drift:"
 DRIFT_MS: Final = 1_500
 """How long venue and ledger may disagree on a position before the account is read again: the two streams race."""
+LOOK_TIMER: Final = "look:"
+LOOK_MS: Final = 1_000
+"""How long after an entry's first fill, and after its end, the account is read: only a reading tells the liquidation
+price. What opens meanwhile is in the same reading."""
 NO_SUCH_ORDER: Final = -2011
 POLL_NS: Final = {leg: 1_000_000_000 if leg in (Leg.ENTRY, Leg.EXIT) else 4_000_000_000 for leg in Leg}
 """An order without news for this long is asked for: user events get lost."""
@@ -71,6 +75,7 @@ class Manager:
             ENTRY_TIMER: self._entry_over,
             EXIT_TIMER: self.protection.pursue,
             DRIFT_TIMER: self._still_drifting,
+            LOOK_TIMER: lambda turn, _: self.compare(turn),
             RETRY_TIMER: self.protection.protect,
             DEADLINE_TIMER: self.protection.deadline,
         }
@@ -232,6 +237,8 @@ class Manager:
         if order.leg is Leg.ENTRY:
             verb = "filled" if ledger.orders[fill.client_id].leaves == 0 else "partly filled"
             turn.note(Level.GOOD, fill.symbol, f"P{order.intent} {verb} {fill.qty} at {fill.price}", order.by)
+            if before is None:
+                turn.timer(LOOK_TIMER, LOOK_MS)
             if _swan(turn) and after is not None and after.qty > 0:
                 turn.note(Level.ALARM, fill.symbol, "a long filled after the black swan: closing it at once")
                 self.protection.leave(turn, after, abs(after.qty))
@@ -242,6 +249,8 @@ class Manager:
             turn.note(Level.INFO, fill.symbol, text, order.by)
             self.protection.moved(turn, order)
         if before is not None and after is None:
+            if fill.symbol not in ledger.foreign:
+                self.liquidation.pop(fill.symbol, None)
             trade = ledger.closed[-1]
             level = Level.GOOD if trade.pnl >= 0 else Level.WARN
             turn.note(level, trade.symbol, f"P{trade.intent} closed: {trade.pnl:+.2f} ({trade.r:+.1f} R)", trade.by)
@@ -254,7 +263,9 @@ class Manager:
         turn.record(
             ProposalChanged(at_ns=turn.at_ns, proposal=order.intent, status=status, by=proposal.by, reason=order.reason)
         )
-        if not order.filled:
+        if order.filled:
+            turn.timer(LOOK_TIMER, LOOK_MS)
+        else:
             turn.note(
                 Level.WARN, order.symbol, f"{proposal.handle} came to nothing: {order.reason or order.status.lower()}"
             )

@@ -295,3 +295,49 @@ async def test_what_was_placed_while_the_account_was_being_read_is_not_missed_in
     assert not [
         fact for fact in world.journal.facts() if isinstance(fact, OrderChanged) and fact.status is OrderStatus.UNKNOWN
     ]
+
+
+def looks(world: World) -> int:
+    return sum(call == "snapshot" for _, call, _ in world.calls)
+
+
+@virtual
+async def test_the_liquidation_price_is_known_soon_after_an_entry_and_never_that_of_the_position_before() -> None:
+    world = await World().start().ready()
+    await world.run(2.0)
+    before = looks(world)
+    await world.enter(side=Side.SELL)
+    assert world.engine.manager.liquidation.get(SOL) is None
+    assert await world.until(lambda: world.engine.manager.liquidation.get(SOL), 5.0) < 2.0
+    first = world.engine.manager.liquidation[SOL]
+    await world.run(20.0)
+    assert looks(world) == before + 1
+    world.wire.faults.append(Fault(call="user", kind=LOST, after=1, count=0))
+    world.command(ClosePosition(symbol=SOL))
+    await world.until(lambda: not world.ours(), 10.0)
+    assert world.engine.manager.liquidation.get(SOL) is None
+    world.wire.faults.clear()
+    world.tape.move(SOL, 140.0)
+    await world.until(lambda: not any(world.ledger.alive()), 10.0)
+    await world.enter(side=Side.SELL)
+    assert world.engine.manager.liquidation.get(SOL) is None
+    assert await world.until(lambda: world.engine.manager.liquidation.get(SOL), 5.0) < 2.0
+    assert world.engine.manager.liquidation[SOL] != first
+
+
+@virtual
+async def test_an_entry_that_fills_in_parts_is_looked_at_when_it_opens_and_when_it_is_over() -> None:
+    world = await World().start().ready()
+    world.tape.lots[SOL] = 1
+    await world.run(2.0)
+    before = looks(world)
+    world.wish(limit_pct=0.0, target_pct=None)
+    await world.until(world.covered)
+    await world.run(10.0)
+    assert world.resting()
+    assert looks(world) == before + 1
+    world.tape.lots[SOL] = 1_000_000
+    world.tape.move(SOL, 149.9)
+    await world.until(lambda: not world.resting(), 20.0)
+    await world.run(5.0)
+    assert looks(world) == before + 2
