@@ -1,5 +1,7 @@
-"""Today's profit over time. It is there to be looked at: nothing is decided on it, and a restart begins it anew."""
+"""Today's profit over time. It is there to be looked at: nothing is decided on it. After a restart it has the day's
+closed trades again; what was open between them was not kept."""
 
+from itertools import accumulate
 from typing import Final
 
 from nexus_engine.core import accounting
@@ -24,7 +26,7 @@ class Curve:
         if ledger.day < 0:
             return
         if ledger.day != self._day:
-            self._points, self._step_ns, self._day, self._trades = [], STEP_NS, ledger.day, ledger.day_trades
+            self._points, self._step_ns, self._day, self._trades = steps(ledger), STEP_NS, ledger.day, ledger.day_trades
         elif self._points and ledger.day_trades == self._trades and at_ns - self._points[-1].at_ns < self._step_ns:
             return
         self._trades = ledger.day_trades
@@ -36,6 +38,13 @@ class Curve:
     def points(self, ledger: Ledger, marks: accounting.Marks, at_ns: int) -> tuple[Moment, ...]:
         """What was kept of the day, and this moment."""
         return (*self._points, moment(ledger, marks, at_ns)) if self._points else ()
+
+
+def steps(ledger: Ledger) -> list[Moment]:
+    """What each closed trade of the day left realised; none where not all of them are remembered."""
+    trades = ledger.closed[-ledger.day_trades :] if 0 < ledger.day_trades <= len(ledger.closed) else []
+    totals = accumulate(trade.pnl for trade in trades)
+    return [Moment(trade.closed_ns, float(total), 0.0) for trade, total in zip(trades, totals, strict=True)]
 
 
 def moment(ledger: Ledger, marks: accounting.Marks, at_ns: int) -> Moment:

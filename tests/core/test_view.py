@@ -17,6 +17,7 @@ from world import BTC, SOL, World, virtual
 from nexus_engine.core import accounting
 from nexus_engine.core.chart import Lines
 from nexus_engine.core.curve import KEPT, STEP_NS, Curve
+from nexus_engine.core.curve import steps as steps_of
 from nexus_engine.core.market import SymbolMarket
 from nexus_engine.core.shock import Shocks
 from nexus_engine.model.commands import ClosePosition, Edit, MoveStop, Reject
@@ -218,6 +219,35 @@ async def test_a_closed_trade_is_a_point_of_its_own() -> None:
     curve = look(world).curve
     assert len(curve) == before + 1
     assert curve[-1].realised == float(world.ledger.closed[0].pnl)
+
+
+@virtual
+async def test_after_a_kill_the_curve_has_the_days_closed_trades_again_each_at_its_time() -> None:
+    world = await World().start().ready()
+    for side, price in ((Side.BUY, 149.7), (Side.SELL, 149.0)):
+        await world.enter(side=side)
+        world.tape.move(SOL, price)
+        await world.run(1.0)
+        world.command(ClosePosition(symbol=SOL))
+        await world.until(lambda: not world.ours() and not any(world.ledger.alive()))
+        await world.run(60.0)
+    lost, won = world.ledger.closed
+    assert lost.pnl < 0 < won.pnl
+    before = look(world).curve
+    await world.kill()
+    await world.start().ready()
+    await world.run(1.0)
+    curve = look(world).curve
+    steps = [(each.at_ns, each.realised) for each in curve[:2]]
+    assert steps == [(lost.closed_ns, float(lost.pnl)), (won.closed_ns, float(lost.pnl + won.pnl))]
+    assert curve[-1].realised == before[-1].realised
+    assert [point.at_ns for point in curve] == sorted(point.at_ns for point in curve)
+    assert steps_of(world.ledger) == list(curve[:2])
+    del world.ledger.closed[0]
+    assert steps_of(world.ledger) == []
+    world.record(DayOpened(at_ns=world.now()[0], day=world.ledger.day + 1, equity=Decimal(1000)))
+    await world.run(0.3)
+    assert {point.realised for point in look(world).curve} == {0.0}
 
 
 # ---- what a fall would do --------------------------------------------------------------------------------------------
