@@ -63,7 +63,7 @@ def lock_path(folder: Path) -> Path:
 
 
 def latch_path(folder: Path) -> Path:
-    """The file that `nexus kill` leaves when nobody answers: while it is there, the account is halted."""
+    """The file that a HALT leaves when nobody answers: while it is there, the account is halted."""
     return folder / "halt"
 
 

@@ -25,6 +25,7 @@ from nexus_engine.model.secret import Secret
 from nexus_engine.model.view import EventRow, View, ViewRequest
 from nexus_engine.model.words import AccountKind, Leg, Level, Role
 from nexus_engine.runtime.beside import AGAIN_S, Beside
+from nexus_engine.runtime.client import asked
 from nexus_engine.runtime.clock import SystemClock
 from nexus_engine.runtime.control import ControlServer, Status, shown
 from nexus_engine.runtime.demo import DemoVenue, read_ready
@@ -424,7 +425,8 @@ class Account:
         latch = latch_path(self.folder)
         while True:
             if latch.exists():
-                self._carrier.command(Halt(reason="asked by nexus kill"), by="nexus kill", surface="latch")
+                by, how = asked(latch)
+                self._carrier.command(Halt(reason=how), by=self._who(by), surface="latch")
                 if await self._carrier.recorded(AGAIN_S):
                     latch.unlink(missing_ok=True)
                 else:

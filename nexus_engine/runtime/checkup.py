@@ -10,7 +10,7 @@ from typing import Final
 from nexus_engine.model.findings import Finding, bad, good, warn
 from nexus_engine.model.paths import StateError, journal_path, latch_path, lock_path
 from nexus_engine.model.ports import JournalError
-from nexus_engine.runtime.client import NoAnswer, ask
+from nexus_engine.runtime.client import NoAnswer, ask, asked
 from nexus_engine.store.lock import AccountLock
 from nexus_engine.store.verify import verify
 from nexus_engine.vault import VaultError, check_file, vault_path
@@ -146,7 +146,8 @@ def _journal(folder: Path) -> tuple[Finding, ...]:
 def _latch(folder: Path, *, running: bool) -> tuple[Finding, ...]:
     if running or not latch_path(folder).exists():
         return ()
-    text = "`nexus kill` left its latch: the next start is HALTED"
+    by, how = asked(latch_path(folder))
+    text = f"HALT by {by}, {how}: the next start is HALTED"
     return (warn("kill latch", text, f"meant so: nothing to do; else rm {latch_path(folder)}"),)
 
 

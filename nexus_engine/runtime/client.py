@@ -9,10 +9,13 @@ from typing import Any, Final
 import msgspec
 
 from nexus_engine.model.paths import StateError, latch_path, socket_path
+from nexus_engine.model.usage import harmless
 
 _CHUNK: Final = 1 << 16
 _LOOK_S: Final = 0.05
 UNANSWERED: Final = "no engine answered"
+KILL: Final = "nexus kill"
+_WORDS: Final = 64
 
 
 class NoAnswer(Exception):
@@ -43,10 +46,10 @@ def ask(folder: Path, request: dict[str, Any], within_s: float = 1.0) -> dict[st
             raise NoAnswer(f"{getattr(error, 'strerror', error)}") from error
 
 
-def halt(folder: Path, by: str) -> str:
-    """HALT, over the socket or by the latch file that an engine polls. What became of it, in a line that begins with
-    `halted` when the engine has taken it, and with UNANSWERED when the latch was left. Raises OSError when the latch
-    cannot be written.
+def halt(folder: Path, by: str, how: str = "asked in a cockpit that no engine answered") -> str:
+    """HALT, over the socket or by the latch file that an engine polls; `how` it was asked for is said of that. What
+    became of it, in a line that begins with `halted` when the engine has taken it, and with UNANSWERED when the latch
+    was left. Raises OSError when the latch cannot be written.
     """
     try:
         answer = ask(folder, {"op": "halt", "by": by})
@@ -55,7 +58,7 @@ def halt(folder: Path, by: str) -> str:
         latch = latch_path(folder)
         fresh = latch.with_name(f"{latch.name}.{os.getpid()}")
         try:
-            fresh.write_text(f"{by}\n")
+            fresh.write_text(f"{by}\n{how}\n")
             fresh.replace(latch)
         except OSError:
             fresh.unlink(missing_ok=True)
@@ -64,6 +67,17 @@ def halt(folder: Path, by: str) -> str:
     if "error" in answer:
         return f"refused: {answer['error']}"
     return "halted" + (f"; {answer['warning']}" if "warning" in answer else "")
+
+
+def asked(latch: Path) -> tuple[str, str]:
+    """Who left the latch, and how it was asked for. It is `nexus kill` where it does not say."""
+    try:
+        lines = latch.read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    by, how, *_ = (*(harmless(line[:_WORDS]) for line in lines), "", "")
+    by = by or KILL
+    return by, how or f"asked by {by}"
 
 
 def taken(folder: Path, until_s: float) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn
 
 from nexus_engine.model.paths import StateError, account_dir, lock_path, state_root
 from nexus_engine.model.words import AccountKind
-from nexus_engine.runtime.client import UNANSWERED, NoAnswer, ask, halt, taken
+from nexus_engine.runtime.client import KILL, UNANSWERED, NoAnswer, ask, halt, taken
 from nexus_engine.store.lock import AccountLock
 
 _KINDS = tuple(kind.value.lower() for kind in AccountKind)
@@ -68,7 +68,7 @@ def kill(argv: Sequence[str]) -> int:
     slow: list[Path] = []
     for folder in found:  # all of them, whatever becomes of one
         try:
-            told = halt(folder, "nexus kill")
+            told = halt(folder, KILL, f"asked by {KILL}")
         except (StateError, OSError) as error:
             print(f"nexus kill: {folder.name}: {error}", file=sys.stderr)
             code = 2

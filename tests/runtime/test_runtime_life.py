@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from nexus_engine.model.positions import Position
 from nexus_engine.model.view import ViewRequest
 from nexus_engine.model.words import AccountKind, Latch, Mode, TradingState
 from nexus_engine.runtime import AccountBusy, Options, Runtime, StartError, StateError, check, with_key
-from nexus_engine.runtime.client import NoAnswer, ask
+from nexus_engine.runtime.client import UNANSWERED, NoAnswer, ask, asked, halt
 from nexus_engine.runtime.uplinks import Uplink, address, connect_binance
 from nexus_engine.store.sqlite import SqliteJournal
 from nexus_engine.uplink.binance.broker import BinanceBroker
@@ -80,13 +81,53 @@ def test_halt_asked_before_the_engine_runs_holds_and_survives_the_restart(tmp_pa
     journal.close()
 
 
-def test_a_latch_left_before_the_start_halts_before_anything_can_leave(tmp_path: Path) -> None:
+def by_file(folder: Path) -> None:
+    latch_path(folder).touch()
+
+
+def by_cockpit(folder: Path) -> None:
+    assert halt(folder, "you").startswith(UNANSWERED)
+
+
+@pytest.mark.parametrize(
+    ("leave", "by", "reason"),
+    [
+        (by_file, "nexus kill", "asked by nexus kill"),
+        (by_cockpit, "you", "asked in a cockpit that no engine answered"),
+    ],
+)
+def test_a_latch_left_before_the_start_halts_before_anything_can_leave(
+    tmp_path: Path, leave: Callable[[Path], None], by: str, reason: str
+) -> None:
     runtime = Runtime(Options(state=tmp_path, scenario="calm"))
-    latch_path(runtime.folder).touch()
+    leave(runtime.folder)
     runtime.start()
     assert runtime.ready.wait(READY_S), runtime.failed
-    assert view_of(runtime).account.state is TradingState.HALTED
+    account = view_of(runtime).account
+    assert account.state is TradingState.HALTED
+    assert [(latch.by, latch.reason) for latch in account.latches] == [(by, reason)]
     ended(runtime)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", ("nexus kill", "asked by nexus kill")),
+        (b"nexus kill\n", ("nexus kill", "asked by nexus kill")),
+        (b"\xff\nasked\nby\n", ("\N{REPLACEMENT CHARACTER}", "asked")),
+        (b"you\n", ("you", "asked by you")),
+        (b"\x1b[2Jeve" + b"x" * 1_000 + b"\n\x07\n", ("?[2Jeve" + "x" * 57, "?")),
+    ],
+)
+def test_whatever_a_latch_says_it_is_one_and_its_words_are_plain(
+    tmp_path: Path, content: bytes, said: tuple[str, str]
+) -> None:
+    latch = tmp_path / "halt"
+    latch.write_bytes(content)
+    assert asked(latch) == said
+    latch.unlink()
+    latch.mkdir()
+    assert asked(latch) == ("nexus kill", "asked by nexus kill")
 
 
 def test_a_start_can_be_given_up_and_leaves_the_account_free(tmp_path: Path) -> None:
