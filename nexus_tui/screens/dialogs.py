@@ -192,6 +192,7 @@ class Pick(Dialog[str]):
     def on_key(self, event: events.Key) -> None:
         for each in self._choices:
             if each.key == event.key:
+                event.stop()  # else it goes on to the app, and by then the cockpit is on top
                 self.dismiss(each.name)
                 return
 
