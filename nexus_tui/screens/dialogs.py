@@ -1,7 +1,7 @@
 """Dialogs. Enter in a dangerous one means cancel; HALT works in all of them, and rows 1 and 2 stay in sight."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, cast
 
@@ -12,6 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ScreenResultType
+from textual.widget import Widget
 from textual.widgets import Input
 
 from nexus_engine.model.view import View
@@ -46,6 +47,11 @@ class Dialog(PacedModal[ScreenResultType]):
         with Vertical(id="dialog") as box:
             box.border_title = self._heading
             yield self._text
+            yield from self.below()
+
+    def below(self) -> Iterable[Widget]:
+        """What stands under the text."""
+        return ()
 
     def on_mount(self) -> None:
         self.redraw()
@@ -120,6 +126,9 @@ class Confirm(Dialog[bool]):
 class Word(Input):
     """Takes the typed word; `!` is HALT here too."""
 
+    def __init__(self, max_length: int = 20) -> None:
+        super().__init__(max_length=max_length, compact=True, select_on_focus=False)
+
     def on_mount(self) -> None:
         self.cursor_blink = False  # a blink is a frame
 
@@ -136,11 +145,8 @@ class Typed(Dialog[bool]):
         super().__init__(title, lines)
         self._word = word
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="dialog") as box:
-            box.border_title = self._heading
-            yield self._text
-            yield Word(max_length=max(20, len(self._word)), compact=True, select_on_focus=False)
+    def below(self) -> Iterable[Widget]:
+        return (Word(max_length=max(20, len(self._word))),)
 
     def rows(self) -> list[Row]:
         how = " and enter; esc or an empty line cancels"
@@ -211,11 +217,8 @@ class Price(Dialog[Decimal]):
         self._judge = judge
         self._typed = ""
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="dialog") as box:
-            box.border_title = self._heading
-            yield self._text
-            yield Word(max_length=20, compact=True, select_on_focus=False)
+    def below(self) -> Iterable[Widget]:
+        return (Word(),)
 
     def rows(self) -> list[Row]:
         text, good = judged(self._typed, self._judge)
@@ -267,7 +270,7 @@ class Find(Dialog[str]):
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog") as box:
             box.border_title = self._heading
-            yield Word(max_length=20, compact=True, select_on_focus=False)
+            yield Word()
             yield self._text
 
     def line(self, name: str) -> Row:

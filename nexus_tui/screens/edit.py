@@ -1,11 +1,11 @@
 """Edit a proposal before approving it. What comes out is a new card, never an order."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import ClassVar, Final
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.widget import Widget
 from textual.widgets import Input
 
 from nexus_engine.model.commands import Edit
@@ -38,13 +38,10 @@ class EditPage(Dialog[Edit]):
         self._typed = ""
         self._gone = False
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="dialog") as box:
-            box.border_title = self._heading
-            yield self._text
-            stop = Word(max_length=20, compact=True, select_on_focus=False)
-            stop.display = False
-            yield stop
+    def below(self) -> Iterable[Widget]:
+        stop = Word()
+        stop.display = False
+        return (stop,)
 
     def put(self, view: View) -> None:
         """Numbers that move while one edits are shown, and it is those that are edited."""

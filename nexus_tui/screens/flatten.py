@@ -1,10 +1,10 @@
 """Flatten: what would be sent, listed, then the typed word."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical
+from textual.widget import Widget
 from textual.widgets import Input
 
 from nexus_engine.model.commands import Flatten
@@ -39,11 +39,8 @@ class FlattenPage(Dialog[Flatten]):
         self._scopes = (_OURS, _ALL) if leave else (_OURS, _LONGS, _ALL)
         self._scope = _OURS
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="dialog") as box:
-            box.border_title = self._heading
-            yield self._text
-            yield Word(max_length=20, compact=True, select_on_focus=False)
+    def below(self) -> Iterable[Widget]:
+        return (Word(),)
 
     def put(self, view: View) -> None:
         self._view = view
