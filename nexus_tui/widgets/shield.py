@@ -6,6 +6,7 @@ from nexus_engine.model.view import GuardView, PositionView, TripView, View
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
 from nexus_tui.widgets.header import heat, worst_first
+from nexus_tui.widgets.raster import sparkline
 from nexus_tui.widgets.rows import Pane, Row, Span, row
 from nexus_tui.widgets.stake import packed, shocks
 
@@ -19,7 +20,6 @@ _BAR: Final = 8
 _TICKS: Final = 40
 _LARGE: Final = 100
 """From here on a number needs no decimals."""
-_SPARK: Final = "▁▂▃▄▅▆▇█"
 
 
 class Guards(Pane):
@@ -207,7 +207,7 @@ def _trip(trip: TripView, width: int, height: int) -> list[Row]:
         rows.append(row(fmt.words(f" {line}", width), "quiet"))
     if trip.ticks and len(rows) < height:
         prices = [price for _, price in trip.ticks][-min(_TICKS, width - 30) :]
-        rows.append(((f" ticks {prices[0]:,.8g} ", "quiet"), (_spark(prices), ""),
+        rows.append(((f" ticks {prices[0]:,.8g} ", "quiet"), (sparkline(prices, len(prices)), ""),
                      (f" {prices[-1]:,.8g}", "quiet")))  # fmt: skip
     for each in trip.exits[: height - len(rows)]:
         done = (
@@ -220,9 +220,3 @@ def _trip(trip: TripView, width: int, height: int) -> list[Row]:
         text = fmt.joined([head, done, f"sent +{each.sent_ms} ms", *tries], "  ", width)
         rows.append(row(text, "alarm" if each.confirmed_ms is None else ""))
     return rows
-
-
-def _spark(prices: list[float]) -> str:
-    low, high = min(prices), max(prices)
-    step = (high - low) / (len(_SPARK) - 1) or 1.0
-    return "".join(_SPARK[min(len(_SPARK) - 1, round((price - low) / step))] for price in prices)
