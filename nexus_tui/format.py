@@ -34,6 +34,16 @@ def wrap(text: str, first: int, second: int) -> tuple[str, str]:
     return text[:cut].rstrip().replace("\u00a0", " "), words(rest, second).replace("\u00a0", " ")
 
 
+def folded(text: str, width: int) -> list[str]:
+    """`text` on as many lines of `width` cells as it needs, broken at words."""
+    lines: list[str] = []
+    while cell_len(text) > width:
+        head, _ = wrap(text, width, len(text) * 2)
+        lines.append(head)
+        text = text[len(head) :].lstrip()
+    return [*lines, text]
+
+
 def words(text: str, width: int) -> str:
     """`text` in at most `width` cells, cut after a word where it can be; the ellipsis says that it is cut."""
     if cell_len(text) <= width:

@@ -106,17 +106,7 @@ def _head(title: str) -> Row:
 
 def _text(text: str, kind: str) -> list[Row]:
     """A text on as many rows as it needs, at most four."""
-    rows: list[Row] = []
-    rest = plain(text)
-    while rest and len(rows) < 4:
-        first, rest = _cut(rest, _WIDTH - 2)
-        rows.append(((f"   {first}", kind),))
-    return rows
-
-
-def _cut(text: str, width: int) -> tuple[str, str]:
-    head, _ = fmt.wrap(text, width, 10_000)
-    return head, text[len(head) :].lstrip()
+    return [((f"   {line}", kind),) for line in fmt.folded(plain(text), _WIDTH - 2)[:4] if line]
 
 
 def _signal(signal: Signal) -> list[Row]:

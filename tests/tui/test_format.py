@@ -69,6 +69,16 @@ def test_wrapped_text_fits_both_lines(text: str) -> None:
     assert cell_len(second) <= 30
 
 
+@given(st.text(max_size=120), st.integers(4, 30))
+def test_folded_text_fits_every_line_and_loses_nothing_but_blanks(text: str, width: int) -> None:
+    from nexus_tui.safe import plain
+
+    text = plain(text, 120)
+    lines = fmt.folded(text, width)
+    assert all(cell_len(line) <= width for line in lines)
+    assert "".join("".join(lines).split()) == "".join(text.split())
+
+
 def test_times() -> None:
     assert fmt.clock(54_187 * 1_000_000_000) == "15:03:07"
     assert [fmt.countdown(ms) for ms in (0, 1, 38_000, 112_000, 7_013_000)] == [
