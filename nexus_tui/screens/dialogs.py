@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from nexus_tui.app import NexusApp
 
 _FOUND: Final = 10
+_WIDTH: Final = 75
+"""Cells of a row in the box, behind the blank that it begins with."""
+_LINE: Final = 300
 _PRICE: Final = re.compile(r"(\d+|\d{1,3}(,\d{3})+)(\.\d*)?|\.\d+", re.ASCII)
 """A comma parts thousands, as on the screen: where it might mean a point, it is no price."""
 
@@ -38,7 +41,7 @@ class Dialog(PacedModal[ScreenResultType]):
     def __init__(self, title: str, lines: Sequence[str]) -> None:
         super().__init__()
         self._heading = Content(plain(title, 60))
-        self._lines = [plain(line, 100) for line in lines]
+        self._lines = [plain(line, _LINE) for line in lines]
         self._text = Rows(id="dialog-text")
         self._under = ""
         self._left = False
@@ -65,7 +68,7 @@ class Dialog(PacedModal[ScreenResultType]):
 
     def rows(self) -> list[Row]:
         """What stands under the title."""
-        return [row(f" {line}") for line in self._lines]
+        return [row(f" {part}") for line in self._lines for part in fmt.folded(line, _WIDTH)]
 
     def put(self, view: View) -> None:
         """The newest View, for a dialog that shows some of it."""
@@ -79,6 +82,13 @@ class Dialog(PacedModal[ScreenResultType]):
         if line != self._under:
             self._under = line
             self.query_one("#dialog").border_subtitle = Content(line)
+
+    def is_typed(self, typed: str, word: str) -> bool:
+        """Whether the word was typed. Another one is told of: that nothing was sent cannot be seen otherwise."""
+        typed = typed.strip().lower()
+        if typed not in ("", word):
+            self.nexus.say(f"nothing sent: `{plain(typed, 40)}` is not `{plain(word, 40)}`")
+        return typed == word
 
     @property
     def nexus(self) -> "NexusApp":
@@ -154,7 +164,7 @@ class Typed(Dialog[bool]):
         return [*super().rows(), (), ask]
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        self.dismiss(event.value.strip().lower() == self._word)
+        self.dismiss(self.is_typed(event.value, self._word))
 
 
 class Choice(NamedTuple):

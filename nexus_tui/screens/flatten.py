@@ -106,6 +106,6 @@ class FlattenPage(Dialog[Flatten]):
         self.redraw()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        typed = event.value.strip().lower() == "flat"
+        typed = self.is_typed(event.value, "flat")
         command = Flatten(word="flat", longs_only=self._scope == _LONGS, foreign=self._scope == _ALL)
         self.dismiss(command if typed else None)

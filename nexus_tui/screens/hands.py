@@ -201,20 +201,20 @@ class Hands(Eyes):
         latches = self.view.account.latches if self.view is not None else ()
         held = next((each for each in latches if each.latch is latch), None)
         if held is None:
-            self.say(f"{latch} does not hold")
+            holds = f"; {_name(latches[0].latch)} does: r releases it" if latches else ""
+            self.say(f"{_name(latch)} does not hold{holds}")
             return
-        word = latch.value.lower()
-        others = ", ".join(each.latch for each in latches if each is not held)
+        others = ", ".join(_name(each.latch) for each in latches if each is not held)
         lines = (
             f"held by {held.by} since {fmt.clock(held.since_ns)} UTC" + (f": {held.reason}" if held.reason else ""),
             f"then {others} still holds" if others else "then entries may be sent again; what was cancelled stays so",
         )
 
         def done(yes: bool | None) -> None:
-            if yes and self.nexus.send(c.Release(latch=latch, word=word)):
-                self._sending(f"{latch} release sent")
+            if yes and self.nexus.send(c.Release(latch=latch, word=latch.lower())):
+                self._sending(f"{_name(latch)} release sent")
 
-        self.app.push_screen(Typed(f"Release {latch}", lines, word), done)
+        self.app.push_screen(Typed(f"Release {_name(latch)}", lines, _name(latch).lower()), done)
 
     def action_pause(self) -> None:
         """No new entries; pressed again it asks for the typed word that resumes."""
@@ -414,3 +414,8 @@ class Hands(Eyes):
                 self.app.exit(how)
 
         self.app.push_screen(Pick("Leave Nexus", lines, choices, start="stay"), done)
+
+
+def _name(latch: Latch) -> str:
+    """As row 2 writes it."""
+    return latch.replace("_", " ")
