@@ -520,8 +520,9 @@ class Engine:
             return f"{latch} stays: type {latch.lower()} to release it"
         turn.record(LatchSet(at_ns=turn.at_ns, latch=latch, on=False, by=by))
         turn.note(Level.WARN, "account", f"{latch} released", by)
+        kept = self.blocked(turn)
         self.reconciler.distrust(turn)
-        return f"{latch} released; entries again once reconciled"
+        return f"{latch} released; " + (f"no entries: {kept}" if kept else "entries again once reconciled")
 
     def _rearm_swan(self, turn: Turn, command: c.RearmSwan, by: str) -> str:
         if command.word != "swan":

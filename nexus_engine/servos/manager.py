@@ -341,7 +341,7 @@ class Manager:
         if foreign and Latch.PROTECT_ONLY not in ledger.latches:
             reason = f"another Nexus writes on this account: order {cid} on {symbol}"
             turn.record(LatchSet(at_ns=turn.at_ns, latch=Latch.PROTECT_ONLY, on=True, by="bot", reason=reason))
-            turn.note(Level.ALARM, symbol, reason)
+            turn.note(Level.ALARM, "account", f"{Latch.PROTECT_ONLY}: {reason}")
 
     def account(self, turn: Turn, event: AccountUpdate) -> None:
         """Wallet and positions as the venue sees them; a lasting difference has the whole account read again."""

@@ -205,7 +205,7 @@ class Reconciler:
             self.done = False
             reason = f"cannot reconcile with the venue: {reason}"
             turn.record(LatchSet(at_ns=turn.at_ns, latch=Latch.PROTECT_ONLY, on=True, by="bot", reason=reason))
-            turn.note(Level.ALARM, "account", reason)
+            turn.note(Level.ALARM, "account", f"{Latch.PROTECT_ONLY}: {reason}")
         if reason != self._question:
             self._backoff.reset(TIMER)
             self._question = reason

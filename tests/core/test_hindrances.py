@@ -3,7 +3,7 @@
 import pytest
 from world import SOL, World, virtual
 
-from nexus_engine.model.commands import Release
+from nexus_engine.model.commands import Halt, Pause, Release
 from nexus_engine.model.events import WRITER, Hindered
 from nexus_engine.model.words import Latch, Leg, Mode, Side
 
@@ -35,7 +35,8 @@ async def test_another_machine_on_the_account_is_protect_only_and_no_word_opens_
     position = await world.enter()
     hinder(world, "another machine has this account: vps-2", WRITER, latch=True)
     assert world.ledger.latches[Latch.PROTECT_ONLY].reason == "another machine has this account: vps-2"
-    world.command(Release(latch=Latch.PROTECT_ONLY, word="protect_only"))
+    told = world.command(Release(latch=Latch.PROTECT_ONLY, word="protect_only"))
+    assert told == "PROTECT_ONLY released; no entries: another machine has this account: vps-2"
     await world.run(2.0)
     assert Latch.PROTECT_ONLY not in world.ledger.latches
     assert world.blocked == "another machine has this account: vps-2"
@@ -87,3 +88,13 @@ def test_what_was_lost_latches_once_and_is_a_persons_to_judge(name: str) -> None
         assert world.blocked == ("the journal was damaged" if name else "")
 
     story()
+
+
+@virtual
+async def test_one_of_two_latches_released_names_the_other() -> None:
+    world = await World().start().ready()
+    world.command(Pause())
+    world.command(Halt(reason="key"))
+    assert world.command(Release(latch=Latch.HALT, word="halt")) == "HALT released; no entries: PAUSE by you"
+    assert world.command(Release(latch=Latch.PAUSE, word="pause")).startswith("PAUSE released; ")
+    await world.ready()

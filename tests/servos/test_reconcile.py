@@ -11,7 +11,7 @@ from world import BTC, SOL, World, virtual
 from nexus_engine.core import accounting
 from nexus_engine.model.commands import ClosePosition, Release
 from nexus_engine.model.facts import OrderChanged, Reconciled
-from nexus_engine.model.words import Latch, Leg, OrderStatus, Side, TradingState
+from nexus_engine.model.words import Latch, Leg, Level, OrderStatus, Side, TradingState
 
 
 @virtual
@@ -72,6 +72,19 @@ async def test_an_order_of_another_nexus_stops_our_entries() -> None:
     assert world.ledger.state is TradingState.REDUCING
     assert world.resting("BTCUSDT")
     assert world.protected()
+
+
+@virtual
+async def test_a_release_is_told_of_the_latch_that_comes_back_and_why() -> None:
+    world = await World().start().ready()
+    world.by_hand("BTCUSDT", Side.BUY, "0.01", "nxother-1-1e1", price="90000")
+    await world.until(lambda: Latch.PROTECT_ONLY in world.ledger.latches, 3.0)
+    told = world.command(Release(latch=Latch.PROTECT_ONLY, word="protect_only"))
+    assert told == "PROTECT_ONLY released; entries again once reconciled"
+    await world.until(lambda: Latch.PROTECT_ONLY in world.ledger.latches, 3.0)
+    outcome = world.engine.notebook.outcome
+    assert outcome is not None and outcome.level is Level.ALARM
+    assert outcome.text == f"{told}  PROTECT_ONLY: another Nexus writes on this account: order nxother-1-1e1 on BTCUSDT"
 
 
 @virtual
