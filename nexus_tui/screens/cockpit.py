@@ -183,7 +183,8 @@ class Cockpit(Hands):
         )
         self.mark_active()
         proposals = self.query_one(Proposals)
-        proposals.badge = self.cards.badge(now_ns) if proposals.region.height else ""
+        looks = self.nexus.read_only or not proposals.region.height
+        proposals.badge = "" if looks else self.cards.badge(now_ns)
         proposals.snoozing = self.cards.snoozing(now_ns)
         self.query_one(Watchlist).symbol = self.symbol
         if not self.frozen:

@@ -8,6 +8,7 @@ from nexus_engine.model.view import PositionView, ProposalView
 from nexus_engine.model.words import AccountKind, Latch, Mode, Sentinel
 from nexus_tui import format as fmt
 from nexus_tui.cards import ARM_NS, READY, SENT, STALE
+from nexus_tui.link import SocketLink
 from nexus_tui.safe import plain
 from nexus_tui.screens.close import ClosePage
 from nexus_tui.screens.dialogs import Choice, Confirm, Pick, Typed
@@ -405,7 +406,9 @@ class Hands(Eyes):
             Choice("quit", "r", "quit with stops resting at the venue"),
         ]
         if self.nexus.read_only:
-            choices = [each for each in choices if each.name != "flatten"]
+            # who only looks at the engine of another process leaves it as it is
+            ends = {"flatten", "quit"} if isinstance(self.nexus.link, SocketLink) else {"flatten"}
+            choices = [each for each in choices if each.name not in ends]
 
         def done(how: str | None) -> None:
             if how == "flatten":

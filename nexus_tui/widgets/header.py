@@ -31,7 +31,12 @@ class Header(Rows):
         if view is None:
             self.show([((" NEXUS ", "badge"), (" " + plain(progress or "starting…"), "strong")), ()])
             return
-        self.draw(lambda: [first(view, width, stale=bool(silent), read_only=read_only), second(view, width, silent)])
+        self.draw(
+            lambda: [
+                first(view, width, stale=bool(silent), read_only=read_only),
+                second(view, width, silent, read_only=read_only),
+            ]
+        )
 
 
 def first(view: View, width: int, *, stale: bool = False, read_only: bool = False) -> Row:
@@ -66,7 +71,7 @@ def first(view: View, width: int, *, stale: bool = False, read_only: bool = Fals
     return spaced(tuple(fixed), fields, room, clock, width)
 
 
-def second(view: View, width: int, silent: str) -> Row:
+def second(view: View, width: int, silent: str, *, read_only: bool = False) -> Row:
     """` Sentinel …`, then what must be seen, then the nearest guards, then the feed."""
     fixed: list[Span] = [
         (" Sentinel ", "quiet"),
@@ -82,7 +87,8 @@ def second(view: View, width: int, silent: str) -> Row:
         fields.append((90 - rank, ((" ", ""), (f" {shown} ", "alarm"))))
         left -= len(shown) + 3
     if view.account.latches:
-        fields.append((9, ((f"{gap}r releases", "quiet"),)))
+        if not read_only:
+            fields.append((9, ((f"{gap}r releases", "quiet"),)))
     elif view.account.blocked:
         fields.append((9, ((f"{gap}{plain(view.account.blocked, 60)}", "warn"),)))
     elif view.sentinel_reason and _SENTINEL[view.sentinel] == "alarm":

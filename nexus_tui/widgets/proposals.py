@@ -83,7 +83,7 @@ class Proposals(Pane):
         wide = width >= _WIDE
         plan = proposal.plan
         marker = ("▶" if self.active else "▷") if chosen else " "
-        badge = (self.badge or ARMING) if chosen else _HOW
+        badge = self.badge if chosen else _HOW
         part = f" ({_PARTS.get(proposal.part, f'{proposal.part:.0%}')})" if proposal.part < 1 else ""
         left: Row = (
             (f"{marker}{proposal.handle} ", "strong+pick"),

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from msgspec.structs import replace
 from tui_driving import cockpit
-from tui_views import BOOKS, POSITIONS, event, halted, view
+from tui_views import BOOKS, POSITIONS, FakeLink, event, halted, view
 
 from nexus_engine.model.commands import Flatten, Halt
 from nexus_engine.model.verdicts import Gauge
@@ -92,8 +92,23 @@ async def test_a_read_only_cockpit_says_so_everywhere() -> None:
             await driven.pass_ms(5_000)
         await driven.press("q")
         assert "flatten and quit" not in driven.text
+        assert "quit with stops resting" in driven.text
         await driven.press("escape", "exclamation_mark")
         assert driven.sent == [Halt(reason="key")]
+
+
+async def test_a_read_only_cockpit_invites_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nexus_tui.screens.hands.SocketLink", FakeLink)
+    for read_only in (False, True):
+        async with cockpit(replace(halted(), proposals=view().proposals), read_only=read_only) as driven:
+            await driven.arm()
+            assert ("READY" in driven.text) is not read_only
+            assert "wait" not in next(row for row in driven.text.splitlines() if "▶P41" in row)
+            assert ("r releases" in driven.row(2)) is not read_only
+            assert "HALT by you" in driven.row(2)
+            await driven.press("q")
+            assert "detach: the engine goes on" in driven.text
+            assert ("quit with stops resting" in driven.text) is not read_only
 
 
 @pytest.mark.parametrize("width", range(80, 131))
