@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from pty_terminal import Terminal
 
-_TYPED = re.compile(r"type (\w+) and enter")
+_TYPED = re.compile(r"type (protect only|\w+) and enter")
 _FREE = "no latch holds"
 _HELD_BY_LATCH = "r releases"
 _READY = re.compile(r"^▶P\d+ .*READY", re.MULTILINE)
