@@ -3,9 +3,10 @@
 from typing import Final
 
 from nexus_engine.model.verdicts import Gauge
-from nexus_engine.model.view import FeedView, LatchView, PositionView, View
+from nexus_engine.model.view import AccountView, FeedView, LatchView, PositionView, View
 from nexus_engine.model.words import AccountKind, Macro, Sentinel, TradingState
 from nexus_tui import format as fmt
+from nexus_tui.layout import WIDE
 from nexus_tui.safe import plain
 from nexus_tui.widgets.rows import Row, Rows, Span, length
 
@@ -19,6 +20,17 @@ _SENTINEL: Final = {
 _BAR: Final[Span] = ("│", "line")
 _STALE_MS: Final = 3_000
 _ROOMY: Final = 150
+_DAY, _LEASE = 9, 8
+_SECONDS, _MINUTES = 8, 5
+_GIVE_WAY: Final = (
+    (14, _SECONDS, _LEASE, True), (14, _MINUTES, _LEASE, True), (14, 0, _LEASE, True), (8, _MINUTES, _LEASE, True),
+    (8, 0, _LEASE, True), (8, 0, _DAY, True), (4, 0, _DAY, True), (4, 0, _DAY, False),
+)  # fmt: skip
+"""How row 1 becomes shorter: cells of the account's name and of the clock, the weight that must fit, and whether the
+money has cents."""
+_PROBLEM: Final = 24
+_REASON: Final = 16
+"""Cells under which the beginning of a reason says nothing."""
 
 
 class Header(Rows):
@@ -40,74 +52,99 @@ class Header(Rows):
 
 
 def first(view: View, width: int, *, stale: bool = False, read_only: bool = False) -> Row:
-    """` LIVE main │ COPILOT │ ACTIVE  today …`: fields give way from the right when the row is narrow."""
-    account = view.account
-    state: list[Span] = [
-        (
-            f" {account.state} " if account.state is not TradingState.ACTIVE else "ACTIVE",
-            _as_of(_STATE[account.state], stale),
-        )
-    ]
-    looks: list[Span] = [(" READ-ONLY ", "badge"), (" ", ""), _BAR] if read_only else []
-    fixed: list[Span] = [
-        (f" {account.kind}", _KIND[account.kind]), (f" {plain(account.name, 14)} ", "strong"), _BAR,
-        *looks, (f" {account.mode} ", "strong"), _BAR, (" ", ""), *state,
-    ]  # fmt: skip
-    gap = "   " if width >= 112 else "  "
-    loss = "loss left"
+    """` LIVE main │ COPILOT │ ACTIVE  today …`: what a narrow row cannot hold shortens or goes, the money last."""
+    for name, clock, least, cents in _GIVE_WAY:
+        fixed = _whose(view.account, name, stale=stale, read_only=read_only)
+        fields = _money(view.account, width, cents=cents)
+        tail = _clock(view.at_ns, clock, stale=stale)
+        room = width - length(fixed) - length(tail) - 1
+        if sum(length(spans) for weight, spans in fields if weight >= least) <= room:
+            break
+    return ended((*fixed, *kept(fields, room)), tail, width)
+
+
+def _whose(account: AccountView, name: int, *, stale: bool, read_only: bool) -> Row:
+    active = account.state is TradingState.ACTIVE
+    state: Span = ("ACTIVE" if active else f" {account.state} ", _as_of(_STATE[account.state], stale))
+    looks: Row = ((" READ-ONLY ", "badge"), _BAR) if read_only else ()
+    return (
+        (f" {account.kind}", _KIND[account.kind]), (f" {plain(account.name, name)} ", "strong"), _BAR,
+        *looks, (f" {account.mode} ", "strong"), _BAR, (" ", ""), state,
+    )  # fmt: skip
+
+
+def _money(account: AccountView, width: int, *, cents: bool) -> list[tuple[int, Row]]:
+    gap = "   " if width >= WIDE else "  "
+    left = fmt.amount(account.loss_left) if cents else f"{account.loss_left:z,.0f}"
     fields: list[tuple[int, Row]] = [
-        (9, ((f"{gap if width >= 112 else ' '}today ", "quiet"), signed(account.day_pnl))),
-        (8, ((f"{gap}{loss} ", "quiet"), (fmt.amount(account.loss_left), "warn" if account.loss_left <= 0 else ""))),
+        (_DAY, ((f"{gap if width >= WIDE else ' '}today ", "quiet"), signed(account.day_pnl, cents=cents))),
+        (_DAY, ((f"{gap}loss left ", "quiet"), (left, "warn" if account.loss_left <= 0 else ""))),
         (5, ((f"{gap}at risk ", "quiet"), (fmt.amount(account.at_risk), ""))),
         (6, ((f"{gap}equity ", "quiet"), (fmt.amount(account.equity), ""))),
         (4, ((f"{gap}open ", "quiet"), signed(account.open_pnl))),
     ]
     if account.lease_ms is not None:
-        left: Span = (fmt.age(account.lease_ms), "") if account.lease_ms else ("LOCKED", "warn")
-        fields.append((10, ((f"{gap}lease ", "quiet"), left)))
-    now = fmt.clock(view.at_ns)
-    clock: Row = ((f"as of {now} ", "warn"),) if stale else ((f"{now} UTC ", "quiet"),)
-    room = width - length(tuple(fixed)) - length(clock) - 2
-    return spaced(tuple(fixed), fields, room, clock, width)
+        lease: Span = (fmt.age(account.lease_ms), "") if account.lease_ms else ("LOCKED", "warn")
+        fields.append((_LEASE, ((f"{gap}lease ", "quiet"), lease)))
+    return fields
+
+
+def _clock(at_ns: int, cells: int, *, stale: bool) -> Row:
+    now = fmt.clock(at_ns)[:cells]
+    if not now:
+        return ()
+    whole = len(now) > _MINUTES
+    return ((f"as of {now} ", "warn"),) if stale else ((f"{now} UTC " if whole else f"{now} ", "quiet"),)
 
 
 def second(view: View, width: int, silent: str, *, read_only: bool = False) -> Row:
     """` Sentinel …`, then what must be seen, then the nearest guards, then the feed."""
-    fixed: list[Span] = [
+    fixed: Row = (
         (" Sentinel ", "quiet"),
         (f"{view.sentinel}".replace("_", " "), _as_of(_SENTINEL[view.sentinel], bool(silent))),
-    ]
-    gap = "   " if width >= 112 else "  "
+    )
+    account, wide = view.account, width >= WIDE
+    gap = "   " if wide else "  "
     tail: Row = (("feed ?", "warn"),) if silent else feed(view)
-    room = width - length(tuple(fixed)) - length(tail) - 2
+    room = width - length(fixed) - length(tail) - 2
     fields: list[tuple[int, Row]] = []
     left = room
     for rank, text in enumerate(alarms(view, silent)):
         shown = text if len(text) + 3 <= left else fmt.fit(text, left - 3)
         fields.append((90 - rank, ((" ", ""), (f" {shown} ", "alarm"))))
         left -= len(shown) + 3
-    if view.account.latches:
+    nearest = sorted(view.gauges, key=lambda gauge: -gauge.used)[: 5 if width >= _ROOMY else 3 if wide else 2]
+    guards: list[Row] = [
+        ((f"{gap}{plain(each.label, 16)} ", "quiet"), (reading(each), heat(each.used))) for each in nearest
+    ]
+    if account.latches:
         if not read_only:
             fields.append((9, ((f"{gap}r releases", "quiet"),)))
-    elif view.account.blocked:
-        fields.append((9, ((f"{gap}{plain(view.account.blocked, 60)}", "warn"),)))
-    elif view.sentinel_reason and _SENTINEL[view.sentinel] == "alarm":
-        fields.append((9, ((f"{gap}{plain(view.sentinel_reason, 60)}", "warn"),)))
-    nearest = sorted((gauge for gauge in view.gauges if gauge.label != "exposure"), key=lambda gauge: -gauge.used)
-    for rank, each in enumerate(nearest[: 2 if width < _ROOMY else 4]):
-        fields.append((7 - rank, ((f"{gap}{plain(each.label, 16)} ", "quiet"), (reading(each), heat(each.used)))))
-    account = view.account
-    limit = f" of {account.exposure_limit_pct:.0f}%" if width >= 112 else "%"
-    fields.append((5, ((f"{gap}exposure ", "quiet"), (f"{account.exposure_pct:.0f}{limit}", ""))))
-    if width >= 112:
+    else:
+        alarming = _SENTINEL[view.sentinel] == "alarm"
+        why = plain(account.blocked or (view.sentinel_reason if alarming else ""), 60)
+        if len(gap) + len(why) > left:
+            # the nearest guard keeps its place
+            cells = left - len(gap) - (length(guards[0]) if guards else 0)
+            why = fmt.words(why, cells) if cells >= _REASON else ""
+        if why:
+            fields.append((9, ((f"{gap}{why}", "warn"),)))
+    fields += [(8 - rank, spans) for rank, spans in enumerate(guards)]
+    if all(each.label != "exposure" for each in nearest):
+        limit = f" of {account.exposure_limit_pct:.0f}%" if wide else "%"
+        fields.append((3, ((f"{gap}exposure ", "quiet"), (f"{account.exposure_pct:.0f}{limit}", ""))))
+    if wide:
         age_ms = view.macro_view.age_ms if width >= _ROOMY else None
         age = "" if age_ms is None else f" {fmt.age(age_ms)}"
         state: Span = (f"{view.macro}", "warn" if view.macro is Macro.SHARK else "")
-        fields.append((2, ((f"{gap}macro ", "quiet"), state, (age, "quiet"))))
+        fields.append((1, ((f"{gap}macro ", "quiet"), state, (age, "quiet"))))
     covered = sum(1 for each in view.positions if each.stop_state == "ok")
-    if view.positions and width >= 112:
-        fields.append((3, ((f"{gap}stops ", "quiet"), (f"{covered}/{len(view.positions)}", ""))))
-    return spaced(tuple(fixed), fields, room, tail, width)
+    if view.positions and wide:
+        fields.append((2, ((f"{gap}stops ", "quiet"), (f"{covered}/{len(view.positions)}", ""))))
+    body = (*fixed, *kept(fields, room))
+    if not silent:
+        tail = feed(view, _PROBLEM + width - length(body) - length(tail) - 1)
+    return ended(body, tail, width)
 
 
 def _as_of(kind: str, stale: bool) -> str:
@@ -115,15 +152,19 @@ def _as_of(kind: str, stale: bool) -> str:
     return "quiet" if stale and kind == "good" else kind
 
 
-def spaced(fixed: Row, fields: list[tuple[int, Row]], room: int, tail: Row, width: int) -> Row:
-    """Keep the weightiest fields that fit, in their order; the tail ends the row."""
-    kept: set[int] = set()
+def kept(fields: list[tuple[int, Row]], room: int) -> Row:
+    """The weightiest fields up to the first that does not fit, in their order."""
+    found: set[int] = set()
     for index in sorted(range(len(fields)), key=lambda index: -fields[index][0]):
-        need = length(fields[index][1])
-        if need <= room:
-            kept.add(index)
-            room -= need
-    body: Row = (*fixed, *(span for index, (_, spans) in enumerate(fields) if index in kept for span in spans))
+        room -= length(fields[index][1])
+        if room < 0:
+            break
+        found.add(index)
+    return tuple(span for index, (_, spans) in enumerate(fields) if index in found for span in spans)
+
+
+def ended(body: Row, tail: Row, width: int) -> Row:
+    """A row whose tail stands at the right."""
     return (*body, (" " * max(1, width - length(body) - length(tail)), ""), *tail)
 
 
@@ -151,14 +192,14 @@ def banner(latch: LatchView, working: int, *, brief: bool) -> str:
     return f"{name} by {plain(latch.by, 10)} {fmt.minute(latch.since_ns)}{left}"
 
 
-def feed(view: View) -> Row:
+def feed(view: View, room: int = _PROBLEM) -> Row:
     """`feed 0.2s ok`, or which one is bad. The user stream speaks only when something happens."""
     down = [each for each in view.feeds if not each.up]
     if down:
         return (("feed ", "quiet"), (f" {plain(down[0].name.rpartition(' ')[2], 8)} DOWN ", "alarm"))
     age_ms = oldest(view.feeds)
     if view.problem:
-        return ((f"feed {fmt.age(age_ms)} ", "quiet"), (f" {plain(reason(view.problem), 24)} ", "alarm"))
+        return ((f"feed {fmt.age(age_ms)} ", "quiet"), (f" {plain(reason(view.problem), room)} ", "alarm"))
     late = age_ms is not None and age_ms > _STALE_MS
     word: Span = (" LATE ", "alarm") if late else ("ok", "good") if age_ms is not None else ("none yet", "warn")
     return ((f"feed {fmt.age(age_ms)} ", "quiet"), word)
