@@ -160,6 +160,7 @@ def _account(engine: Engine, marks: accounting.Marks, at_ns: int, mono_ns: int) 
         kind=ledger.kind or AccountKind.DEMO,
         mode=engine.mode,
         state=ledger.state,
+        known=engine.reconciler.known,
         latches=tuple(
             LatchView(latch=fact.latch, by=fact.by, reason=fact.reason, since_ns=fact.at_ns)
             for fact in ledger.latches.values()

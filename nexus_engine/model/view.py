@@ -60,6 +60,8 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     exposure_limit_pct: float
     lease_ms: int | None = None
     """For how long a LIVE account may still enter; None for all others."""
+    known: bool = True
+    """The venue has told of it in this run. Until then its money and what is open are the journal's, or nothing."""
 
 
 class FeedView(msgspec.Struct, frozen=True, kw_only=True):

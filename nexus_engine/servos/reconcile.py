@@ -38,11 +38,12 @@ class Reconciler:
         self._restored: frozenset[str] = frozenset()
         """Orders of an earlier run: their monotonic stamps mean nothing."""
         self._told: frozenset[str] = frozenset()
-        self._said = False
         self._backoff = Backoff()
         self._question = ""
         self.done = False
         """The last comparison ended without an open question."""
+        self.known = False
+        """One has, in this run."""
 
     def resume(self, turn: Turn, earlier_ns: int) -> None:
         """A run begins. Entries of an earlier one are taken back: what was seen when they were decided is gone."""
@@ -189,10 +190,10 @@ class Reconciler:
             turn.record(Reconciled(at_ns=turn.at_ns, ok=True, differences=differences))
             for line in differences:
                 turn.note(Level.WARN, "account", line)
-            if differences or not self._said:
+            if differences or not self.known:
                 text = "reconciled" if differences else "reconciled: no difference"
                 turn.note(Level.GOOD, "account", text)
-                self._said = True
+                self.known = True
         self._told = told
         self.done = True
         self._open_since = None

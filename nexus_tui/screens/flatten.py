@@ -94,7 +94,11 @@ class FlattenPage(Dialog[Flatten]):
             )
             for side, qty, symbol, what in orders[:_LISTED]
             if view is not None
-        ] or [row(f" no {'long' if longs else 'position'} of ours is open")]
+        ]
+        if view is None or not view.account.known:
+            rows.append(row(" not known yet: the venue has not told what it holds", "warn"))
+        elif not rows:
+            rows = [row(f" no {'long' if longs else 'position'} of ours is open")]
         if len(orders) > _LISTED:
             rows.append(row(f" and {len(orders) - _LISTED} more"))
         if foreign and self._scope != _ALL:

@@ -66,6 +66,8 @@ def first(view: View, width: int, *, stale: bool = False, read_only: bool = Fals
 def _whose(account: AccountView, name: int, *, stale: bool, read_only: bool) -> Row:
     active = account.state is TradingState.ACTIVE
     state: Span = ("ACTIVE" if active else f" {account.state} ", _as_of(_STATE[account.state], stale))
+    if active and not account.known:
+        state = ("STARTING", "warn")
     looks: Row = ((" READ-ONLY ", "badge"), _BAR) if read_only else ()
     return (
         (f" {account.kind}", _KIND[account.kind]), (f" {plain(account.name, name)} ", "strong"), _BAR,
@@ -76,13 +78,19 @@ def _whose(account: AccountView, name: int, *, stale: bool, read_only: bool) -> 
 def _money(account: AccountView, width: int, *, cents: bool) -> list[tuple[int, Row]]:
     gap = "   " if width >= WIDE else "  "
     left = fmt.amount(account.loss_left) if cents else f"{account.loss_left:z,.0f}"
+    day, loss = signed(account.day_pnl, cents=cents), (left, "warn" if account.loss_left <= 0 else "")
+    if not account.known:
+        day = loss = ("-", "quiet")
     fields: list[tuple[int, Row]] = [
-        (_DAY, ((f"{gap if width >= WIDE else ' '}today ", "quiet"), signed(account.day_pnl, cents=cents))),
-        (_DAY, ((f"{gap}loss left ", "quiet"), (left, "warn" if account.loss_left <= 0 else ""))),
-        (5, ((f"{gap}at risk ", "quiet"), (fmt.amount(account.at_risk), ""))),
-        (6, ((f"{gap}equity ", "quiet"), (fmt.amount(account.equity), ""))),
-        (4, ((f"{gap}open ", "quiet"), signed(account.open_pnl))),
+        (_DAY, ((f"{gap if width >= WIDE else ' '}today ", "quiet"), day)),
+        (_DAY, ((f"{gap}loss left ", "quiet"), loss)),
     ]
+    if account.known:
+        fields += [
+            (5, ((f"{gap}at risk ", "quiet"), (fmt.amount(account.at_risk), ""))),
+            (6, ((f"{gap}equity ", "quiet"), (fmt.amount(account.equity), ""))),
+            (4, ((f"{gap}open ", "quiet"), signed(account.open_pnl))),
+        ]
     if account.lease_ms is not None:
         lease: Span = (fmt.age(account.lease_ms), "") if account.lease_ms else ("LOCKED", "warn")
         fields.append((_LEASE, ((f"{gap}lease ", "quiet"), lease)))
@@ -113,7 +121,7 @@ def second(view: View, width: int, silent: str, *, read_only: bool = False) -> R
         shown = text if len(text) + 3 <= left else fmt.fit(text, left - 3)
         fields.append((90 - rank, ((" ", ""), (f" {shown} ", "alarm"))))
         left -= len(shown) + 3
-    nearest = sorted(view.gauges, key=lambda gauge: -gauge.used)[: 5 if width >= _ROOMY else 3 if wide else 2]
+    nearest = tightest(view)[: 5 if width >= _ROOMY else 3 if wide else 2]
     guards: list[Row] = [
         ((f"{gap}{plain(each.label, 16)} ", "quiet"), (reading(each), heat(each.used))) for each in nearest
     ]
@@ -130,7 +138,7 @@ def second(view: View, width: int, silent: str, *, read_only: bool = False) -> R
         if why:
             fields.append((9, ((f"{gap}{why}", "warn"),)))
     fields += [(8 - rank, spans) for rank, spans in enumerate(guards)]
-    if all(each.label != "exposure" for each in nearest):
+    if account.known and all(each.label != "exposure" for each in nearest):
         limit = f" of {account.exposure_limit_pct:.0f}%" if wide else "%"
         fields.append((3, ((f"{gap}exposure ", "quiet"), (f"{account.exposure_pct:.0f}{limit}", ""))))
     if wide:
@@ -223,6 +231,12 @@ def reading(gauge: Gauge) -> str:
     digits = 0 if gauge.limit == int(gauge.limit) and (gauge.limit >= 5 or counted) else 1
     unit = gauge.unit if gauge.unit == "%" else f" {plain(gauge.unit, 6)}" if gauge.unit else ""
     return f"{fmt.plain_number(gauge.value, digits)} of {fmt.plain_number(gauge.limit, digits)}{unit}"
+
+
+def tightest(view: View) -> list[Gauge]:
+    """The guards that are known, the nearest to its trip first."""
+    known = [each for each in view.gauges if view.account.known or each.guard == "swan"]
+    return sorted(known, key=lambda gauge: -gauge.used)
 
 
 def heat(used: float) -> str:

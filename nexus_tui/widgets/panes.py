@@ -8,7 +8,7 @@ from nexus_engine.model.view import EventRow, View
 from nexus_engine.model.words import Level, Regime, Sentinel, Side
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
-from nexus_tui.widgets.header import heat, reading, signed
+from nexus_tui.widgets.header import heat, reading, signed, tightest
 from nexus_tui.widgets.rows import Pane, Row, Span, length, row
 
 _REGIME: Final[dict[Regime, Span]] = {
@@ -79,7 +79,7 @@ class Gauges(Pane):
 
     def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
         wide = width >= 34
-        gauges = sorted(view.gauges, key=lambda gauge: -gauge.used)
+        gauges = tightest(view)
         texts = [reading(each) if wide else reading(each).replace(" of ", "/") for each in gauges]
         value = max(map(len, texts), default=0)
         label = min(max((len(each.label) for each in gauges), default=0), width - value - 4 - _SMALLEST_BAR)

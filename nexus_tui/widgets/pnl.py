@@ -40,6 +40,8 @@ class Pnl(Pane):
 
     def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
         account = view.account
+        if not account.known:
+            return row("PnL today", "title"), [row(" not known yet", "quiet")]
         cents = width >= _CENTS
         title: Row = (("PnL today ", "title"), signed(account.day_pnl))
         room = height - 2

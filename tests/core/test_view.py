@@ -44,6 +44,18 @@ def explained(world: World, wanted: str) -> Why:
     return why
 
 
+@virtual
+async def test_an_account_that_the_venue_has_not_told_of_in_this_run_is_not_known() -> None:
+    world = World()
+    world.wire.faults.append(Fault(call="snapshot", kind=REFUSED, count=0))
+    world.start()
+    await world.run(5.0)
+    assert not look(world).account.known
+    world.wire.faults.clear()
+    await world.ready()
+    assert look(world).account.known
+
+
 # ---- lines -----------------------------------------------------------------------------------------------------------
 
 

@@ -265,6 +265,17 @@ async def test_flatten_may_include_what_is_foreign_and_lists_it_first() -> None:
         assert driven.sent == [Flatten(word="flat", foreign=True)]
 
 
+async def test_before_the_venue_has_told_what_is_open_nobody_says_that_nothing_is() -> None:
+    async with cockpit(view(positions=(), curve=(), account=account(known=False, day_pnl=0.0))) as driven:
+        assert "none open" not in driven.text and "+0.00" not in driven.text
+        for scope in ("F", "tab"):
+            await driven.press(scope)
+            assert "is open" not in driven.text
+            assert "not known yet" in driven.text
+        await driven.show(view(positions=()))
+        assert "no long of ours is open" in driven.text
+
+
 @pytest.mark.parametrize("size", [(80, 24), (200, 50)])
 async def test_flatten_says_what_each_order_would_cost_whatever_books_are_shown(size: tuple[int, int]) -> None:
     large = replace(POSITIONS[0], qty=D(10**9))

@@ -48,6 +48,18 @@ def test_day_pnl_and_loss_left_stand_in_row_one_at_80_whatever_else_is_there(
     assert ("READ-ONLY" in text) is read_only
 
 
+@pytest.mark.parametrize("width", [80, 120, 200])
+def test_what_the_venue_has_not_told_yet_is_no_number_and_no_calm_word(width: int) -> None:
+    none = account(known=False, day_pnl=0.0, loss_left=0.0, at_risk=0.0, equity=0.0, open_pnl=0.0, exposure_pct=0.0)
+    picture = view(account=none, gauges=tuple(replace(each, value=0, used=0.0) for each in GAUGES))
+    top = first(picture, width)
+    assert "today -  " in said(top) and "loss left -  " in said(top) and "0.00" not in said(top)
+    assert "ACTIVE" not in said(top) and ("STARTING", "warn") in top
+    assert "exposure" not in said(second(picture, width, "")) and "day loss" not in said(second(picture, width, ""))
+    halted = replace(picture, account=replace(none, state=TradingState.HALTED))
+    assert "HALTED" in said(first(halted, width))
+
+
 def test_amounts_give_up_their_cents_before_they_leave_row_one() -> None:
     rich = account(**LIVE, state=TradingState.REDUCING, day_pnl=-123_456.78, loss_left=123_456.78)
     text = said(first(view(account=rich), 80, read_only=True))
