@@ -18,6 +18,7 @@ from nexus_engine.model.macro import MacroRow
 from nexus_engine.model.ports import Clock, Sink
 from nexus_engine.model.secret import Secret
 from nexus_engine.model.verdicts import Reading
+from nexus_engine.uplink.lost import lost
 from nexus_engine.uplink.unreadable import UNREADABLE
 
 POLL_S: Final = 600.0
@@ -219,7 +220,7 @@ class MacroFeed:
         except TimeoutError:
             problem = f"no answer within {self._deadline_s:g} s"
         except (aiohttp.ClientError, OSError) as error:
-            problem = f"cannot be reached ({type(error).__name__})"
+            problem = lost(error)
         if problem:  # raised out of the handler: what is chained to it holds the request, and that the key
             raise MacroError(problem)
         if status == 200 and "json" in kind:

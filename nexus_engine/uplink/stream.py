@@ -9,6 +9,7 @@ import aiohttp
 
 from nexus_engine.model.ports import Clock
 from nexus_engine.uplink.counts import Counts
+from nexus_engine.uplink.lost import lost
 from nexus_engine.uplink.unreadable import UNREADABLE
 
 CONNECT_S: Final = 5.0
@@ -128,8 +129,7 @@ class Stream:
                 except StreamDown as down:
                     reason, wait_s = str(down), down.wait_s
                 except (aiohttp.ClientError, OSError) as error:
-                    # the name alone: the text may hold the address, and that a key
-                    reason = f"connection lost ({type(error).__name__})"
+                    reason = lost(error)
                 if self._steady():
                     self._backoff.reset()
                 self._tell_down(reason)

@@ -137,11 +137,8 @@ class Positions(Pane):
         foreign = [self._foreign(view, width)] if view.foreign else []
         unsent = self._unsent(view) if width >= _WIDE else []
         if not positions:
-            return heading(view, width), [
-                row(" none open" if view.account.known else " not known yet", "quiet"),
-                *unsent,
-                *foreign,
-            ]
+            none = " none open" if view.account.known else " not known yet"
+            return heading(view, width), [row(none, "quiet"), *unsent, *foreign]
         room = height - 1
         if len(positions) + len(foreign) > room and room <= _FEW:
             # Row 2 counts the foreign ones on every screen; our own come first where there is no room for both.

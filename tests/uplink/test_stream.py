@@ -172,7 +172,7 @@ async def test_a_venue_that_is_not_there_is_tried_without_end_and_without_naming
             await listener.changed.wait()
     task.cancel()
     await asyncio.wait((task,))
-    assert set(listener.said) == {"connection lost (ClientConnectorError)"}
+    assert set(listener.said) == {"no connection (connection refused)"}
 
 
 async def test_cancelling_is_prompt_even_when_the_other_side_never_answers_the_close() -> None:

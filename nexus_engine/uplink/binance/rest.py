@@ -24,6 +24,7 @@ from nexus_engine.uplink.binance.limits import Budget, Urgency
 from nexus_engine.uplink.binance.outcomes import CLOCK, KEY_REFUSED, RATE_LIMIT, RestError, classify
 from nexus_engine.uplink.binance.settings import AccountRefused, BinanceSettings, UplinkError
 from nexus_engine.uplink.counts import Counts
+from nexus_engine.uplink.lost import lost
 from nexus_engine.uplink.unreadable import UNREADABLE
 
 DEADLINE_S: Final = 5.0
@@ -250,10 +251,9 @@ class BinanceRest:
             return RestError(Outcome.UNKNOWN, text=f"no answer within {DEADLINE_S:.0f} s")
         except aiohttp.ClientConnectorError as error:
             # nothing has left: no name, no route, no listener, no certificate
-            return RestError(Outcome.REFUSED, text=f"no connection ({type(error).__name__})")
+            return RestError(Outcome.REFUSED, text=lost(error))
         except (aiohttp.ClientError, OSError) as error:
-            # the name alone: the text of these may hold the address with everything in it
-            return RestError(Outcome.UNKNOWN, text=f"connection lost ({type(error).__name__})")
+            return RestError(Outcome.UNKNOWN, text=lost(error))
         used = reply.headers.get("x-mbx-used-weight-1m", "")
         if used.isdecimal():
             self.budget.seen(int(used))
