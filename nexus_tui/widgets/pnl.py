@@ -14,6 +14,7 @@ from nexus_tui.widgets.rows import EMPTY, Pane, Row, row
 _CENTS: Final = 34
 _PLOT_WIDTH, _PLOT_HEIGHT = 40, 8
 """From this size on plotext draws both curves; below it columns of eighths say more in less room."""
+_WHOLE: Final = 10
 _DOT: Final = "•"
 _SECOND: Final = 1_000_000_000
 
@@ -69,7 +70,7 @@ class Pnl(Pane):
             if self._plotted is not None and self._plotted[0][1:] == (width, height):
                 return self._plotted[1]
         # Columns follow the open profit, which moves with every picture; once a second is often enough to look at.
-        face = (len(curve), round(totals[-1]), width, height)
+        face = (len(curve), round(totals[-1], _decimals(totals)), width, height)
         if face != self._drawn[0]:
             self._drawn = (face, bars(curve, width, height))
         return self._drawn[1]
@@ -91,6 +92,11 @@ class Pnl(Pane):
             self._plotting = False
 
 
+def _decimals(amounts: Sequence[float]) -> int:
+    """Of an axis: where all is small, two amounts would be the same without cents."""
+    return 2 if 0 < max(map(abs, amounts)) < _WHOLE else 0
+
+
 def over_time(curve: Sequence[Moment], width: int) -> list[float]:
     """Realised and open together at `width` even steps of the time that the curve covers."""
     first, last = curve[0].at_ns, curve[-1].at_ns
@@ -107,7 +113,8 @@ def bars(curve: Sequence[Moment], width: int, height: int) -> list[Row]:
     """Columns up and down from zero behind an axis of amounts."""
     low = min(0.0, *(each.realised + each.open for each in curve))
     high = max(0.0, *(each.realised + each.open for each in curve))
-    labels = [f"{high:+,.0f}", f"{low:+,.0f}"]
+    decimals = _decimals((low, high))
+    labels = [f"{high:+,.{decimals}f}", f"{low:+,.{decimals}f}"]
     axis = max(map(len, labels)) + 2
     room = width - axis - 1
     if not high and not low:
@@ -145,7 +152,8 @@ def plot(curve: Sequence[Moment], width: int, height: int) -> list[Row]:
     plt.plot(xs, realised, marker="hd")
     low, high = min(min(totals), *realised, 0.0), max(max(totals), *realised, 0.0)
     levels = [low, 0.0, high / 2, high] if low < 0 else [0.0, high / 2, high]
-    plt.yticks(levels, [f"{level:+,.0f} " for level in levels])
+    decimals = _decimals(levels)
+    plt.yticks(levels, [f"{level:+,.{decimals if level else 0}f} " for level in levels])
     plt.xticks([each.at_ns / _SECOND for each in chosen], [fmt.minute(each.at_ns) for each in chosen])
     drawn = plt.uncolorize(plt.build()).splitlines()[:height]
     return [_coloured(f" {line}") for line in drawn]
