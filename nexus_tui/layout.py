@@ -69,7 +69,6 @@ def _two_columns(width: int, height: int) -> Plan:
     proposals, positions = 6 + min(2, spare // 5), 5 + min(6, spare // 5)
     targets = 4 if spare < 14 else 8
     candles = 3 if spare < 5 else min(18, 3 + spare // 2)
-    gauges = 5 if spare >= 12 else 0
     found: Plan = {"rule-0": Region(left, 0, 1, height)}
     events = height - proposals - positions - targets
     _stack(
@@ -79,7 +78,9 @@ def _two_columns(width: int, height: int) -> Plan:
         left,
         (("proposals", proposals), ("positions", positions), ("targets", targets), ("events", events)),
     )
-    lower = (("candles", candles), *((("gauges", gauges),) if gauges else ()), ("pnl", 4))
+    # wide but low, or high but narrow: there is room for one of the two
+    between = (("watch", 5),) if width >= WIDE and spare >= 5 else (("gauges", 5),) if spare >= 12 else ()
+    lower = (("candles", candles), *between, ("pnl", 4))
     book = height - sum(rows for _, rows in lower)
     _stack(found, left + 1, 0, right, (("book-0", book), *lower))
     return found
