@@ -79,12 +79,12 @@ class Candles(Pane):
 
 
 def odds(view: View, width: int) -> Row:
-    """`TREND_DOWN 71%  range 18%  volatile 11%`: as many as fit."""
+    """`odds TREND_DOWN 71%  range 18%  volatile 11%`: as many as fit. The regime that holds may be another."""
     ranked = sorted(view.odds, key=lambda each: -each[1])
     if not ranked:
         return row(" regime not known yet", "quiet")
     regime, share = ranked[0]
-    lead = " regime " if width < 40 else "  "
+    lead = " regime odds " if width < 40 else "  odds "
     spans: list[Span] = [(lead, "quiet"), (f"{regime} {share:.0%}", _REGIMES.get(regime, "strong"))]
     for regime, share in ranked[1:]:
         text = f"  {_WORDS.get(regime, 'unknown')} {share:.0%}"

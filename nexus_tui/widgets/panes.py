@@ -68,7 +68,9 @@ class Watchlist(Pane):
                     side = "L" if ours.side is Side.BUY else "S"
                     spans += [(f"   {side} {fmt.quantity(ours.qty)}", "mark"), ("  ", ""), signed(ours.pnl)]
             rows.append(tuple(spans))
-        return (("Watchlist", "title"), (f" {len(view.watch)}", "strong")), rows
+        count = f"{len(rows)} of {len(names)}" if len(rows) < len(names) else f"{len(names)}"
+        told = "   regime and its rank" if wide else ""
+        return (("Watchlist", "title"), (f" {count}", "strong"), (told, "quiet")), rows
 
 
 class Gauges(Pane):

@@ -12,6 +12,7 @@ from nexus_tui.widgets.rows import Pane, Row, Span, length, row
 
 _LIST: Final = 5
 """From this many rows on, each target has one of its own."""
+_TITLED: Final = 42
 _MACRO: Final = {Macro.SHARK: "warn", Macro.NEUTRAL: "", Macro.UNKNOWN: "quiet"}
 _CALM: Final = ("", "quiet")
 
@@ -28,7 +29,8 @@ class Targets(Pane):
         vetoed = [each for each in view.targets if each.veto]
         if height < _LIST:
             return title, self._brief(view, hunted, vetoed, width)[:height]
-        title = (*title, (" 4h to BTC, score" if width >= 34 else "", "quiet"))
+        over = " 4 closed h to BTC, score" if width >= _TITLED else " 4h to BTC, score" if width >= 34 else ""
+        title = (*title, (over, "quiet"))
         feet = [self._gate(view, width)]
         reason = view.macro_view.reason
         if reason and (not trend(view) or ":" in reason):
