@@ -220,6 +220,7 @@ def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns
         stop_qty=_stop_qty(engine, position),
         half=half,
         no_half=no_half,
+        liquidation_known=position.symbol in engine.manager.liquidation,
     )
 
 

@@ -103,6 +103,8 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     """What closing half of it sends, by the venue's step; None from an engine that does not say."""
     no_half: str = ""
     """Why half of it would not be closed now."""
+    liquidation_known: bool = True
+    """The venue has told `liquidation`, or that there is none."""
 
 
 class BookMark(msgspec.Struct, frozen=True, kw_only=True):

@@ -68,6 +68,7 @@ class Manager:
         self.fenced = False
         """Another machine has the account: orders with our prefix that we do not know may be its own."""
         self.liquidation: dict[str, Decimal | None] = {}
+        """Of what is held at the venue: None where it has none, nothing where that was not told yet."""
         self.compare: Callable[[Turn], None] = lambda turn: turn.snapshot(Venue.BINANCE)
         """Have the whole account read; the reconciler puts itself here."""
         self._timers: Final[dict[str, Callable[[Turn, str], None]]] = {
@@ -351,7 +352,9 @@ class Manager:
             self.venue_qty[report.symbol] = report.qty
             self.venue_entry[report.symbol] = report.entry
             # a stream tells no liquidation price: the last list's stands until the next, or until it is flat
-            if report.liquidation is not None or not report.qty:
+            if not report.qty:
+                self.liquidation.pop(report.symbol, None)
+            elif report.liquidation is not None:
                 self.liquidation[report.symbol] = report.liquidation
             if self.drifts(turn, report.symbol):
                 turn.timer(f"{DRIFT_TIMER}{report.symbol}", DRIFT_MS)

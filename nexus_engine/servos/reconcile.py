@@ -161,7 +161,9 @@ class Reconciler:
             held = ZERO if report is None else report.qty
             self._manager.venue_qty[symbol] = held
             self._manager.venue_entry[symbol] = ZERO if report is None else report.entry
-            self._manager.liquidation[symbol] = None if report is None else report.liquidation
+            self._manager.liquidation.pop(symbol, None)
+            if report is not None and held:
+                self._manager.liquidation[symbol] = report.liquidation
             position = ledger.positions.get(symbol)
             ours = ZERO if position is None else position.qty
             # one symbol, one net quantity: what is foreign on the other side has closed as much of ours

@@ -105,7 +105,7 @@ _FULL: Final = (
 
 def _liquidation(each: PositionView, width: int) -> Span:
     if each.liquidation is None:
-        return "-", "quiet"
+        return ("-", "quiet") if each.liquidation_known else ("?", "warn")
     return fmt.short_price(each.liquidation, each.price_digits, width - 1), ""
 
 

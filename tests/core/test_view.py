@@ -56,6 +56,20 @@ async def test_an_account_that_the_venue_has_not_told_of_in_this_run_is_not_know
     assert look(world).account.known
 
 
+@virtual
+async def test_a_liquidation_price_that_no_list_has_told_yet_is_not_none() -> None:
+    world = await World().start().ready()
+    for _ in range(2):
+        world.wire.faults.append(Fault(call="snapshot", kind=REFUSED, count=0))
+        await world.enter()
+        assert not look(world).positions[0].liquidation_known
+        world.wire.faults.clear()
+        world.ask_account()
+        await world.until(lambda: look(world).positions[0].liquidation_known, 3.0)
+        world.command(ClosePosition(symbol=look(world).positions[0].symbol))
+        await world.until(lambda: not world.ledger.positions, 5.0)
+
+
 # ---- lines -----------------------------------------------------------------------------------------------------------
 
 

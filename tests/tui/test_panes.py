@@ -1,8 +1,9 @@
 """The quieter panes say what their numbers are of."""
 
 import pytest
+from msgspec.structs import replace
 from tui_driving import cockpit
-from tui_views import ODDS, account, view
+from tui_views import ODDS, account, position, view
 
 from nexus_engine.model.view import Moment
 from nexus_tui.layout import plan
@@ -64,6 +65,14 @@ def test_the_columns_follow_a_profit_of_cents() -> None:
         curve = (Moment(0, 0.0, 0.0), Moment(1, 0.0, total))
         rows = pane.build(view(curve=curve, account=account(open_pnl=0.0)), 34, 8)[1]
         assert any(f"+{total:.2f}" in said(each) for each in rows)
+
+
+async def test_a_liquidation_price_that_is_not_known_is_not_shown_as_none() -> None:
+    for known, shown in ((True, "-"), (False, "?")):
+        one = replace(position(liq=None), liquidation_known=known)
+        async with cockpit(view(positions=(one,)), size=(120, 40)) as driven:
+            (line,) = [each for each in driven.text.splitlines() if each.startswith("L BTCUSDT")]
+            assert line.split("2s")[1].split()[0] == shown
 
 
 @pytest.mark.parametrize("size", [(112, 30), (137, 33), (190, 34)])
