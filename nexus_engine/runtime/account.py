@@ -257,7 +257,7 @@ class Account:
             except AccountRefused as error:
                 raise StartError(str(error)) from error
             except UplinkError as error:
-                self._tell(f"the venue cannot be reached, trying again: {error}")
+                self._tell(f"trying again: {error}")
                 await asyncio.sleep(AGAIN_S)
 
     async def _check_live(self, where: Address, carrier: Carrier) -> None:

@@ -92,7 +92,7 @@ async def test_before_the_first_picture_the_header_says_what_happens() -> None:
 
 
 async def test_a_start_that_waits_for_its_venue_says_so_beside_the_first_picture() -> None:
-    waits = "the venue cannot be reached, trying again: connection refused"
+    waits = "trying again: the venue is not ready: no connection (connection refused)"
     async with cockpit(waiting=True) as driven:
         driven.link.said = waits
         await driven.show(replace(view(), outcome=None))
