@@ -48,7 +48,7 @@ from nexus_engine.model.facts import (
 from nexus_engine.model.macro import MacroPast
 from nexus_engine.model.orders import ZERO, Fill, Order
 from nexus_engine.model.positions import ClosedTrade, Position
-from nexus_engine.model.proposals import Proposal
+from nexus_engine.model.proposals import Proposal, Proposals
 from nexus_engine.model.words import AccountKind, Latch, Leg, Mode, OrderStatus, Rung, Side, TradingState
 
 KEPT_ORDERS: Final = 200
@@ -125,7 +125,7 @@ class Ledger:
         self.orders: dict[str, Order] = {}
         self.positions: dict[str, Position] = {}
         self.foreign: dict[str, Decimal] = {}
-        self.proposals: dict[int, Proposal] = {}
+        self.proposals: Final = Proposals()
         self.latches: dict[Latch, LatchSet] = {}
         self.locks: dict[str, LockSet] = {}
         self.lease_until_ns = 0
@@ -254,7 +254,7 @@ class Ledger:
             self.orders,
             self.positions,
             self.foreign,
-            self.proposals,
+            self.proposals.packed,
             self.latches,
             self.locks,
             self.streaks,
@@ -541,10 +541,10 @@ class Ledger:
         over = len(self.proposals) - len(self._waiting) - KEPT_PROPOSALS
         if over > 0:
             for key in list(islice((key for key in self.proposals if key not in self._waiting), over)):
-                del self.proposals[key]
+                self.proposals.drop(key)
 
     def _propose(self, proposal: Proposal) -> None:
-        self.proposals[proposal.id] = proposal
+        self.proposals.put(proposal)
         if proposal.status.open:
             self._waiting[proposal.id] = None
         else:
