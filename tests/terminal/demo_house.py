@@ -128,6 +128,10 @@ class House:
         """`nexus attach` in a new terminal."""
         return self._open(["attach", "--demo", "--state", str(self.state)], options)
 
+    def headless(self, *more: str) -> Terminal:
+        """`nexus --headless` on this account; the terminal only holds it."""
+        return self._open([*self.words, "--headless", *more], {})
+
     def _open(self, words: list[str], options: dict[str, Any]) -> Terminal:
         terminal = Terminal([sys.executable, "-m", "nexus_tui", *words], env=_ENV, **options)
         self.terminals.append(terminal)

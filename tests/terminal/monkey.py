@@ -23,6 +23,9 @@ from demo_house import House, nexus, wait_until
 from monkey_judge import LONG_S, YES, deeds, tracebacks, unexplained, unproven
 from pty_terminal import Terminal
 
+from nexus_engine.model.facts import AnyFact, ProposalMade
+from nexus_engine.model.ledger import KEPT_PROPOSALS
+from nexus_engine.runtime.client import ask
 from nexus_engine.store.sqlite import SqliteJournal
 from nexus_tui.bindings import KEYS
 
@@ -39,6 +42,8 @@ PRESSED_S = 1.5
 STUCK_S = 60.0
 """For so long a cockpit may resist being healed."""
 LEAVE_S = 30.0
+PAST_S = 900.0
+"""A past takes no longer."""
 DIRECTIVE = """
 [risk]
 day_loss_pct = 20.0
@@ -90,10 +95,11 @@ HALVES = (WILD, CALM, MUTE, CALM, WILD, CALM, WILD, CALM)
 
 
 class Monkey:
-    """`found` is what went wrong. `memory` holds (s, MB) of cockpit and engine together."""
+    """`found` is what went wrong. `memory` holds (s, MB) of cockpit and engine together. `past`: facts from before."""
 
-    def __init__(self, house: House, seed: int) -> None:
+    def __init__(self, house: House, seed: int, past: int = 0) -> None:
         self._house = house
+        self._past = past
         self._rng = random.Random(seed)
         self._yes: list[tuple[int, frozenset[str]]] = []
         self.healed = 0
@@ -244,14 +250,10 @@ class Monkey:
         verified = nexus("journal", "verify", "--state", self._house.state)
         if verified.returncode:
             self.found.append(f"the journal: {verified.stdout}{verified.stderr}")
-        journal = SqliteJournal.open(self._house.folder / "journal.db")
-        try:
-            facts = list(journal.facts())
-        finally:
-            journal.close()
+        facts = written(self._house)
         books = json.loads((self._house.folder / "venue" / "venue.json").read_text())["ledger"]
         there = [row["client_id"] for kind in ("orders", "algos") for row in books[kind].values()]
-        self.deeds = deeds(facts)
+        self.deeds = deeds(facts[self._past :])
         self.entries, found = unexplained(facts, there, self.was_pressed)
         self.found += found
 
@@ -276,11 +278,34 @@ def _rss_mb(pid: int) -> float:
         return 0.0
 
 
+def written(house: House) -> list[AnyFact]:
+    """What the account's journal holds."""
+    journal = SqliteJournal.open(house.folder / "journal.db")
+    try:
+        return list(journal.facts())
+    finally:
+        journal.close()
+
+
+def live(house: House) -> int:
+    """Have the account trade by itself, fast, until what it remembers of its trades is full, as that of every account
+    is that is not new: what fills once is no leak. Returns how many facts that made."""
+    engine = house.headless("--speed", "100")
+    wait_until(lambda: house.status().get("state"), 60.0)
+    ask(house.folder, {"op": "send", "command": {"type": "SetMode", "mode": "PILOT", "word": "pilot"}})
+    wait_until(lambda: sum(isinstance(fact, ProposalMade) for fact in written(house)) > KEPT_PROPOSALS, PAST_S, 5.0)
+    ask(house.folder, {"op": "send", "command": {"type": "SetMode", "mode": "COPILOT"}})
+    ask(house.folder, {"op": "stop"})
+    engine.process.wait(60)
+    engine.close()
+    return len(written(house))
+
+
 def run(folder: Path, seed: int, seconds: float) -> Monkey:
-    """Let one play on a new account."""
+    """Let one play on a new account; in a long run on one with a past."""
     words = ("--scenario", "range", "--seed", str(seed), "--speed", "20")
     with House(folder, words=words, config=DIRECTIVE) as house:
-        monkey = Monkey(house, seed)
+        monkey = Monkey(house, seed, live(house) if seconds >= LONG_S else 0)
         monkey.play(seconds)
         monkey.end()
     return monkey
@@ -297,8 +322,8 @@ def main() -> int:
     seconds = given.minutes * 60
     slope = monkey.slope_mb_h(seconds / 2)
     print(
-        f"{monkey.pressed} presses, {monkey.openings} openings, {monkey.entries} entries "
-        f"({', '.join(f'{count} {name}' for name, count in monkey.deeds.items())}), "
+        f"{monkey.pressed} presses, {monkey.openings} openings, {monkey.entries} entries with the past's "
+        f"(of its own {', '.join(f'{count} {name}' for name, count in monkey.deeds.items())}), "
         f"memory {monkey.memory[-1][1]:.0f} MB, slope of the second half {slope:+.2f} MB/h"
     )
     monkey.found += unproven(seconds, monkey.deeds, slope)
