@@ -139,7 +139,7 @@ def second(view: View, width: int, silent: str, *, read_only: bool = False) -> R
             fields.append((9, ((f"{gap}{why}", "warn"),)))
     fields += [(8 - rank, spans) for rank, spans in enumerate(guards)]
     if account.known and all(each.label != "exposure" for each in nearest):
-        limit = f" of {account.exposure_limit_pct:.0f}%" if wide else "%"
+        limit = f" of {account.exposure_limit_pct:.0f}%" if width >= _ROOMY else "%"
         fields.append((3, ((f"{gap}exposure ", "quiet"), (f"{account.exposure_pct:.0f}{limit}", ""))))
     if wide:
         age_ms = view.macro_view.age_ms if width >= _ROOMY else None
