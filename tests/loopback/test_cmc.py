@@ -119,7 +119,7 @@ async def test_the_sangria_of_the_practice_market_makes_the_engine_shark() -> No
     view = engine.view(ViewRequest(), at_ns=heard[-1].at_ns, mono_ns=heard[-1].mono_ns)
     assert view.macro is Macro.SHARK
     told_of = view.macro_view
-    assert (told_of.source, told_of.hours, told_of.age_ms) == (CMC, 72, 0)
+    assert (told_of.source, told_of.age_ms) == (CMC, 0)
     assert told_of.dominance_pt is not None and told_of.dominance_pt > 0.5
     assert told_of.cap_pct is not None and told_of.cap_pct < -1.0
     assert any(row.subject == "macro" and "UNKNOWN -> SHARK" in row.text for row in view.events)
