@@ -32,6 +32,9 @@ CRASHING_MS: Final = 1_000
 """What it has when it was naked through the whole run before this one too: crashing must not buy it time."""
 EXIT_TIMER: Final = "exit:"
 EXIT_RETRY_MS: Final = 300
+EXIT_AGAIN_MS: Final = 50
+"""After an exit that took what an empty book had: at the pace of its answers the next ones would eat the venue's limit
+of orders, and the stop's with it."""
 EXIT_PATIENCE_MS: Final = 2_000
 """How long an exit at market may stay unfilled before another is sent: both are reduce-only, nothing can flip."""
 CHASE_NS: Final = 1_000_000_000
@@ -251,12 +254,16 @@ class Protection:
 
     def exit_ended(self, turn: Turn, order: Order) -> None:
         """An exit is over: go on with what it left, more slowly each time it did nothing."""
-        if order.filled:
-            self._backoff.reset(f"{EXIT_TIMER}{order.symbol}")
-            self._exit_not_before.pop(order.symbol, None)
-            self.pursue(turn, order.symbol)
+        key = f"{EXIT_TIMER}{order.symbol}"
+        if not order.filled:
+            self.exit_later(turn, order.symbol, self._backoff.next(key, EXIT_RETRY_MS))
+            return
+        self._backoff.reset(key)
+        self._exit_not_before.pop(order.symbol, None)
+        if order.leaves:
+            self.exit_later(turn, order.symbol, EXIT_AGAIN_MS)
         else:
-            self.exit_later(turn, order.symbol, self._backoff.next(f"{EXIT_TIMER}{order.symbol}", EXIT_RETRY_MS))
+            self.pursue(turn, order.symbol)
 
     def moved(self, turn: Turn, order: Order) -> None:
         """A part of what leaves was filled: it goes on, and is believed again. Where the mark is does not change."""

@@ -33,6 +33,7 @@ from nexus_engine.model.commands import (
 from nexus_engine.model.effects import Cancel, Submit
 from nexus_engine.model.facts import LatchSet
 from nexus_engine.model.words import Latch, Leg, Mode, OrderStatus, ProposalStatus, Side
+from nexus_engine.servos.protection import EXIT_TIMER
 from nexus_engine.sim.rules import VenueError
 
 TIMES = int(os.environ.get("NEXUS_STATEFUL", "0"))
@@ -118,7 +119,8 @@ class Trading(RuleBasedStateMachine):
         house.wait(seconds, smoothly=True)
         if seconds == 8.0 and not house.refuse_stops:
             for symbol in (SOL, BTC):
-                if not self.eyes.covered(symbol) and not any(house.ledger.alive(symbol, Leg.EXIT)):
+                leaves = any(house.ledger.alive(symbol, Leg.EXIT)) or f"{EXIT_TIMER}{symbol}" in house.timers
+                if not self.eyes.covered(symbol) and not leaves:
                     house.found.append(f"[I5] {symbol} has no stop at a venue that answers")
 
     @rule(seconds=st.sampled_from((1.0, 6.0, 60.0)))
@@ -463,3 +465,17 @@ TestTrading.settings = TestShared.settings = settings(
     phases=(Phase.generate,) if "NEXUS_MUTANT" in os.environ else set(Phase) - {Phase.explain},
     suppress_health_check=list(HealthCheck),
 )
+
+
+def test_parts_of_an_entry_that_are_heard_of_after_a_crash_send_no_exit_each() -> None:
+    """Nobody buys: each exit ends with nothing, and the entry's parts come in one by one."""
+    story = Shared()
+    story.begin(mode=Mode.PILOT, lots=300, sides=(Side.BUY, None), stop_pct=0.3, target_pct=1.0)
+    story.a_request_gets_there_or_not(fate="arrives", which=0)
+    story.the_book_is_thin_or_not(lots=20, symbol=SOL)
+    for _ in range(2):
+        story.bitcoin_crashes(short=False, smoothly=False, wants=False)
+    story.time_passes(seconds=0.2)
+    exits = [order for order in story.house.ledger.orders.values() if order.leg is Leg.EXIT]
+    assert 1 <= len(exits) < 15
+    story.teardown()
