@@ -401,7 +401,7 @@ def _show_running(options: "Options", comfort: "Comfort | None", patience_s: flo
 
     from nexus_engine.model.paths import account_path, state_root
     from nexus_engine.runtime.logs import log_path
-    from nexus_tui.app import FLATTEN, QUIT, NexusApp
+    from nexus_tui.app import DETACH, FLATTEN, QUIT, NexusApp
     from nexus_tui.guardian import Signals
     from nexus_tui.link import SocketLink
 
@@ -422,6 +422,8 @@ def _show_running(options: "Options", comfort: "Comfort | None", patience_s: flo
     left = _run(app, lambda: signals.watch(app), note or _role_note(options))
     signals.watch(None)
     link.close()
+    if left == DETACH:
+        print(f"nexus: {_name(options)} goes on; see it with `{_attaching(options)}`", flush=True)
     if left in (QUIT, FLATTEN) and not options.read_only:
         from nexus_engine.runtime.client import NoAnswer, ask
 

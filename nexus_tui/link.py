@@ -100,8 +100,8 @@ class _Halting:
 
         try:
             told = halt(self._folder, self._by)
-        except OSError as error:
-            told = f"no engine answered and the latch cannot be left ({error.strerror})"
+        except (OSError, ValueError) as error:
+            told = f"no engine answered and the latch cannot be left ({getattr(error, 'strerror', '') or error})"
         self._heard = "" if told == "halted" else f"HALT: {told}"
 
 
@@ -120,8 +120,8 @@ class LocalLink:
         return self._runtime.pull(request)
 
     def send(self, command: AnyCommand) -> None:
-        if isinstance(command, Halt) and not self.alive:
-            self._halting.send()
+        if isinstance(command, Halt):
+            self._halting.send()  # an engine that hangs or closes takes no command, and the latch waits for the next
         else:
             self._runtime.send(command)
 

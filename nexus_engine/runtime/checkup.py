@@ -147,7 +147,7 @@ def _latch(folder: Path, *, running: bool) -> tuple[Finding, ...]:
     if running or not latch_path(folder).exists():
         return ()
     by, how = asked(latch_path(folder))
-    text = f"HALT by {by}, {how}: the next start is HALTED"
+    text = f"HALT {how if by in how else f'by {by}, {how}'}: the next start is HALTED"
     return (warn("kill latch", text, f"meant so: nothing to do; else rm {latch_path(folder)}"),)
 
 

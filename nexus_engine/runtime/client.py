@@ -58,12 +58,12 @@ def halt(folder: Path, by: str, how: str = "asked in a cockpit that no engine an
         latch = latch_path(folder)
         fresh = latch.with_name(f"{latch.name}.{os.getpid()}")
         try:
-            fresh.write_text(f"{by}\n{how}\n")
+            fresh.write_text(f"{by}\n{how}\n", encoding="utf-8", errors="replace")
             fresh.replace(latch)
         except OSError:
             fresh.unlink(missing_ok=True)
             raise
-        return f"{UNANSWERED} ({silence}); left the latch: it halts within 100 ms if it runs, or when it starts"
+        return f"{UNANSWERED} ({silence}); left the latch: it halts at once if it runs, else when it starts"
     if "error" in answer:
         return f"refused: {answer['error']}"
     return "halted" + (f"; {answer['warning']}" if "warning" in answer else "")
@@ -72,7 +72,7 @@ def halt(folder: Path, by: str, how: str = "asked in a cockpit that no engine an
 def asked(latch: Path) -> tuple[str, str]:
     """Who left the latch, and how it was asked for. It is `nexus kill` where it does not say."""
     try:
-        lines = latch.read_text(errors="replace").splitlines()
+        lines = latch.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     by, how, *_ = (*(harmless(line[:_WORDS]) for line in lines), "", "")

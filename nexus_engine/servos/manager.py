@@ -240,8 +240,10 @@ class Manager:
             turn.note(Level.GOOD, fill.symbol, f"P{order.intent} {verb} {fill.qty} at {fill.price}", order.by)
             if before is None:
                 turn.timer(LOOK_TIMER, LOOK_MS)
-            if _swan(turn) and after is not None and after.qty > 0 and not after.leaving:
+            late = _swan(turn) and after is not None and after.qty > 0
+            if late and before is None:
                 turn.note(Level.ALARM, fill.symbol, "a long filled after the black swan: closing it at once")
+            if late and after is not None and not after.leaving:
                 self.protection.leave(turn, after, abs(after.qty))
             else:
                 self.protection.pursue(turn, fill.symbol)

@@ -235,7 +235,7 @@ class Protection:
             turn.timer(f"{EXIT_TIMER}{symbol}", wait_ns // 1_000_000 + 1)
             return
         turn.timer(f"{EXIT_TIMER}{symbol}", EXIT_PATIENCE_MS)
-        if self._exit_under_way(turn, symbol) or self._unknowable_exit(turn, symbol):
+        if self._exit_under_way(turn, position) or self._unknowable_exit(turn, symbol):
             turn.timer(f"{EXIT_TIMER}{symbol}", EXIT_RETRY_MS)
         else:
             if turn.ledger.rungs.get(symbol) is Rung.LIMIT:
@@ -365,10 +365,11 @@ class Protection:
             for order in stops
         )
 
-    def _exit_under_way(self, turn: Turn, symbol: str) -> bool:
-        return any(
-            _fresh(turn, order, self._patience_ns(order)) and not self._asker.missed(order.client_id)
-            for order in turn.ledger.alive(symbol, Leg.EXIT)
+    def _exit_under_way(self, turn: Turn, position: Position) -> bool:
+        """One for all of it may be believed, or a smaller one was sent just now."""
+        return self.leaving(turn, position) or any(
+            _fresh(turn, order, EXIT_RETRY_MS * 1_000_000) and not self._asker.missed(order.client_id)
+            for order in turn.ledger.alive(position.symbol, Leg.EXIT)
         )
 
     def _patience_ns(self, exit_order: Order) -> int:

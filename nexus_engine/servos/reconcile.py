@@ -42,8 +42,10 @@ class Reconciler:
         self._question = ""
         self.done = False
         """The last comparison ended without an open question."""
+        self._said = False
+        self._read = False
         self.known = False
-        """One has, in this run."""
+        """The venue was read in this run, and again where that left a question open."""
 
     def resume(self, turn: Turn, earlier_ns: int) -> None:
         """A run begins. Entries of an earlier one are taken back: what was seen when they were decided is gone."""
@@ -105,7 +107,10 @@ class Reconciler:
         self._positions(turn, {report.symbol: report for report in event.positions}, marks, asked)
         for symbol in sorted({*ledger.positions, *(order.symbol for order in ledger.alive())}):
             self._manager.protection.protect(turn, symbol)
-        if asked or self._doubts or orphans:
+        questions = bool(asked or self._doubts or orphans)
+        self.known = self.known or self._read or not questions
+        self._read = True
+        if questions:
             what = sorted({*asked, *self._doubts, *orphans})
             self._again(turn, ROUND_MS, f"open questions on {', '.join(what)}")
         else:
@@ -192,10 +197,10 @@ class Reconciler:
             turn.record(Reconciled(at_ns=turn.at_ns, ok=True, differences=differences))
             for line in differences:
                 turn.note(Level.WARN, "account", line)
-            if differences or not self.known:
+            if differences or not self._said:
                 text = "reconciled" if differences else "reconciled: no difference"
                 turn.note(Level.GOOD, "account", text)
-                self.known = True
+                self._said = True
         self._told = told
         self.done = True
         self._open_since = None

@@ -85,10 +85,10 @@ class Dialog(PacedModal[ScreenResultType]):
 
     def is_typed(self, typed: str, word: str) -> bool:
         """Whether the word was typed. Another one is told of: that nothing was sent cannot be seen otherwise."""
-        typed = typed.strip().lower()
-        if typed not in ("", word):
-            self.nexus.say(f"nothing sent: `{plain(typed, 40)}` is not `{plain(word, 40)}`")
-        return typed == word
+        said = _spelled(typed)
+        if said not in ("", _spelled(word)):
+            self.nexus.say(f"nothing sent: `{plain(typed.strip(), 40)}` is not `{plain(word, 40)}`")
+        return said == _spelled(word)
 
     @property
     def nexus(self) -> "NexusApp":
@@ -97,6 +97,11 @@ class Dialog(PacedModal[ScreenResultType]):
     def redraw(self) -> None:
         self._text.draw(self.rows)
         self._text.styles.height = self._text.count
+
+
+def _spelled(text: str) -> str:
+    """PROTECT_ONLY is written in three ways, and means one."""
+    return text.strip().lower().replace("_", " ").replace("-", " ")
 
 
 class Confirm(Dialog[bool]):

@@ -396,12 +396,16 @@ class Hands(Eyes):
             f"{fmt.stance(each.side):<5} {fmt.right(fmt.quantity(each.qty), 9)} {each.symbol:<12} "
             + ("no stop" if each.stop is None else f"stop {each.stop:,f} {each.stop_state}")
             for each in positions[:_LISTED]
-        ] or ["no position is open"]
+        ] or [
+            "no position is open"
+            if self.view is not None and self.view.account.known
+            else "not known yet: what is open"
+        ]
         if len(positions) > _LISTED:
             lines.append(f"and {len(positions) - _LISTED} more")
         choices = [
             Choice("stay", "s", "stay"),
-            Choice("detach", "d", "detach: the engine goes on, `nexus attach` shows it again"),
+            Choice("detach", "d", "detach: the engine goes on; the shell says how to see it again"),
             Choice("flatten", "f", "flatten and quit: close everything of ours first"),
             Choice("quit", "r", "quit with stops resting at the venue"),
         ]

@@ -43,5 +43,8 @@ def judge_stop(position: PositionView, stop: Decimal) -> Judged:
         return f"more risk than now: it must be {'above' if sign > 0 else 'below'} {position.stop:,f}", False
     if (float(stop) - position.price) * sign >= 0:
         return f"beyond the price {fmt.price(position.price, position.price_digits)}: it would fill at once", False
+    liquidation = float(position.liquidation or 0)
+    if liquidation and (position.price - liquidation) * sign > 0 >= (float(stop) - liquidation) * sign:
+        return f"beyond its liquidation at {fmt.price(liquidation, position.price_digits)}: it would never fill", False
     away = abs(float(stop) / position.price - 1) * 100
     return f"stop {stop:,f}, {away:.2f}% away; {at_stop(position, stop)}", True

@@ -53,8 +53,28 @@ async def test_a_long_that_fills_late_leaves_at_once() -> None:
     await world.until(lambda: world.sent(leg=Leg.EXIT), 1.0)
     await world.until(lambda: not world.held(), 1.0)
     assert world.s - filled_s < 0.6
+    assert world.said("a long filled after the black swan: closing it at once")
     await world.run(3.0)
     assert world.converged()
+
+
+@virtual
+async def test_late_parts_of_a_long_do_not_wait_for_an_exit_that_hangs() -> None:
+    world = await calm()
+    world.tape.lots[SOL] = 2
+    world.wire.faults.append(Fault(call="submit", leg=Leg.EXIT, kind="slow", delay_s=5.0))
+    world.wire.faults.append(Fault(call="cancel", kind=LOST_BEFORE, delay_s=5.0, count=0))
+    world.wish(limit_pct=0.0, target_pct=None)
+    await world.until(lambda: world.held())
+    await crash(world)
+    first = world.held()
+    await world.until(lambda: len(world.sent(leg=Leg.EXIT)) == 1, 1.0)
+    world.tape.lots[SOL] = 50
+    world.tape.move(SOL, 149.9)
+    await world.until(lambda: world.held() > first, 2.0)
+    grown_s = world.s
+    await world.until(lambda: len(world.sent(leg=Leg.EXIT)) == 2, 3.0)
+    assert world.s - grown_s < 0.5
 
 
 @virtual

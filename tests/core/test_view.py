@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 import talib
-from faulty import REFUSED, Fault
+from faulty import LOST_BEFORE, REFUSED, Fault
 from msgspec.structs import replace
 from virtual_loop import START_NS, run_virtual
 from world import BTC, SOL, World, virtual
@@ -53,6 +53,22 @@ async def test_an_account_that_the_venue_has_not_told_of_in_this_run_is_not_know
     assert not look(world).account.known
     world.wire.faults.clear()
     await world.ready()
+    assert look(world).account.known
+
+
+@virtual
+async def test_an_open_question_hides_nothing_that_the_venue_has_told() -> None:
+    world = await World().start().ready()
+    await world.enter()
+    world.wire.faults.append(Fault(call="submit", leg=Leg.ENTRY, kind=LOST_BEFORE, delay_s=0.3, count=0))
+    world.wire.faults.append(Fault(call="query", kind=LOST_BEFORE, count=0))
+    world.wish(BTC, Side.BUY)
+    await world.run(1.5)
+    await world.kill()
+    world.start()
+    world.wire.faults.append(Fault(call="query", kind=LOST_BEFORE, count=0))
+    await world.run(20.0)
+    assert world.blocked
     assert look(world).account.known
 
 

@@ -164,6 +164,10 @@ def test_a_short_positions_stop_only_comes_down() -> None:
     assert not judge_stop(short, D("0.8300"))[1]
     assert judge_stop(short, D("0.8200"))[1]
     assert not judge_stop(short, D("0.8050"))[1]
+    near = replace(short, stop=None, liquidation=D("0.8200"))
+    assert judge_stop(near, D("0.8199"))[1]
+    assert judge_stop(near, D("0.8200")) == ("beyond its liquidation at 0.8200: it would never fill", False)
+    assert judge_stop(replace(near, liquidation=D("0.7000")), D("0.8300"))[1]
 
 
 async def test_r_arms_a_naked_position_again_and_releases_a_latch_otherwise() -> None:
@@ -272,6 +276,9 @@ async def test_before_the_venue_has_told_what_is_open_nobody_says_that_nothing_i
             await driven.press(scope)
             assert "is open" not in driven.text
             assert "not known yet" in driven.text
+        await driven.press("escape", "q")
+        assert "not known yet: what is open" in driven.text
+        await driven.press("escape", "F", "tab")
         await driven.show(view(positions=()))
         assert "no long of ours is open" in driven.text
 

@@ -271,8 +271,8 @@ def test_the_local_link_speaks_for_the_person_at_the_cockpit(tmp_path: Path) -> 
     link = LocalLink(runtime)
     assert link.alive
     assert link.progress() == "demo venue starting…"
-    link.send(Halt())
-    assert runtime.sent == [(Halt(), "you", "cockpit")]
+    link.send(Reject(proposal=41))
+    assert runtime.sent == [(Reject(proposal=41), "you", "cockpit")]
     runtime.asked = "pullback"
     assert link.asked() == "pullback"
     runtime.failed = "the port is taken"
@@ -280,11 +280,14 @@ def test_the_local_link_speaks_for_the_person_at_the_cockpit(tmp_path: Path) -> 
     assert link.progress() == "the port is taken"
 
 
-def test_a_halt_for_an_engine_of_this_process_that_another_cockpit_ended_leaves_the_latch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("over", [False, True])
+def test_a_halt_for_an_engine_of_this_process_that_hangs_or_has_ended_leaves_the_latch(
+    tmp_path: Path, over: bool
+) -> None:
     runtime = Runtime(tmp_path)
     link = LocalLink(runtime, by="ann")
-    runtime.over = True
-    assert not link.alive
+    runtime.over = over
+    assert link.alive is not over
     link.send(Halt())
     link.close()
     assert not runtime.sent

@@ -60,14 +60,15 @@ async def release(driven: Driven, *typed: str) -> None:
     await driven.press("r", *("space" if each == " " else each for each in typed))
 
 
-async def test_the_word_that_releases_is_the_latch_as_it_is_written_everywhere() -> None:
+@pytest.mark.parametrize("typed", ["protect only", "PROTECT_ONLY", "protect-only"])
+async def test_the_word_that_releases_is_the_latch_as_it_is_written_anywhere(typed: str) -> None:
     async with cockpit(latched(Latch.PROTECT_ONLY)) as driven:
         assert "PROTECT ONLY" in driven.row(2)
         await release(driven)
         assert "Release PROTECT ONLY" in driven.text and "type protect only and enter" in driven.text
         assert "PROTECT_ONLY" not in driven.text and "protect_only" not in driven.text
         await driven.press("escape")
-        await release(driven, *"protect only", "enter")
+        await release(driven, *typed, "enter")
         assert driven.sent == [Release(latch=Latch.PROTECT_ONLY, word="protect_only")]
 
 
