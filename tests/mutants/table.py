@@ -412,7 +412,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     one(
         "an exit is tried once", "I27", PROTECTION,
-        "if self._exit_under_way(turn, symbol) or self._unknowable_exit(turn, symbol):", "if position.leaving:",
+        "if self._exit_under_way(turn, position) or self._unknowable_exit(turn, symbol):", "if position.leaving:",
         "tests/servos/test_exits_owed.py",
     ),
     one(
