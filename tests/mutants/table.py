@@ -80,6 +80,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        while (cid := client_id(ledger.instance, ledger.epoch, intent, leg, attempt)) in ledger.orders:\n"
         "            attempt += 1\n",
         "        cid = client_id(ledger.instance, ledger.epoch, intent, leg, 1)\n",
+        "tests/servos/test_stops.py",
     ),
     one(
         "one look proves an order absent", "I3", ASKING,
