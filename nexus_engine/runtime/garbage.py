@@ -4,9 +4,11 @@ Everything stands still while it does, the engine's ticks too, whichever thread 
 when something is made, which is in the middle of a tick or of a picture, and spends a third of a millisecond on objects
 in use: a View, a frame of the screen. So the young are looked at with the engine's beat, and only once more of them are
 left than those: a dialog that comes and goes leaves 860 in cycles, and it is freeing them that takes the time. All
-objects are looked at seldom, and when nothing is under way.
+objects are looked at seldom, and when nothing is under way. After that the C library gives back what it keeps between
+objects, some milliseconds at most: by itself it does so only at the end of its heap, where something always lives.
 """
 
+import ctypes
 import gc
 import time
 from collections.abc import Callable
@@ -20,6 +22,8 @@ _AT_LEAST_S: Final = 300.0
 _BY_ITSELF: Final = (200_000, 10, 1 << 30)
 """Python looks after so many: the engine does not beat."""
 _PYTHONS: Final = gc.get_threshold()
+_give_back: Final[Callable[[int], int] | None] = getattr(ctypes.CDLL(None), "malloc_trim", None)
+"""glibc's only."""
 
 
 class Garbage:
@@ -49,6 +53,8 @@ class Garbage:
                 gc.collect(0)
         elif self._face:
             gc.collect()
+            if _give_back is not None and quiet():
+                _give_back(0)
             self._looked_s = time.monotonic()
         else:
             self._face = True

@@ -3,6 +3,7 @@
 import gc
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -37,6 +38,10 @@ def rubbish_and(objects: int) -> tuple["weakref.ref[Round]", list[list[None]]]:
 
 def look(kept: Garbage, *, quiet: bool) -> None:
     kept.look(lambda: quiet)
+
+
+def resident_mb() -> float:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
 
 
 def old_rubbish() -> "weakref.ref[Round]":
@@ -97,6 +102,20 @@ def test_what_the_first_pictures_left_is_out_of_later_passes_and_later_garbage_i
     rubbish, _held = rubbish_and(5_000)
     look(kept, quiet=True)
     assert rubbish() is None and gc.get_freeze_count() <= frozen
+
+
+@pytest.mark.skipif(garbage._give_back is None, reason="the C library has no malloc_trim")
+def test_the_room_between_objects_is_given_back(kept: Garbage, monkeypatch: pytest.MonkeyPatch) -> None:
+    look(kept, quiet=True)
+    monkeypatch.setattr(garbage, "_EVERY_S", 0.0)
+    look(kept, quiet=True)
+    blocks = [bytes(9_000) for _ in range(4_000)]
+    living = blocks[::40]
+    full = resident_mb()
+    del blocks
+    held = resident_mb()
+    look(kept, quiet=True)
+    assert len(living) == 100 and held > full - 10.0 and resident_mb() < full - 20.0
 
 
 def test_one_that_was_never_settled_leaves_python_as_it_is() -> None:
