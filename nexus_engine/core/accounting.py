@@ -4,8 +4,9 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal
 from typing import Final
 
+from nexus_engine.model.config import RiskConfig, percent_of
 from nexus_engine.model.facts import DayOpened
-from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.ledger import Ledger, week_of
 from nexus_engine.model.orders import ZERO, OrderReport
 from nexus_engine.model.turn import Turn
 from nexus_engine.shield.exposure import NOTHING, measure
@@ -28,6 +29,20 @@ def equity(ledger: Ledger, marks: Marks) -> Decimal:
 def day_pnl(ledger: Ledger, marks: Marks) -> Decimal:
     """Change of equity since the UTC day opened, fees and funding included."""
     return ZERO if ledger.day < 0 else equity(ledger, marks) - ledger.day_equity
+
+
+def loss_left(ledger: Ledger, risk: RiskConfig, marks: Marks) -> Decimal:
+    """What may still be lost until a limit of the day or the week ends entries, at least 0.
+
+    A limit in R counts what is closed, as its guard does, at the R of a trade that risks all it may.
+    """
+    r = percent_of(risk.trade_risk_pct, equity(ledger, marks))
+    lefts_r = (
+        risk.day_loss_r + ledger.day_r.of(ledger.day),
+        risk.week_loss_r + ledger.week_r.of(week_of(ledger.day)),
+    )
+    by_money = percent_of(risk.day_loss_pct, ledger.day_equity) + day_pnl(ledger, marks)
+    return max(ZERO, min(by_money, *(Decimal(repr(left)) * r for left in lefts_r)))
 
 
 def exposure(

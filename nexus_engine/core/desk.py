@@ -16,11 +16,12 @@ from nexus_engine.model.facts import SignalSeen
 from nexus_engine.model.positions import ClosedTrade
 from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.signals import Quote, Signal
+from nexus_engine.model.told import price, quantity
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.verdicts import Verdict
 from nexus_engine.model.words import Level, Mode, ProposalStatus, Ruling, Side
 from nexus_engine.servos.byhand import FARTHEST
-from nexus_engine.servos.copilot import Copilot
+from nexus_engine.servos.copilot import Copilot, in_short
 from nexus_engine.servos.edge import Record, record_of
 from nexus_engine.servos.manager import Manager
 from nexus_engine.servos.sizing import Sized, entry_price, runs_away, size
@@ -91,7 +92,8 @@ class Desk:
         if mode is Mode.WATCHER:
             self._tell(turn, signal, verdicts, "alert")
             self.funnel.stop(turn.at_ns, MODE, signal.symbol, "the mode is WATCHER")
-            text = f"{signal.strategy}: {signal.side} {sized.qty} at {sized.limit}, stop {sized.plan.stop}"
+            at = f"{quantity(sized.qty)} at {price(sized.limit)}"
+            text = f"{signal.strategy}: {signal.side} {at}, stop {price(sized.plan.stop)}"
             turn.note(Level.WARN, signal.symbol, text)
             return
         if self._copilot.full(turn):
@@ -100,7 +102,8 @@ class Desk:
         proposal = self._copilot.propose(turn, signal, sized, verdicts)
         self.proposed += 1
         self._tell(turn, signal, verdicts, "proposed", proposal.id)
-        text = f"{proposal.handle} {proposal.side} {proposal.qty} {signal.strategy}: {'; '.join(signal.reasons[:2])}"
+        what = f"{proposal.handle} {proposal.side} {quantity(proposal.qty)} {signal.strategy}"
+        text = f"{what}: {'; '.join(signal.reasons[:2])}"
         turn.note(Level.INFO, signal.symbol, text)
         if mode is Mode.PILOT:
             self._copilot.decide(turn, proposal, ProposalStatus.APPROVED, "bot")
@@ -166,7 +169,7 @@ class Desk:
             return f"{handle} not edited: {objection or sized}"
         part = proposal.part * command.part
         edited = self._copilot.edit(turn, proposal, sized, market=market, part=part, by=by)
-        return f"{handle} now {edited.qty} at {'market' if market else edited.limit}, stop {edited.plan.stop}"
+        return f"{handle} now {in_short(edited)}"
 
     def refresh(self, turn: Turn) -> None:
         """Keep the open cards honest: new numbers when price has left the shown ones."""

@@ -30,7 +30,16 @@ from nexus_engine.model import commands as c
 from nexus_engine.model import events as e
 from nexus_engine.model.config import Directive
 from nexus_engine.model.effects import AnyEffect, Resync
-from nexus_engine.model.facts import SENTINEL, AnyFact, LatchSet, ModeSet, RunEnded, RunStarted, StrategySwitched
+from nexus_engine.model.facts import (
+    SENTINEL,
+    SWAN_LOCK,
+    AnyFact,
+    LatchSet,
+    ModeSet,
+    RunEnded,
+    RunStarted,
+    StrategySwitched,
+)
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.people import People
 from nexus_engine.model.signals import Holding, Signal
@@ -267,7 +276,9 @@ class Engine:
         if self.shield.price(turn, self._swan, source, price, min(venue_ns, turn.market_ns), qty):
             self.copilot.expire_all(turn, "black swan", longs_only=True)
             count = self.manager.exit_all(turn, SENTINEL, longs_only=True)
-            turn.note(Level.ALARM, self._swan, f"BLACK SWAN: {count} longs closing, shorts untouched", SENTINEL)
+            fall = turn.ledger.locks[SWAN_LOCK].reason.removeprefix(f"{self._swan} ")
+            told = f"BLACK SWAN: {count} longs closing, shorts untouched; {fall}"
+            turn.note(Level.ALARM, self._swan, told, SENTINEL)
 
     def _bar(self, turn: Turn, event: e.Bar) -> None:
         self.market.bar(event)
@@ -500,8 +511,9 @@ class Engine:
         self._latch(turn, Latch.HALT, by, command.reason)
         self.copilot.expire_all(turn, "HALT")
         count = self.manager.cancel_entries(turn)
-        cancelled = f"cancelling {count} working; " if count else ""
-        return f"HALT: no entries; {cancelled}exits and stops alive"
+        return (
+            f"HALT: no entries, cancelling {count}; exits alive" if count else "HALT: no entries; exits and stops alive"
+        )
 
     def _pause(self, turn: Turn, command: c.Pause, by: str) -> str:
         if Latch.PAUSE in self.ledger.latches:

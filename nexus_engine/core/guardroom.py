@@ -10,6 +10,7 @@ from nexus_engine.model.verdicts import Gauge
 from nexus_engine.model.view import GuardView
 from nexus_engine.shield.blackswan import ALERT
 from nexus_engine.shield.case import held
+from nexus_engine.shield.sentinel import rung_name
 from nexus_engine.shield.staleness import unseen
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ def _ladder(engine: Engine, swan: Quote | None) -> list[GuardView]:
     shield, now_ns = engine.directive.shield, engine.market.now_ns
     blind = bool(unseen(shield.swan_symbol, swan, shield.stale_ms))
     locked, alerted = (held(engine.ledger, name, now_ns) is not None for name in (SWAN_LOCK, SWAN_ALERT))
-    base = shield.swan_symbol.removesuffix("USDT")
     rows = []
     for rung, drop in engine.shield.ladder(now_ns):
         limit = rung.drop * 100.0
@@ -48,7 +48,7 @@ def _ladder(engine: Engine, swan: Quote | None) -> list[GuardView]:
         near = WARN if drop / limit >= NEAR else OK
         rows.append(
             GuardView(
-                name=f"{base} {rung.name} {rung.minutes}m", value=drop, limit=limit, unit="%",
+                name=rung_name(shield, rung), value=drop, limit=limit, unit="%",
                 used=min(1.0, drop / limit), age_ms=None if swan is None else swan.age_ms,
                 state=BLIND if blind else LOCKED if tripped else near,
             )

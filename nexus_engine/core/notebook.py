@@ -13,8 +13,16 @@ KEPT: Final = 500
 FOLLOWED_NS: Final = 60_000_000_000
 """How long an outcome goes on telling what the venue made of the command."""
 PARTS: Final = 3
+"""Of an outcome that follows one subject: the command and the last two that were said of it."""
+SUBJECTS: Final = 10
+"""Of an outcome that follows everything: so many subjects, each with the last that was said of it."""
 REFUSED: Final = 16
 """People whose last refusal is remembered."""
+_LEVELS: Final = tuple(Level)
+
+
+def _gravity(row: EventRow) -> int:
+    return _LEVELS.index(row.level)
 
 
 class Notebook:
@@ -27,8 +35,7 @@ class Notebook:
         self._said: EventRow | None = None
         self._follows = ""
         self._refused: dict[str, EventRow] = {}
-        self._then: deque[str] = deque(maxlen=PARTS - 1)
-        self._level = Level.INFO
+        self._then: list[EventRow] = []
         self._newer: set[str] = set()
         """Symbols with a card that came after the last command."""
 
@@ -67,8 +74,16 @@ class Notebook:
         wished |= self._newer
         for row in told:
             if self._follows in ("", row.subject) and not self._is_refusal(row) and row.subject not in wished:
-                self._then.append(row.text)
-                self._level = row.level
+                self._go_on(row)
+
+    def _go_on(self, row: EventRow) -> None:
+        """What was flattened beside it stays told: only of its own subject is a row the newer word. What went wrong
+        stands last, and says how it is all to be taken."""
+        if self._follows:
+            self._then = [*self._then, row][-(PARTS - 1) :]
+        else:
+            others = [each for each in self._then if each.subject != row.subject]
+            self._then = sorted([*others, row], key=_gravity)[-SUBJECTS:]
 
     def refuse(self, at_ns: int, subject: str, by: str, text: str) -> None:
         """A person may not: they are told so, and everybody else goes on seeing what became of the last command."""
@@ -88,7 +103,6 @@ class Notebook:
         self._said = EventRow(at_ns=at_ns, level=Level.INFO, subject=subject, by=by, text=text)
         self._then.clear()
         self._newer.clear()
-        self._level = Level.INFO
 
     @property
     def outcome(self) -> EventRow | None:
@@ -96,8 +110,8 @@ class Notebook:
         said = self._said
         if said is None or not self._then:
             return said
-        text = "  ".join((said.text, *self._then))
-        return EventRow(at_ns=said.at_ns, level=self._level, subject=said.subject, by=said.by, text=text)
+        text = "  ".join((said.text, *(each.text for each in self._then)))
+        return EventRow(at_ns=said.at_ns, level=self._then[-1].level, subject=said.subject, by=said.by, text=text)
 
     def outcome_of(self, by: str) -> EventRow | None:
         """The last command as this person sees it: what they were refused, where nothing was carried out since."""

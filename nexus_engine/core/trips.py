@@ -20,6 +20,7 @@ _WITHIN_NS: Final = 3_600_000_000_000
 class _Exit(msgspec.Struct):
     symbol: str
     qty: str
+    since_ns: int
     sent_ms: int
     attempts: int = 1
     confirmed_ms: int | None = None
@@ -28,7 +29,10 @@ class _Exit(msgspec.Struct):
 
 class _Trip(msgspec.Struct):
     fact: GuardTripped
-    exits: dict[str, _Exit]
+    since_ns: int
+    """When it tripped last: exits of a fall that went on are timed from there."""
+    further: list[tuple[int, float]] = []
+    exits: dict[str, _Exit] = {}
 
 
 class Trips:
@@ -42,7 +46,7 @@ class Trips:
         """Take in a fact of ours; all others are none of its business."""
         if isinstance(fact, GuardTripped):
             if fact.verdict.guard in (SWAN_LOCK, SWAN_ALERT):
-                self._trips.append(_Trip(fact, {}))
+                self._tripped(fact)
         elif isinstance(fact, OrderIntended):
             self._intended(fact)
         elif isinstance(fact, Filled):
@@ -62,23 +66,45 @@ class Trips:
                 reason=trip.fact.verdict.reason,
                 readings=trip.fact.verdict.inputs,
                 ticks=trip.fact.evidence,
-                exits=tuple(ExitView(**msgspec.structs.asdict(each)) for each in trip.exits.values()),
+                further=tuple(trip.further),
+                exits=tuple(
+                    ExitView(
+                        symbol=each.symbol,
+                        qty=each.qty,
+                        sent_ms=each.sent_ms,
+                        attempts=each.attempts,
+                        confirmed_ms=each.confirmed_ms,
+                        price=each.price,
+                    )
+                    for each in trip.exits.values()
+                ),
             )
             for trip in reversed(self._trips)
         )
+
+    def _tripped(self, fact: GuardTripped) -> None:
+        read = {reading.name: reading.value for reading in fact.verdict.inputs}
+        began, low = self._last(), read.get("low")
+        if began is None or low is None or read.get("window") or fact.verdict.guard == SWAN_ALERT:
+            self._trips.append(_Trip(fact, fact.at_ns))
+        else:  # no window: it fell on from where it had tripped
+            began.since_ns = fact.at_ns
+            began.further.append((fact.at_ns, low))
+
+    def _last(self) -> _Trip | None:
+        return next((trip for trip in reversed(self._trips) if trip.fact.verdict.guard == SWAN_LOCK), None)
 
     def _intended(self, fact: OrderIntended) -> None:
         order = fact.order
         if order.leg is not Leg.EXIT or order.by != SENTINEL:
             return
-        trips = (trip for trip in reversed(self._trips) if trip.fact.verdict.guard == SWAN_LOCK)
-        trip = next(trips, None)
-        if trip is None or fact.at_ns - trip.fact.at_ns > _WITHIN_NS:
+        trip = self._last()
+        if trip is None or fact.at_ns - trip.since_ns > _WITHIN_NS:
             return
         known = trip.exits.get(order.symbol)
         if known is None:
-            sent_ms = (fact.at_ns - trip.fact.at_ns) // 1_000_000
-            trip.exits[order.symbol] = _Exit(symbol=order.symbol, qty=f"{order.qty:f}", sent_ms=sent_ms)
+            sent_ms = (fact.at_ns - trip.since_ns) // 1_000_000
+            trip.exits[order.symbol] = _Exit(order.symbol, f"{order.qty:f}", trip.since_ns, sent_ms)
         else:
             known.attempts += 1
         self._orders = {cid: kept for cid, kept in self._orders.items() if kept[0] in self._trips}
@@ -89,5 +115,5 @@ class Trips:
         if found is not None:
             trip, symbol = found
             done = trip.exits[symbol]
-            done.confirmed_ms = (fact.at_ns - trip.fact.at_ns) // 1_000_000
+            done.confirmed_ms = (fact.at_ns - done.since_ns) // 1_000_000
             done.price = f"{fact.fill.price:f}"

@@ -14,7 +14,6 @@ from nexus_engine.core.market import HOURLY, SymbolMarket
 from nexus_engine.core.shock import Shocks
 from nexus_engine.core.stress import stress
 from nexus_engine.cortex.regime import odds
-from nexus_engine.model.config import percent_of
 from nexus_engine.model.ledger import exit_side
 from nexus_engine.model.orders import ZERO
 from nexus_engine.model.positions import Position
@@ -67,7 +66,12 @@ def draw(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> I
     # before the cards: their shocks need its betas
     targets = _targets(engine, quotes, macro)
     gauges = engine.shield.gauges(
-        ledger, market.now_ns, equity=account.equity, exposure_pct=account.exposure_pct, day_pnl=account.day_pnl
+        ledger,
+        market.now_ns,
+        equity=account.equity,
+        exposure_pct=account.exposure_pct,
+        day_pnl=account.day_pnl,
+        strategies=[name for name in engine.cortex.names if name not in ledger.off],
     )
     view = View(
         seq=engine.views,
@@ -150,7 +154,7 @@ def _shield(
 
 
 def _account(engine: Engine, marks: accounting.Marks, at_ns: int, mono_ns: int) -> AccountView:
-    ledger, risk = engine.ledger, engine.directive.risk
+    ledger, risk, demo = engine.ledger, engine.directive.risk, engine.directive.demo
     equity = accounting.equity(ledger, marks)
     pnl = accounting.day_pnl(ledger, marks)
     exposure = accounting.exposure(ledger, marks, engine.manager.venue_qty, engine.manager.strangers)
@@ -176,10 +180,12 @@ def _account(engine: Engine, marks: accounting.Marks, at_ns: int, mono_ns: int) 
         day_fees=float(ledger.day_fees),
         day_trades=ledger.day_trades,
         open_pnl=float(accounting.open_pnl(ledger, marks)),
-        loss_left=float(max(Decimal(0), percent_of(risk.day_loss_pct, ledger.day_equity) + pnl)),
+        loss_left=float(accounting.loss_left(ledger, risk, marks)),
         at_risk=float(accounting.at_risk(ledger, marks)),
         exposure_pct=float(exposure / equity * 100) if equity > 0 else 0.0,
         exposure_limit_pct=risk.account_exposure_pct,
+        # a venue that somebody else has started has a speed that we are not told
+        speed=demo.speed if ledger.kind is AccountKind.DEMO and not demo.venue else 1.0,
     )
 
 
@@ -358,6 +364,7 @@ def _differences(engine: Engine, marks: accounting.Marks) -> tuple[Difference, .
                 entry=manager.venue_entry.get(symbol, ZERO),
                 price=float(marks.get(symbol, ZERO)),
                 price_digits=_digits(engine.market.symbols.get(symbol)),
+                liquidation=manager.liquidation.get(symbol) or None,
             )
         )
     return tuple(found)

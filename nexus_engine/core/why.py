@@ -3,7 +3,7 @@
 import re
 import zlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
@@ -14,11 +14,13 @@ from nexus_engine.model.facts import AnyFact, GuardTripped, Leaving, SignalSeen
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.orders import Order
 from nexus_engine.model.signals import Signal
+from nexus_engine.model.told import price, quantity
 from nexus_engine.model.view import EventRow, Why
 
 KEPT: Final = 200
 _EXPLAINS: Final = frozenset({SignalSeen, GuardTripped, Leaving})
 NOTES: Final = 40
+_TRADE: Final = re.compile(r"\bP(\d{1,18})\b")
 K = TypeVar("K")
 
 
@@ -58,13 +60,13 @@ class Reasons:
                 self.recall(effect.fact)
 
     def explain(self, wanted: str, ledger: Ledger, notebook: Notebook) -> Why | None:
-        """`P41` or `@<at_ns>`; None for anything else. What is not remembered any more is said to be so."""
-        number = wanted[1:]
+        """What `ViewRequest.why` asks for; None for anything else. What is not remembered any more is said to be so."""
+        number, _, line = wanted[1:].partition(" ")
         if not (number.isascii() and number.isdecimal() and len(number) <= 20):
             return None
         if wanted.startswith("P"):
             return self._trade(int(number), ledger, notebook)
-        return self._moment(int(number), notebook) if wanted.startswith("@") else None
+        return self._line(int(number), line, ledger, notebook) if wanted.startswith("@") else None
 
     # ---- inside ------------------------------------------------------------------------------------------------------
 
@@ -95,9 +97,21 @@ class Reasons:
             notes=notes[-NOTES:],
         )
 
-    def _moment(self, at_ns: int, notebook: Notebook) -> Why:
-        notes = tuple(row for row in notebook.rows if row.at_ns == at_ns)[-NOTES:]
+    def _line(self, at_ns: int, line: str, ledger: Ledger, notebook: Notebook) -> Why:
+        """A row leads to the decision that it tells of, else to the trade that it names or whose symbol it is on."""
         found = [_unpacked(one, one.kind) for one in self._seen if one.at_ns == at_ns]
+        row = next((row for row in notebook.rows if row.at_ns == at_ns and f"{row.subject} {row.text}" == line), None)
+        if row is not None and not (told := [fact for fact in found if _tells(row, fact)]):
+            named = _TRADE.search(line)
+            number = int(named[1]) if named else _living(row, ledger)
+            if number:
+                return self._trade(number, ledger, notebook)
+        elif row is not None:
+            found = told
+        return self._moment(at_ns, found, notebook)
+
+    def _moment(self, at_ns: int, found: Sequence[SignalSeen | GuardTripped | Leaving], notebook: Notebook) -> Why:
+        notes = tuple(row for row in notebook.rows if row.at_ns == at_ns)[-NOTES:]
         fact = next((one for one in found if isinstance(one, SignalSeen) and not one.proposal), None) or (
             found[-1] if found else None
         )
@@ -115,6 +129,20 @@ class Reasons:
         return Why(
             title=title, signal=None, verdicts=(), outcome="no decision of ours is remembered there", notes=notes
         )
+
+
+def _tells(row: EventRow, fact: SignalSeen | GuardTripped | Leaving) -> bool:
+    """A refusal or a trip is what this row tells of, whichever trade it may name."""
+    if isinstance(fact, SignalSeen):
+        return not fact.proposal and fact.signal.symbol == row.subject and row.text.endswith(fact.outcome)
+    return isinstance(fact, GuardTripped) and bool(fact.verdict.reason) and fact.verdict.reason in row.text
+
+
+def _living(row: EventRow, ledger: Ledger) -> int:
+    """The newest trade that lived on the row's symbol then; 0 for none."""
+    orders = [order for order in ledger.orders.values() if order.symbol == row.subject and order.intent]
+    trades = {order.intent for order in orders}
+    return max((one for one in trades if _lived(row, [each for each in orders if each.intent == one])), default=0)
 
 
 def _title(signal: Signal) -> str:
@@ -139,7 +167,8 @@ def _outcome(number: int, ledger: Ledger) -> str:
         return f"closed: {trade.pnl:+.2f} ({trade.r:+.1f} R)"
     position = next((position for position in ledger.positions.values() if position.intent == number), None)
     if position is not None:
-        return f"open: {position.side} {abs(position.qty)} from {float(position.entry):.8g}, stop {position.plan.stop}"
+        held = f"{position.side} {quantity(abs(position.qty))} from {float(position.entry):,.8g}"
+        return f"open: {held}, stop {price(position.plan.stop)}"
     card = ledger.proposals.get(number)
     if card is None:
         return "not remembered any more"

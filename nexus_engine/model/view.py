@@ -27,7 +27,8 @@ class ViewRequest(msgspec.Struct, frozen=True, kw_only=True):
     shield: bool = False
     """Every guard, the last trips and the funnel."""
     why: str = ""
-    """What to explain: `P41` (a proposal or a trade) or `@<at_ns>` of a refusal in the events; empty for nothing."""
+    """What to explain: `P41` (a proposal or a trade) or a row of the events, `@<at_ns> <subject> <text>`; empty for
+    nothing."""
 
 
 class LatchView(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +56,7 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     day_trades: int
     open_pnl: float
     loss_left: float
+    """Until the nearest limit of the day or week, in money or in R, ends entries."""
     at_risk: float
     exposure_pct: float
     exposure_limit_pct: float
@@ -62,6 +64,8 @@ class AccountView(msgspec.Struct, frozen=True, kw_only=True):
     """For how long a LIVE account may still enter; None for all others."""
     known: bool = True
     """The venue has told of it in this run. Until then its money and what is open are the journal's, or nothing."""
+    speed: float = 1.0
+    """Market minutes a minute, of a market of our own that runs faster or slower than the clock."""
 
 
 class FeedView(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,7 +212,8 @@ class Moment(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
-    """Where venue and journal do not agree: a foreign quantity, and what can be done about it."""
+    """Where venue and journal do not agree: a foreign quantity, and what can be done about it. `liquidation` is the
+    venue's price for the whole position, None where it has none."""
 
     symbol: str
     venue: Decimal
@@ -216,6 +221,7 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     entry: Decimal
     price: float
     price_digits: int
+    liquidation: Decimal | None = None
 
     @property
     def foreign(self) -> Decimal:
@@ -271,7 +277,8 @@ class GuardView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExitView(msgspec.Struct, frozen=True, kw_only=True):
-    """A long that left after a trip. Times are milliseconds since it; None: not confirmed yet."""
+    """A long that left after a trip. Times are milliseconds since it, or since it went on before the exit was sent;
+    None: not confirmed yet."""
 
     symbol: str
     qty: str
@@ -282,7 +289,8 @@ class ExitView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TripView(msgspec.Struct, frozen=True, kw_only=True):
-    """A trip of the black swan, or its alert, with the evidence. `ticks` are (UTC ns, price)."""
+    """A trip of the black swan, or its alert, with the evidence. `ticks` are (UTC ns, price), and so is `further`: each
+    time that the fall went on under the lock, and its low."""
 
     at_ns: int
     alert: bool
@@ -290,6 +298,7 @@ class TripView(msgspec.Struct, frozen=True, kw_only=True):
     readings: tuple[Reading, ...]
     ticks: tuple[tuple[int, float], ...]
     exits: tuple[ExitView, ...]
+    further: tuple[tuple[int, float], ...] = ()
 
 
 class StageView(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,8 @@ from nexus_engine.model.usage import harmless
 
 _CHUNK: Final = 1 << 16
 _LOOK_S: Final = 0.05
-UNANSWERED: Final = "no engine answered"
+UNANSWERED: Final = "latch left: halts now if it runs, else at its start"
+"""What comes of it stands first: a narrow row cuts the end."""
 KILL: Final = "nexus kill"
 _WORDS: Final = 64
 
@@ -63,7 +64,7 @@ def halt(folder: Path, by: str, how: str = "asked in a cockpit that no engine an
         except OSError:
             fresh.unlink(missing_ok=True)
             raise
-        return f"{UNANSWERED} ({silence}); left the latch: it halts at once if it runs, else when it starts"
+        return f"{UNANSWERED} ({silence})"
     if "error" in answer:
         return f"refused: {answer['error']}"
     return "halted" + (f"; {answer['warning']}" if "warning" in answer else "")

@@ -13,6 +13,7 @@ from nexus_engine.model.facts import Adopted, PlanChanged
 from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.orders import ExitPlan
 from nexus_engine.model.positions import Position
+from nexus_engine.model.told import quantity
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import Leg, Level, OrderKind, Side
 from nexus_engine.servos.copilot import Copilot
@@ -112,8 +113,8 @@ def close_foreign(turn: Turn, manager: Manager, command: CloseForeign, by: str) 
         intent=turn.ledger.next_intent,
         by=by,
     )
-    turn.note(Level.WARN, symbol, f"closing the foreign {qty} at market", by)
-    return f"{symbol}: closing the foreign {qty} at market"
+    turn.note(Level.WARN, symbol, f"closing the foreign {quantity(qty)} at market", by)
+    return f"{symbol}: closing the foreign {quantity(qty)} at market"
 
 
 def close_all_foreign(turn: Turn, manager: Manager, by: str) -> tuple[int, list[str]]:

@@ -7,6 +7,7 @@ from nexus_engine.model.config import CopilotConfig
 from nexus_engine.model.facts import ProposalChanged, ProposalMade
 from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.signals import Signal
+from nexus_engine.model.told import price, quantity
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.verdicts import Verdict
 from nexus_engine.model.words import Level, ProposalStatus
@@ -57,8 +58,7 @@ class Copilot:
     def edit(self, turn: Turn, proposal: Proposal, sized: Sized, *, market: bool, part: float, by: str) -> Proposal:
         """A person wants other numbers: same handle, same expiry, to be looked at again."""
         edited = self._renew(turn, proposal, sized, ProposalStatus.PENDING, market=market, part=part)
-        at = "market" if market else edited.limit
-        text = f"{edited.handle} edited: {edited.qty} at {at}, stop {edited.plan.stop}, worst -{edited.worst:.2f}"
+        text = f"{edited.handle} edited: {in_short(edited)}, worst -{edited.worst:,.2f}"
         turn.note(Level.INFO, edited.symbol, text, by)
         return edited
 
@@ -130,3 +130,9 @@ class Copilot:
     def resume(self, turn: Turn) -> None:
         """After a restart nobody has the old cards before their eyes any more."""
         self.expire_all(turn, "the engine restarted")
+
+
+def in_short(proposal: Proposal) -> str:
+    """`4,819 at 0.7990, stop 0.7810`."""
+    at = "market" if proposal.market else price(proposal.limit)
+    return f"{quantity(proposal.qty)} at {at}, stop {price(proposal.plan.stop)}"

@@ -10,10 +10,11 @@ from nexus_engine.model.events import AccountUpdate, CancelResult, QueryResult, 
 from nexus_engine.model.facts import SWAN_LOCK, Filled, LatchSet, ProposalChanged, WalletSeen
 from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.ledger import Ledger
-from nexus_engine.model.orders import ZERO, Fill, Order, OrderReport, is_foreign_nexus, is_newer
+from nexus_engine.model.orders import ZERO, ExitPlan, Fill, Order, OrderReport, is_foreign_nexus, is_newer
 from nexus_engine.model.positions import Position
 from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.signals import Leave
+from nexus_engine.model.told import price, quantity
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import (
     Latch,
@@ -113,8 +114,8 @@ class Manager:
             if hindrance:
                 return f"{symbol}: nothing closed: {hindrance}"
         self.protection.leave(turn, position, qty, by)
-        turn.note(Level.INFO, symbol, f"closing {'half' if half else 'all'} of it at market: {qty}", by)
-        return f"{symbol}: closing {qty} at market"
+        turn.note(Level.INFO, symbol, f"closing {'half' if half else 'all'} of it at market: {quantity(qty)}", by)
+        return f"{symbol}: closing {quantity(qty)} at market"
 
     def leave(self, turn: Turn, position: Position, leave: Leave | None = None) -> None:
         """The plan's time is over, or its strategy wants out: close all of it, unless somebody does so already."""
@@ -237,7 +238,8 @@ class Manager:
         after = ledger.positions.get(fill.symbol)
         if order.leg is Leg.ENTRY:
             verb = "filled" if ledger.orders[fill.client_id].leaves == 0 else "partly filled"
-            turn.note(Level.GOOD, fill.symbol, f"P{order.intent} {verb} {fill.qty} at {fill.price}", order.by)
+            plan = after.plan if after is not None else order.plan
+            turn.note(Level.GOOD, fill.symbol, f"P{order.intent} {verb} {_told(fill, plan)}", order.by)
             if before is None:
                 turn.timer(LOOK_TIMER, LOOK_MS)
             late = _swan(turn) and after is not None and after.qty > 0
@@ -248,7 +250,8 @@ class Manager:
             else:
                 self.protection.pursue(turn, fill.symbol)
         elif before is not None or order.leg is Leg.FOREIGN:
-            text = f"{order.leg.word} of P{order.intent}: {fill.side} {fill.qty} at {fill.price}"
+            at = _told(fill, None if before is None else before.plan)
+            text = f"{order.leg.word} of P{order.intent}: {fill.side} {at}"
             turn.note(Level.INFO, fill.symbol, text, order.by)
             self.protection.moved(turn, order)
         if before is not None and after is None:
@@ -256,7 +259,7 @@ class Manager:
                 self.liquidation.pop(fill.symbol, None)
             trade = ledger.closed[-1]
             level = Level.GOOD if trade.pnl >= 0 else Level.WARN
-            turn.note(level, trade.symbol, f"P{trade.intent} closed: {trade.pnl:+.2f} ({trade.r:+.1f} R)", trade.by)
+            turn.note(level, trade.symbol, f"P{trade.intent} closed: {trade.pnl:+.2f} ({trade.r:+.1f} R)", order.by)
 
     def _entry_ended(self, turn: Turn, order: Order) -> None:
         proposal = turn.ledger.proposals.get(order.intent)
@@ -407,6 +410,11 @@ class Manager:
     def _still_drifting(self, turn: Turn, symbol: str) -> None:
         if self.drifts(turn, symbol):
             self.compare(turn)
+
+
+def _told(fill: Fill, plan: ExitPlan | None) -> str:
+    """`4,819 at 0.7990`: the stop of its position has the digits of the symbol."""
+    return f"{quantity(fill.qty)} at {price(fill.price, None if plan is None else plan.stop)}"
 
 
 def half_of(ledger: Ledger, position: Position, instrument: Instrument | None) -> tuple[Decimal, str]:

@@ -9,6 +9,7 @@ from nexus_engine.model.ledger import exit_side
 from nexus_engine.model.orders import ZERO, Order
 from nexus_engine.model.positions import Position
 from nexus_engine.model.signals import Leave
+from nexus_engine.model.told import price
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import Leg, Level, OrderKind, OrderStatus, Rung, TimeInForce
 from nexus_engine.servos import targets
@@ -321,11 +322,15 @@ class Protection:
             turn.record(Naked(at_ns=turn.at_ns, symbol=position.symbol, since_ns=None))
             self.ladder.stop(position.symbol)
             self._backoff.reset(f"{RETRY_TIMER}{position.symbol}")
-            turn.note(Level.GOOD, position.symbol, f"stop {stop.trigger} confirmed, {naked_ms} ms")
+            turn.note(Level.GOOD, position.symbol, f"stop {price(stop.trigger or ZERO)} confirmed, {naked_ms} ms")
         for other in stops:
             if other is not stop:
                 if other.trigger != stop.trigger and self.stands(other):
-                    turn.note(Level.GOOD, position.symbol, f"stop {stop.trigger} confirmed, {other.trigger} goes")
+                    turn.note(
+                        Level.GOOD,
+                        position.symbol,
+                        f"stop {price(stop.trigger or ZERO)} confirmed, {price(other.trigger or ZERO)} goes",
+                    )
                 turn.cancel(other)
 
     def trail(self, turn: Turn, position: Position) -> None:

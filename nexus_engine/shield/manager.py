@@ -223,15 +223,24 @@ class Shield:
         return self._swan.ladder(market_ns)
 
     def gauges(
-        self, ledger: Ledger, market_ns: int, *, equity: float, exposure_pct: float, day_pnl: float
+        self,
+        ledger: Ledger,
+        market_ns: int,
+        *,
+        equity: float,
+        exposure_pct: float,
+        day_pnl: float,
+        strategies: Collection[str],
     ) -> tuple[Gauge, ...]:
-        """Every guard's distance to its trip, tightest first."""
+        """Every guard's distance to what it does next, tightest first."""
         return sentinel.gauges(
             self._shield,
             self._risk,
             ledger,
-            self._swan.falls(market_ns),
+            self._swan.ladder(market_ns),
+            market_ns=market_ns,
             equity=equity,
             exposure_pct=exposure_pct,
             day_pnl=day_pnl,
+            strategies=strategies,
         )

@@ -2,6 +2,7 @@
 
 import pytest
 from faulty import LOST_AFTER, LOST_BEFORE, Fault
+from msgspec.structs import replace
 from world import BTC, SOL, World, virtual
 
 from nexus_engine.model.commands import RearmSwan
@@ -195,6 +196,24 @@ async def test_a_trip_can_be_looked_at_with_what_it_saw_and_when_each_long_was_g
     assert looked(world).trips == ()  # the harness recalls nothing; the account does
     world.engine.recall(world.journal.facts())
     assert next(each for each in looked(world).trips if not each.alert) == trip
+
+
+@virtual
+async def test_a_fall_that_goes_on_is_told_with_the_trip_that_began_it() -> None:
+    world = await calm()
+    await crash(world)
+    await world.run(3.0)
+    first = next(each for each in looked(world).trips if not each.alert)
+    assert not first.further
+    world.tape.move(BTC, 84_000.0)
+    await world.until(lambda: "where the black swan tripped" in world.ledger.locks[SWAN_LOCK].reason, 10.0)
+    trips = [each for each in looked(world).trips if not each.alert]
+    assert [replace(each, further=()) for each in trips] == [first]
+    ((at_ns, low),) = trips[0].further
+    assert at_ns > first.at_ns and low < next(each.value for each in first.readings if each.name == "low")
+    swans = [each for each in looked(world).events if each.text.startswith("BLACK SWAN: ")]
+    assert swans[0].text == f"BLACK SWAN: 0 longs closing, shorts untouched; {first.reason.removeprefix(f'{BTC} ')}"
+    assert "fell" in swans[1].text and swans[0].text != swans[1].text
 
 
 @virtual

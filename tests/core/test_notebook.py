@@ -36,6 +36,27 @@ def test_what_a_strategy_wished_for_meanwhile_is_no_outcome_of_a_command() -> No
         assert len(book.rows) == 2
 
 
+def test_each_position_that_was_flattened_is_in_the_outcome_with_the_last_that_was_said_of_it() -> None:
+    book = Notebook()
+    book.answer(1, "account", "you", "closing 2 positions at market", follows="")
+    for number, symbol in ((1, "ADAUSDT"), (2, "SOLUSDT")):
+        book.listen([told(symbol, f"exit of P{number}: BUY 5 at 0.8")], 2)
+        book.listen([told(symbol, f"P{number} closed: +1.00 (+0.1 R)")], 3)
+    assert book.outcome is not None
+    closed = "P1 closed: +1.00 (+0.1 R)  P2 closed: +1.00 (+0.1 R)"
+    assert book.outcome.text == f"closing 2 positions at market  {closed}"
+
+
+def test_what_went_wrong_with_one_of_them_is_said_last_and_colours_the_line() -> None:
+    book = Notebook()
+    book.answer(1, "account", "you", "closing 2 positions at market", follows="")
+    book.listen([Notify(level=Level.ALARM, subject="ADAUSDT", text="exit of P1 REJECTED", by="bot")], 2)
+    book.listen([Notify(level=Level.GOOD, subject="SOLUSDT", text="P2 closed: +1.00 (+0.1 R)", by="bot")], 3)
+    assert book.outcome is not None
+    assert book.outcome.level is Level.ALARM
+    assert book.outcome.text.endswith("P2 closed: +1.00 (+0.1 R)  exit of P1 REJECTED")
+
+
 def made(proposal: int, made_ns: int) -> Record:
     return Record(
         fact=ProposalMade(

@@ -21,12 +21,13 @@ from nexus_engine.core.curve import steps as steps_of
 from nexus_engine.core.market import SymbolMarket
 from nexus_engine.core.shock import Shocks
 from nexus_engine.model.commands import ClosePosition, Edit, MoveStop, Reject
+from nexus_engine.model.config import DemoConfig
 from nexus_engine.model.events import BarRow, History
 from nexus_engine.model.facts import DayOpened, SignalSeen
 from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.view import View, ViewRequest, Why
-from nexus_engine.model.words import Leg, Macro, Mode, Regime, Side
+from nexus_engine.model.words import AccountKind, Leg, Macro, Mode, Regime, Side
 from nexus_engine.sim.market import Market as PracticeMarket
 from nexus_engine.sim.scenarios import aligned_start
 
@@ -54,6 +55,18 @@ async def test_an_account_that_the_venue_has_not_told_of_in_this_run_is_not_know
     world.wire.faults.clear()
     await world.ready()
     assert look(world).account.known
+
+
+@virtual
+async def test_how_fast_the_market_runs_is_told_of_our_own_practice_market_alone() -> None:
+    for kind, demo, speed in (
+        (AccountKind.DEMO, DemoConfig(speed=20), 20),
+        (AccountKind.DEMO, DemoConfig(speed=20, venue="ready.json"), 1),
+        (AccountKind.PAPER, DemoConfig(speed=20), 1),
+    ):
+        directive = World(kind=kind).directive.model_copy(update={"demo": demo})
+        world = await World(kind=kind, directive=directive).start().ready()
+        assert look(world).account.speed == speed
 
 
 @virtual
@@ -376,6 +389,37 @@ async def test_why_tells_a_refusal_by_its_moment_also_after_a_restart() -> None:
     world.engine.recall(world.journal.facts())
     assert explained(world, f"@{row.at_ns}") == why
     assert row in look(world).events
+
+
+def row_why(world: World, told: str) -> Why:
+    """Why of the last row of the events that has these words."""
+    row = [row for row in look(world).events if told in row.text][-1]
+    return explained(world, f"@{row.at_ns} {row.subject} {row.text}")
+
+
+@virtual
+async def test_a_row_of_the_events_leads_to_the_trade_that_it_belongs_to() -> None:
+    world = await World(mode=Mode.COPILOT).start().ready()
+    card = await world.proposal()
+    world.approve(card)
+    await world.until(world.covered)
+    for told in (f"{card.handle} BUY", f"{card.handle} approved", f"{card.handle} filled", "confirmed"):
+        why = row_why(world, told)
+        assert (why.title, why.signal) == (f"P{card.id} BUY {SOL} wish", card.signal), told
+        assert why.outcome.startswith("open: BUY ")
+    assert "no decision" in row_why(world, "reconciled").outcome
+
+
+@virtual
+async def test_a_refusal_that_names_a_trade_is_explained_as_the_refusal() -> None:
+    world = await World().start().ready()
+    await world.enter()
+    world.wish()
+    await world.until(lambda: world.said("refused"))
+    why = row_why(world, "refused")
+    assert why.outcome.startswith("refused: ")
+    assert "is open" in why.outcome
+    assert [verdict.guard for verdict in why.verdicts if verdict.refuses] == ["symbol"]
 
 
 @virtual

@@ -38,6 +38,14 @@ async def deciding() -> World:
     return world
 
 
+@virtual
+async def test_what_a_halt_did_fits_beside_who_and_when_at_eighty_columns() -> None:
+    world = await deciding()
+    assert "no entries, cancelling 1" in (told := world.command(Halt()))
+    room = 80 - len(" account ") - len("  somebody-1 14:14:51 ")
+    assert len(told.replace("1", "999")) <= room
+
+
 @pytest.mark.parametrize("command", [Halt(reason="x"), SetMode(mode=Mode.WATCHER)])
 @virtual
 async def test_an_entry_whose_record_is_slow_never_leaves_after_a_halt_or_down_to_watcher(command: AnyCommand) -> None:

@@ -46,7 +46,7 @@ def test_kill_without_an_engine_leaves_the_latch_and_says_so(
     assert run(["kill", "--state", str(tmp_path)]) == 0
     told = capsys.readouterr().out
     assert told.count("\n") == 1
-    assert "main-demo: no engine answered" in told
+    assert "main-demo: latch left: halts now if it runs" in told
     assert [path.name for path in (tmp_path / "main-demo").iterdir()] == ["halt"]
 
 
@@ -92,7 +92,7 @@ def test_kill_waits_for_an_engine_that_is_slow_to_answer_and_says_that_it_halted
     assert run(["kill", "--state", str(demo.folder.parent)]) == 0
     freeing.join()
     left, halted = capsys.readouterr().out.splitlines()
-    assert left.startswith("main-demo: no engine answered (no answer in 1 s); left the latch")
+    assert left == "main-demo: latch left: halts now if it runs, else at its start (no answer in 1 s)"
     assert halted == "main-demo: halted; the engine was slow to answer and took the latch"
     wait_until(lambda: ask(demo.folder, {"op": "status"})["status"]["state"] == "HALTED")
     ask(demo.folder, {"op": "release", "latch": "HALT", "word": "halt"})
@@ -133,4 +133,4 @@ def test_a_socket_that_cannot_have_a_place_leaves_the_latch(
 
     monkeypatch.setattr(client, "socket_path", nowhere)
     assert run(["kill", "--state", str(tmp_path)]) == 0
-    assert "no engine answered (no place for a socket); left the latch" in capsys.readouterr().out
+    assert "else at its start (no place for a socket)" in capsys.readouterr().out

@@ -218,6 +218,7 @@ async def test_an_adopted_quantity_is_ours_and_protected_at_once(side: Side, sto
     [difference] = world.engine.view(ViewRequest(), at_ns=at_ns, mono_ns=mono_ns).differences
     assert (difference.venue, difference.ours) == (world.held(), 0)
     assert 149 < difference.entry < 151
+    assert difference.liquidation == world.engine.manager.liquidation[SOL] != 0
     told = world.command(adopting(world, stop))
     assert "is ours now" in told
     assert await world.until(world.covered, 1.0) < 0.4

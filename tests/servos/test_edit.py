@@ -13,6 +13,7 @@ from nexus_engine.model.commands import Edit, Halt
 from nexus_engine.model.config import percent_of
 from nexus_engine.model.facts import Noted
 from nexus_engine.model.proposals import Proposal
+from nexus_engine.model.told import quantity
 from nexus_engine.model.words import Leg, Mode, OrderKind, ProposalStatus, Side
 
 
@@ -46,7 +47,7 @@ async def test_a_part_is_that_part_rounded_down_and_the_card_is_looked_at_again(
     )
     assert edited.worst / edited.qty == card.worst / card.qty
     assert (edited.expires_mono_ns, edited.handle) == (card.expires_mono_ns, card.handle)
-    assert str(edited.qty) in told
+    assert quantity(edited.qty) in told
     assert "look again" in world.approve(card)
     assert world.approve(edited) == f"{card.handle} approved"
     await world.until(world.covered)

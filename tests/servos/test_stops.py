@@ -1,5 +1,6 @@
 """A position has its stop at the venue, or is on its way out."""
 
+import re
 from decimal import Decimal
 
 import pytest
@@ -7,7 +8,14 @@ from faulty import LOST_AFTER, LOST_BEFORE, REFUSED, Fault
 from world import SOL, World, virtual
 
 from nexus_engine.model.commands import ClosePosition, Halt
-from nexus_engine.model.words import Leg, OrderStatus, ProposalStatus, Side
+from nexus_engine.model.config import RiskConfig
+from nexus_engine.model.effects import Notify
+from nexus_engine.model.ledger import Ledger
+from nexus_engine.model.orders import ExitPlan, Fill
+from nexus_engine.model.told import quantity
+from nexus_engine.model.turn import Turn
+from nexus_engine.model.words import Leg, Mode, OrderKind, OrderStatus, ProposalStatus, Side
+from nexus_engine.servos.manager import Manager
 from nexus_engine.sim.orders import Algo
 
 
@@ -185,6 +193,66 @@ async def test_a_stop_that_fires_closes_the_trade_and_takes_the_target_with_it()
     assert trade.pnl < 0
     assert world.said(f"P1 closed: {trade.pnl:+.2f}")
     assert world.ledger.streaks == {"wish": 1}
+
+
+@virtual
+async def test_what_is_told_of_a_trade_has_the_numbers_as_the_cards_and_the_tables_have_them() -> None:
+    world = await World(mode=Mode.COPILOT).start().ready()
+    world.tape.move(SOL, 149.0)
+    await world.run(1.0)
+    card = await world.proposal()
+    size = quantity(card.qty)
+    world.approve(card)
+    await world.until(world.covered)
+    world.command(ClosePosition(symbol=SOL))
+    await world.until(lambda: world.ledger.closed)
+    told = [row.text for row in world.engine.notebook.rows]
+    fills = [text for text in told if " at 1" in text]
+    assert len(fills) >= 2
+    assert all(re.search(r" at \d{3}\.\d\d$", text) for text in fills), fills
+    assert f"closing all of it at market: {size}" in told
+    assert any(text.startswith(f"P1 BUY {size} wish") for text in told)
+    assert any(text.startswith(f"stop {card.plan.stop} confirmed") for text in told)
+
+
+def test_a_price_that_the_venue_tells_short_has_the_digits_of_its_symbol() -> None:
+    ledger, manager = Ledger(), Manager(RiskConfig())
+    turn = Turn(ledger, at_ns=1, mono_ns=1, market_ns=1)
+    plan = ExitPlan(stop=Decimal("145.30"))
+    size, half = Decimal("4819.0"), Decimal("2409.5")
+    entry = turn.submit(
+        leg=Leg.ENTRY, symbol=SOL, side=Side.BUY, kind=OrderKind.MARKET, qty=size, intent=1, plan=plan
+    )  # fmt: skip
+    leaving = turn.submit(leg=Leg.EXIT, symbol=SOL, side=Side.SELL, kind=OrderKind.MARKET, qty=size, intent=1)
+    for number, (order, qty) in enumerate(((entry, half), (entry, half), (leaving, size))):
+        fill = Fill(
+            symbol=SOL, trade_id=str(number), client_id=order.client_id, side=order.side, price=Decimal(149), qty=qty,
+            venue_ns=1,
+        )  # fmt: skip
+        manager.filled(turn, fill)
+    told = [effect.text for effect in turn.effects if isinstance(effect, Notify) and " at 1" in effect.text]
+    assert told == [
+        "P1 partly filled 2,409.5 at 149.00", "P1 filled 2,409.5 at 149.00", "exit of P1: SELL 4,819 at 149.00",
+    ]  # fmt: skip
+
+
+@virtual
+async def test_a_closing_is_told_of_whose_order_it_was_not_of_who_had_opened() -> None:
+    world = await World(mode=Mode.COPILOT).start().ready()
+    closings: dict[int, str] = {}
+    for number in (1, 2):
+        world.approve(await world.proposal())
+        await world.until(world.covered)
+        if number == 1:
+            world.tape.move(SOL, 148.0)
+        else:
+            world.command(ClosePosition(symbol=SOL), by="ann")
+        await world.until(lambda: not world.ours(), 5.0)
+        await world.until(world.converged, 5.0)
+        [closings[number]] = [row.by for row in world.engine.notebook.rows if f"P{number} closed" in row.text]
+        world.tape.move(SOL, 150.0)
+    assert closings == {1: "bot", 2: "ann"}
+    assert [trade.by for trade in world.ledger.closed] == ["you", "you"]
 
 
 @virtual

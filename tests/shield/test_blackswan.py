@@ -294,7 +294,7 @@ def test_when_the_lock_has_run_out_a_new_fall_trips_anew() -> None:
 def test_looking_at_the_gauges_changes_no_decision() -> None:
     desk = Desk()
     since = calm(desk)
-    desk.shield.gauges(desk.ledger, START_NS + 60 * MINUTE_NS, equity=1.0, exposure_pct=0.0, day_pnl=0.0)
+    desk.shield.gauges(desk.ledger, START_NS + 60 * MINUTE_NS, equity=1.0, exposure_pct=0.0, day_pnl=0.0, strategies=())
     assert len(go_on(desk, FALLEN, FALLEN, 100, since)) == 1
 
 

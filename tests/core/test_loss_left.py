@@ -1,0 +1,67 @@
+"""What the first row calls left of the loss limits is gone exactly when a guard on losses ends entries."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from nexus_engine.core.accounting import loss_left
+from nexus_engine.model.config import RiskConfig
+from nexus_engine.model.ledger import Ledger, Tally, week_of
+from nexus_engine.model.orders import ExitPlan
+from nexus_engine.model.positions import Position
+from nexus_engine.shield.streak import day_loss, day_r, week_r
+
+D = Decimal
+DAY = 20_000
+AT_NS = DAY * 86_400_000_000_000
+RISK = RiskConfig(trade_risk_pct=0.5, day_loss_pct=3.0, day_loss_r=3.0, week_loss_r=6.0)
+
+
+def account(result: int, today_r: float, week_total_r: float) -> Ledger:
+    """One that began the day with 10,000 and has closed what it held."""
+    ledger = Ledger()
+    ledger.day, ledger.day_equity, ledger.wallet = DAY, D(10_000), D(10_000 + result)
+    ledger.day_realised = D(result)
+    ledger.day_r, ledger.week_r = Tally(DAY, today_r), Tally(week_of(DAY), week_total_r)
+    return ledger
+
+
+@pytest.mark.parametrize(
+    ("result", "today_r", "week_total_r", "left"),
+    [
+        (0, 0.0, 0.0, "150.00"),
+        (-100, -2.0, -2.0, "49.50"),
+        (-280, -1.0, -1.0, "20.00"),
+        (0, 0.0, -5.0, "50.00"),
+        (100, 2.0, 2.0, "252.50"),
+        (-301, -1.0, -1.0, "0"),
+    ],
+)
+def test_the_nearest_limit_counts_in_money(result: int, today_r: float, week_total_r: float, left: str) -> None:
+    assert loss_left(account(result, today_r, week_total_r), RISK, {}) == D(left)
+
+
+@given(st.integers(-400, 400), st.floats(-9, 9), st.floats(-9, 9))
+@example(-300, 0.0, 0.0)
+@example(0, -3.0, -3.0)
+@example(0, 0.0, -6.0)
+def test_something_is_left_as_long_as_every_guard_on_losses_allows(result: int, today: float, week: float) -> None:
+    ledger = account(result, today, week)
+    verdicts = (day_loss(ledger, RISK), day_r(ledger, RISK, AT_NS, AT_NS), week_r(ledger, RISK, AT_NS, AT_NS))
+    assert (loss_left(ledger, RISK, {}) > 0) is not any(verdict.refuses for verdict in verdicts)
+
+
+@pytest.mark.parametrize("mark", ["130", "110", "90", "80", "70", "60"])
+def test_an_open_profit_gives_nothing_back_of_a_limit_in_r_and_an_open_loss_takes_of_the_days_money(mark: str) -> None:
+    ledger = account(0, -2.0, -2.0)
+    plan = ExitPlan(stop=D(60))
+    ledger.positions["SOLUSDT"] = Position(
+        symbol="SOLUSDT", qty=D(10), entry=D(100), plan=plan, intent=1, strategy="flow", by="you", opened_ns=0,
+        first_stop=D(60),
+    )  # fmt: skip
+    at = {"SOLUSDT": D(mark)}
+    equity = D(10_000) + (D(mark) - 100) * 10
+    expected = min(D("0.005") * equity, D(300) + (D(mark) - 100) * 10)
+    assert loss_left(ledger, RISK, at) == max(D(0), expected)
