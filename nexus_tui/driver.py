@@ -25,6 +25,7 @@ from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
 from nexus_tui.drain import LOST_NS, Drain
+from nexus_tui.gate import Reads, mark
 
 if TYPE_CHECKING:
     from nexus_tui.app import NexusApp
@@ -265,6 +266,7 @@ class CockpitDriver(LinuxDriver):
         """Read keys until the end. Unlike the stock one it notices that the terminal is gone."""
         parser = XTermParser(self._debug)
         decode = getincrementaldecoder("utf-8")("replace").decode
+        reads = Reads()
         with selectors.SelectSelector() as selector:
             selector.register(self.fileno, selectors.EVENT_READ)
             while not self.exit_event.is_set():
@@ -273,11 +275,12 @@ class CockpitDriver(LinuxDriver):
                     if not data:
                         self._tell(self._die)
                         return
-                    messages = list(parser.feed(decode(data)))
-                    keys = sum(isinstance(message, events.Key) for message in messages)
-                    if keys > 1:
-                        # No hand does that: pasted where paste is not marked, or held back by the link.
-                        self._tell(cast("NexusApp", self._app).gate.crowd, monotonic_ns(), keys)
+                    # a terminal may send both for one Return, which is one key
+                    messages = list(parser.feed(decode(data.replace(b"\r\n", b"\r"))))
+                    if keys := [message for message in messages if isinstance(message, events.Key)]:
+                        read = reads.take(monotonic_ns(), len(keys))
+                        for key in keys:
+                            mark(key, read)
                     for message in messages:
                         self.process_message(message)
                 for message in parser.tick():

@@ -93,7 +93,8 @@ class Hand:
             self._press(":")
             if self._see(_MENU, _PATIENCE_S) is None:
                 return False
-            self._press("strategies\r")
+            self._press("strategies")
+            self._press("\r")
             if self._see(_STRATEGIES, _PATIENCE_S) is None:
                 return False
             off = _OFF.search(self._text)
@@ -149,7 +150,8 @@ class Hand:
             return
         price, stop = (Decimal(each.replace(",", "")) for each in found.groups())
         wanted = (stop + (price - stop) * Decimal(self._rng.choice(("0.2", "0.4", "0.7")))).quantize(stop)
-        self._press(f"{wanted:f}\r")
+        self._press(f"{wanted:f}")
+        self._press("\r")
 
     def _close(self) -> None:
         self._sure("c", "Close ")
@@ -182,7 +184,8 @@ class Hand:
 
     def _type(self, word: str) -> bool:
         """Answer a question; False when it does not go."""
-        self._press(f"{word}\r")
+        self._press(word)
+        self._press("\r")  # with the word it would be taken for pasted
         return self._until(lambda: _TYPED.search(self._text) is None, _PATIENCE_S)
 
     def _until(self, done: Callable[[], bool], within_s: float) -> bool:

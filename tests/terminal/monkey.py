@@ -61,6 +61,8 @@ _STOPPING = frozenset(
     for name in key.keys.split(",")
 )
 """What keeps entries away: pressed all the time, nothing would ever be approved, and nothing be judged."""
+_APART_S = 0.05
+"""A word with its enter at once would be taken for pasted, and never sent."""
 _WORDS = ("halt", "pause", "swan", "flat", "pilot", "copilot", "150.1", "0", "-1e9", "BTC", "approve", "reconcile", "")
 _GARBAGE = "abcdefghijklmnoprstuvwxyzACFGZ0123456789.,:;/?[](){}<>@#$%&*+=-_~^|'\"\\ äß交\t\r\x7f\x01\x02\x05\x0b\x0f"
 
@@ -154,7 +156,9 @@ class Monkey:
         elif dice < 0.76:
             self.press("a".translate(half.unsaid))
         elif dice < 0.84:
-            self.press((rng.choice(_WORDS) + "\r").translate(half.unsaid))
+            self.press(rng.choice(_WORDS).translate(half.unsaid))
+            time.sleep(_APART_S)
+            self.press("\r".translate(half.unsaid))
         elif dice < 0.88:
             self.press("\x1b")
         elif dice < 0.91:

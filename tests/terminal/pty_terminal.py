@@ -15,6 +15,9 @@ from typing import Any
 
 import pyte
 
+A_HAND_S = 0.05
+"""No hand is faster from what it sees to the next key, nor from one key to the next."""
+
 
 class _Screen(pyte.Screen):
     """Sends its answers (DSR, DA) back to the program."""

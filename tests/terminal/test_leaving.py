@@ -190,6 +190,24 @@ def test_an_engine_that_is_killed_leaves_a_terminal_in_order(cockpit: Cockpit) -
     terminal.close()
 
 
+def test_who_leaves_a_cockpit_whose_engine_was_killed_is_not_told_that_it_goes_on(cockpit: Cockpit) -> None:
+    first = cockpit.open()
+    pid = cockpit.status()["pid"]
+    first.press("\x1a")
+    assert first.process.wait(10) == 0
+    first.close()
+    attached = cockpit.open()
+    os.kill(pid, signal.SIGKILL)
+    attached.wait_for("NO ENGINE")
+    attached.press("q")
+    attached.wait_for("no engine runs")
+    attached.press("d")
+    attached.wait_for("did not run when it was left")
+    assert "goes on" not in attached.text
+    assert attached.process.wait(10) == 0
+    attached.close()
+
+
 def test_a_shell_gets_its_prompt_back_after_a_detach(cockpit: Cockpit) -> None:
     command = f"{sys.executable} -m nexus_tui --demo --state {cockpit.state}; echo left with $?"
     terminal = Terminal(["bash", "--norc", "-i"], columns=100, lines=30, env={"PYTHONPATH": str(ROOT), "PS1": "% "})
@@ -266,7 +284,7 @@ def test_a_plain_start_on_a_running_account_says_what_it_ignores_and_a_lost_engi
         os.kill(pid, signal.SIGSTOP)
         again.wait_for("ENGINE SILENT")
         again.press("!")
-        again.wait_for("left the latch", 5)
+        again.wait_for("latch left", 5)
         again.wait_for(lambda text: "ENGINE SILENT 9" in text or "ENGINE SILENT 8" in text)
         os.kill(pid, signal.SIGCONT)
         again.wait_for(lambda text: "HALT by" in text and "SILENT" not in text)

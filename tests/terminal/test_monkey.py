@@ -1,5 +1,6 @@
 """Two minutes of random keys on the demo; `make monkey` plays longer. And the judge itself is judged, and who heals."""
 
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
@@ -15,6 +16,7 @@ from demo_house import House, wait_until
 from monkey import CALM, HALVES, MUTE, PRESSES, STUCK_S, WILD, Monkey, run
 from monkey_judge import ENTRIES, LONG_S, ONCE, SURE, YES, deeds, tracebacks, unexplained, unproven
 from msgspec.structs import replace
+from pty_terminal import A_HAND_S
 
 from nexus_engine.model.facts import (
     Adopted,
@@ -60,8 +62,9 @@ def test_a_hand_heals_whatever_holds_and_stops_nothing_where_nothing_does(tmp_pa
         terminal.wait_for("Sentinel", 40.0)
         for keys, shown in (
             ("!", "HALTED"), ("p", "PAUSE"), ("m", "down at once"), ("w", "mode WATCHER"),
-            (":", "Menu"), ("strategies\r", "Strategies   takes"), ("1", " off"),
+            (":", "Menu"), ("strategies", "▶ strategies"), ("\r", "Strategies   takes"), ("1", " off"),
         ):  # fmt: skip
+            time.sleep(A_HAND_S)
             terminal.press(keys)
             terminal.wait_for(shown)
         for mode in ("PILOT", "COPILOT"):
@@ -229,13 +232,15 @@ class HandMade:
     _bare = "DEMO main  COPILOT  Sentinel CALM\nno latch holds"
 
     def press(self, keys: str) -> None:
+        before = self.sent[-1][1] if self.sent else ""
         self.sent.append((self.now_s, keys))
         if any(soon <= self.now_s - 1_000.0 < late for soon, late in self.frozen_s):
             return
         if keys == "r" and "Leave" in self.text:
             self.ended = self.code
-        shown = {":": "─ Menu ", "q": "─ Leave Nexus ", "strategies\r": "Strategies   takes"}
-        self.text = self._bare + shown.get(keys, "")
+        shown = {":": "─ Menu ", "q": "─ Leave Nexus "}
+        listed = (before, keys) == ("strategies", "\r")
+        self.text = self._bare + ("Strategies   takes" if listed else shown.get(keys, ""))
 
     def poll(self) -> int | None:
         return self.ended

@@ -17,7 +17,7 @@ from nexus_engine.model.verdicts import Reading, Verdict
 from nexus_engine.model.view import BookMark, Difference, Line, Moment, Target, View, Why
 from nexus_engine.model.words import Leg, OrderKind, OrderStatus, Ruling, Side
 from nexus_tui.comfort import heading
-from nexus_tui.gate import CROWD
+from nexus_tui.gate import AGAIN, CROWD
 
 D = Decimal
 
@@ -187,7 +187,7 @@ async def test_pasted_text_decides_nothing(text: str, dialog: str) -> None:
 async def test_keys_that_came_in_one_read_decide_nothing_not_even_the_first() -> None:
     async with cockpit() as driven:
         await driven.arm()
-        driven.app.gate.crowd(driven.app.now_ns + 400_000_000, 4)
+        driven.app.crowd(4)
         await driven.press("a")
         await driven.press("x", "y", "a", apart_ms=2)
         assert driven.sent == []
@@ -198,18 +198,52 @@ async def test_keys_that_came_in_one_read_decide_nothing_not_even_the_first() ->
 async def test_a_crowd_of_keys_fills_a_line_at_most_and_never_sends_it() -> None:
     async with cockpit() as driven:
         await driven.arm()
-        driven.app.gate.crowd(driven.app.now_ns, CROWD + 1)
+        driven.app.crowd(CROWD + 1)
         await driven.press(*"jFqapxmcs1", "enter", *"Fqpj", "enter", "x", apart_ms=2)
         assert len(driven.app.screen_stack) == 1
         assert driven.sent == []
         await driven.press("F")
-        driven.app.gate.crowd(driven.app.now_ns, CROWD + 4)
+        driven.app.crowd(CROWD + 4)
         await driven.press(*"flat", "enter", *"flat", "enter", *"flat", "enter", *"flat", "enter", apart_ms=2)
         assert len(driven.app.screen_stack) == 2
         assert driven.app.screen.query_one(Input).value == "flat"
         assert driven.sent == []
         await driven.press("enter")
         assert [type(each).__name__ for each in driven.sent] == ["Flatten"]
+
+
+@pytest.mark.parametrize(
+    ("opener", "text", "sent"),
+    [(["F"], "flat", "Flatten"), (["m", "p"], "pilot", "SetMode"), (["tab", "s"], "95500", "MoveStop")],
+)
+@pytest.mark.parametrize("after", ["", "x", "flat"])
+async def test_an_enter_that_came_with_other_keys_sends_nothing_typed_until_it_is_pressed_again(
+    opener: list[str], text: str, sent: str, after: str
+) -> None:
+    async with cockpit() as driven:
+        await driven.press(*opener)
+        driven.app.crowd(len(text) + 1 + len(after))
+        await driven.press(*text, "enter", *after, apart_ms=2)
+        assert driven.app.screen.query_one(Input).value == text
+        assert driven.sent == [] and AGAIN in driven.row(-2)
+        await driven.press("backspace")
+        for _ in range(2):  # the enter in a read of its own, at once after a letter; and they are judged late
+            driven.app.crowd(1)
+        await driven.press(text[-1], "enter", apart_ms=40)
+        assert driven.app.screen.query_one(Input).value == text
+        assert driven.sent == [] and AGAIN in driven.row(-2)
+        await driven.press("enter")
+        assert [type(each).__name__ for each in driven.sent] == [sent]
+
+
+async def test_keys_that_came_at_once_choose_and_a_later_enter_takes() -> None:
+    async with cockpit() as driven:
+        await driven.press("e")
+        driven.app.crowd(2)
+        await driven.press("2", "enter", apart_ms=2)
+        assert driven.sent == [] and len(driven.app.screen_stack) == 2
+        await driven.press("enter")
+        assert [type(each).__name__ for each in driven.sent] == ["Edit"]
 
 
 async def test_a_burst_of_a_stalled_link_and_a_held_key_approve_nothing() -> None:
