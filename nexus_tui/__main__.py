@@ -421,9 +421,11 @@ def _show_running(options: "Options", comfort: "Comfort | None", patience_s: flo
     app = NexusApp(link, comfort=comfort, log_path=log_path(folder), read_only=options.read_only)
     left = _run(app, lambda: signals.watch(app), note or _role_note(options))
     signals.watch(None)
+    alive = link.alive
     link.close()
     if left == DETACH:
-        print(f"nexus: {_name(options)} goes on; see it with `{_attaching(options)}`", flush=True)
+        how = "goes on; see it" if alive else "did not run when it was left; once it does, see it"
+        print(f"nexus: {_name(options)} {how} with `{_attaching(options)}`", flush=True)
     if left in (QUIT, FLATTEN) and not options.read_only:
         from nexus_engine.runtime.client import NoAnswer, ask
 

@@ -21,6 +21,7 @@ from nexus_engine.model.view import View
 from nexus_tui.bindings import bindings, deciding, emergency, keymap
 from nexus_tui.comfort import Comfort, Ringer, heading
 from nexus_tui.gate import KeyGate
+from nexus_tui.layout import LEAST
 from nexus_tui.link import Link
 from nexus_tui.pace import PacedApp
 from nexus_tui.paths import styles_dir
@@ -104,7 +105,7 @@ class NexusApp(PacedApp, inherit_bindings=False):
     async def on_event(self, event: events.Event) -> None:
         if isinstance(event, events.Key) and not event.is_forwarded:
             typing = isinstance(self.focused, Input)
-            refused = self.gate.refuses(event.key, event.is_printable, self.clock(), typing=typing)
+            refused = self.gate.refuses(event, self.clock(), typing=typing)
             if refused:
                 self.say(refused.strip())
                 return
@@ -117,24 +118,34 @@ class NexusApp(PacedApp, inherit_bindings=False):
 
     def send(self, command: AnyCommand) -> bool:
         """Give a command to the engine. False when this cockpit may not."""
-        if not isinstance(command, Halt):
-            if not self.may_act():
-                return False
-            if not self.link.alive:
-                self.say("not sent: there is no engine (HALT works)")
-                return False
+        if not isinstance(command, Halt) and not self.may_act():
+            return False
         self.link.send(command)
         return True
 
     def may_act(self) -> bool:
-        """Whether this cockpit may do more than look; says so when it may not."""
+        """Whether this cockpit can do more than look; says so when it cannot."""
+        if hindrance := self.hindrance():
+            self.say(f"{hindrance} (HALT works)")
+        return not hindrance
+
+    def hindrance(self) -> str:
+        """Why nothing but HALT can be sent from here; empty when all can."""
         if self.read_only:
-            self.say("read-only: this cockpit only looks (HALT works)")
-        return not self.read_only
+            return "read-only: this cockpit only looks"
+        if self.small:
+            return "nothing is sent from a terminal smaller than {}x{}".format(*LEAST)
+        return "" if self.link.alive else "nothing is sent: there is no engine"
+
+    @property
+    def small(self) -> bool:
+        """The terminal shows rows 1 and 2 alone."""
+        return self.size.width < LEAST[0] or self.size.height < LEAST[1]
 
     def action_halt(self) -> None:
         self.send(Halt(reason="key"))
-        self.say("HALT sent")
+        if self._cockpit is not None:
+            self._cockpit.sending("HALT sent")
 
     def action_redraw(self) -> None:
         self.canvas.lost()
@@ -153,9 +164,9 @@ class NexusApp(PacedApp, inherit_bindings=False):
 
     # ---- beyond the screen ----------------------------------------------------------------------------------------
 
-    def seen(self, view: View) -> None:
-        """A View has been painted: the terminal's title, and the bell."""
-        title = heading(view)
+    def seen(self, view: View, silent: str) -> None:
+        """A View has been painted: the terminal's title, and the bell. `silent`: what there is instead of a new one."""
+        title = heading(view, silent)
         if title != self._heading and os.environ.get("TERM") not in ("linux", "dumb"):
             self._heading = title
             self.tell_terminal(f"\x1b]2;{title}\x07")

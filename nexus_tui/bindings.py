@@ -31,6 +31,10 @@ LOOK, ACT, EMERGENCY, LEAVE = "look", "act", "emergency", "leave"
 ALWAYS_HALT: Final = ("ctrl+x", "f10")
 """They are HALT whatever else is."""
 
+OF_CARDS: Final = frozenset({"approve", "reject", "edit", "snooze"})
+"""They need the selected card on the screen."""
+HOME: Final = "cockpit"
+
 KEYS: Final = (
     Key("approve", "a", "a", "approve", "approve it, once READY", ACT, "approve", 9),
     Key("reject", "x", "x", "reject", "reject it", ACT, "reject", 8),
@@ -67,7 +71,7 @@ KEYS: Final = (
     Key("longer", "right_square_bracket", "]", "timeframe(1)", "longer candles", LOOK),
     Key("zoom", "z", "z", "zoom", "zoom a pane, tab for more", LOOK),
     Key("freeze", "space", "space", "freeze", "hold still, to copy", LOOK),
-    Key("cockpit", "1", "1", "home", "the whole cockpit again", LOOK),
+    Key(HOME, "1", "1", "home", "the whole cockpit again", LOOK),
     Key("shield", "2", "2", "shield", "the Shield: guards, trips", LOOK),
     Key("lab", "5", "5", "lab", "the Lab: backtests", LOOK),
     Key("redraw", "ctrl+l", "^l", "app.redraw", "paint everything again", EMERGENCY, priority=True),

@@ -22,6 +22,8 @@ class Cards:
         self.selected: int | None = None
         self.on_screen = False
         """The pane is large enough to show the selected card whole."""
+        self.silent = False
+        """The engine shows nothing new: a card that stands there may have ended."""
         self._face: tuple[int, str] | None = None
         self._frame = 0
         self._seen_ns: int | None = None
@@ -97,8 +99,8 @@ class Cards:
             self._seen_ns = self._drain.drained_ns
 
     def badge(self, now_ns: int) -> str:
-        """READY, STALE (its numbers moved: look again), wait, SENT, or empty when nothing is selected."""
-        if self._face is None:
+        """READY, STALE (its numbers moved: look again), wait, SENT, or empty when there is nothing to be believed."""
+        if self._face is None or self.silent:
             return ""
         if self._face in self._sent:
             return SENT

@@ -57,7 +57,8 @@ class Ringer:
         return True
 
 
-def heading(view: View) -> str:
-    """`nexus LIVE main ACTIVE +214`."""
+def heading(view: View, silent: str = "") -> str:
+    """`nexus LIVE main ACTIVE +214`, or `nexus LIVE main NO ENGINE`: an old state is not told as the state."""
     account = view.account
-    return f"nexus {account.kind} {plain(account.name, 31)} {account.state} {account.day_pnl:+,.0f}"
+    now = silent or f"{account.state} {account.day_pnl:+z,.0f}"
+    return f"nexus {account.kind} {plain(account.name, 31)} {now}"

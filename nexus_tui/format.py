@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from rich.cells import cell_len, chop_cells, set_cell_size
 
+from nexus_engine.model.told import quantity as quantity
 from nexus_engine.model.words import Side
 
 Number = float | Decimal
@@ -112,18 +113,12 @@ def short_price(value: Number, digits: int, width: int) -> str:
     return short(value, width, digits)
 
 
-def quantity(value: Decimal) -> str:
-    """A size as it is, without trailing zeros: 12.4, 4,100."""
-    text = f"{value:,f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
 def short_quantity(value: Decimal, width: int) -> str:
-    """A size in at most `width` characters that is never taken for another: with a decimal or a unit where cut."""
+    """A size in at most `width` characters that is never taken for another: `~` says that digits are left out."""
     exact = quantity(value)
-    texts = [exact, exact.replace(",", ""), *(f"{value:.{places}f}" for places in range(8, 0, -1))]
+    texts = [exact, exact.replace(",", ""), *(f"~{value:.{places}f}" for places in range(8, -1, -1))]
     for unit, scale in (("k", 1e3), ("M", 1e6), ("B", 1e9)):
-        texts += [f"{float(value) / scale:.{places}f}{unit}" for places in range(3, -1, -1)]
+        texts += [f"~{float(value) / scale:.{places}f}{unit}" for places in range(3, -1, -1)]
     return next((text for text in texts if len(text) <= width), "#" * width)
 
 
@@ -151,13 +146,6 @@ def counted(count: int, name: str) -> str:
 def percent(value: float, digits: int = 1) -> str:
     """A signed percentage: -1.2%."""
     return f"{value:+z.{digits}f}%"
-
-
-def plain_number(value: float, digits: int = 1) -> str:
-    """A reading of a gauge: 38, 0.6, -4.0; integers lose their point."""
-    if abs(value) >= 100 or (value == int(value) and digits == 0):
-        return f"{value:z,.0f}"
-    return f"{value:z.{digits}f}"
 
 
 def clock(at_ns: int) -> str:

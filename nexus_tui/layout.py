@@ -4,6 +4,8 @@ from typing import Final
 
 from textual.geometry import Region
 
+LEAST: Final = (80, 24)
+"""Columns and rows under which no pane, dialog or outcome can be read, and nothing is decided."""
 WIDE: Final = 112
 TALL: Final = 36
 HUGE: Final = 190
@@ -41,16 +43,29 @@ def _stack(found: Plan, x: int, y: int, width: int, panes: tuple[tuple[str, int]
         y += height
 
 
+_ROWS: Final = (("guards", 8), ("funnel", 4), ("audit", 3), ("trip", 4))
+_GROWS: Final = (
+    ("guards", 12, False), ("audit", 5, False), ("trip", 7, False), ("funnel", 8, True), ("trip", 10, False),
+    ("guards", 16, False), ("trip", 16, False),
+)  # fmt: skip
+"""What a row more is given to, up to how many, and whether fewer than that would be of no use: between its counts and
+its whole table the funnel has nothing to show."""
+
+
 def _shield(width: int, height: int) -> Plan:
     """Screen 2: the guards and the way to an order on the left, what is protected and the last trip on the right."""
     found: Plan = {}
     if width < WIDE:
         # Too narrow for two columns of sentences: all of it below each other.
-        audit = 3 if height < 22 else 5
-        funnel = 4 if height < 22 else 7
-        trip = 4 if height < 22 else min(16, height - audit - funnel - 12)
-        guards = height - audit - funnel - trip
-        _stack(found, 0, 0, width, (("guards", guards), ("funnel", funnel), ("audit", audit), ("trip", trip)))
+        rows = dict(_ROWS)
+        spare = max(0, height - sum(rows.values()))
+        for name, wanted, all_or_none in _GROWS:
+            more = min(spare, wanted - rows[name])
+            if more > 0 and not (all_or_none and rows[name] + more < wanted):
+                rows[name] += more
+                spare -= more
+        rows["guards"] += spare
+        _stack(found, 0, 0, width, tuple(rows.items()))
         return found
     left = width // 2
     right = width - left - 1

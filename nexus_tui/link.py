@@ -96,12 +96,14 @@ class _Halting:
             self._thread.join(_DEADLINE_S)
 
     def _run(self) -> None:
-        from nexus_engine.runtime.client import halt
+        from nexus_engine.runtime.client import UNANSWERED, halt
 
         try:
             told = halt(self._folder, self._by)
         except (OSError, ValueError) as error:
-            told = f"no engine answered and the latch cannot be left ({getattr(error, 'strerror', '') or error})"
+            told = f"may not halt: no latch can be left, {getattr(error, 'strerror', '') or error}"
+        if told.startswith(UNANSWERED):
+            told = f"{UNANSWERED}; no answer"  # why there was none is for a shell, which has the room
         self._heard = "" if told == "halted" else f"HALT: {told}"
 
 

@@ -22,29 +22,36 @@ class ClosePage(Confirm):
         self._chosen = chosen
         self._half = half
         self._gone = False
+        self._could = False
+        """There was something to say yes to when it was drawn last."""
 
     def books(self) -> list[str]:
         return [self._chosen.symbol]
 
     def put(self, view: View) -> None:
         self._view = view
-        could = self.possible()
         held = [each for each in view.positions if each.symbol == self._chosen.symbol]
         self._chosen, self._gone = (held[0], False) if held else (self._chosen, True)
-        if self.possible() and not could:
+        if self.possible() and not self._could:
             self.arm(_AGAIN_MS)
         self.redraw()
 
     def possible(self) -> bool:
         return not self._hindrance()
 
+    def action_yes(self) -> None:
+        if self._could:
+            super().action_yes()
+
     def _hindrance(self) -> str:
+        if not self.nexus.link.alive:
+            return "there is no engine"
         if self._gone:
             return "the position is gone"
         return self._chosen.no_half if self._half else ""
 
     def rows(self) -> list[Row]:
-        chosen = self._chosen
+        chosen, self._could = self._chosen, self.possible()
         held = f"{fmt.stance(chosen.side)} {fmt.quantity(chosen.qty)} {chosen.symbol}, PnL {fmt.money(chosen.pnl)}"
         self._lines = [plain(held, 100), self._sent(chosen)]
         return super().rows()

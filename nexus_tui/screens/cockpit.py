@@ -11,7 +11,7 @@ from nexus_engine.model.view import ViewRequest
 from nexus_tui import format as fmt
 from nexus_tui.bindings import bindings
 from nexus_tui.cards import Cards
-from nexus_tui.layout import BOOKS, RULES, SHIELD
+from nexus_tui.layout import BOOKS, LEAST, RULES, SHIELD
 from nexus_tui.safe import plain
 from nexus_tui.screens.dialogs import Dialog
 from nexus_tui.screens.hands import Hands
@@ -31,6 +31,7 @@ from nexus_tui.widgets.targets import Targets
 
 TICK_S: Final = 0.25
 _SILENT_MS: Final = 2_000
+_SMALL: Final = "smaller than {}x{}: only HALT is sent; make it larger".format(*LEAST)
 _DEEP: Final = 100
 """Levels of a book that a market order may eat through."""
 
@@ -44,9 +45,10 @@ class Cockpit(Hands):
 
     def __init__(self) -> None:
         super().__init__()
-        self.HORIZONTAL_BREAKPOINTS = [(0, "-tiny-w"), (80, "-enough-w")]
-        self.VERTICAL_BREAKPOINTS = [(0, "-tiny-h"), (24, "-enough-h")]
+        self.HORIZONTAL_BREAKPOINTS = [(0, "-tiny-w"), (LEAST[0], "-enough-w")]
+        self.VERTICAL_BREAKPOINTS = [(0, "-tiny-h"), (LEAST[1], "-enough-h")]
         self._fresh_ns = 0
+        self._small = False
 
     def compose(self) -> ComposeResult:
         self.cards = Cards(self.nexus.drain)
@@ -76,7 +78,6 @@ class Cockpit(Hands):
     # ---- painting -------------------------------------------------------------------------------------------------
 
     def on_mount(self) -> None:
-        self.query_one("#small", Rows).show([row(" this terminal is smaller than 80x24: make it larger", "warn")])
         self.set_interval(TICK_S, self.tick)
         self.tick()
 
@@ -155,7 +156,7 @@ class Cockpit(Hands):
         view = self.nexus.link.pull(self.request())
         if heard := self.nexus.link.heard():
             self.cards.answered()
-            self._sending(heard)
+            self.sending(heard)
         if view is not None and view is not self.view:
             first = self.view is None
             if self.view is None or view.seq != self.view.seq:
@@ -176,8 +177,15 @@ class Cockpit(Hands):
 
     def paint(self) -> None:
         """Show the last View as it is to be seen now."""
-        view, now_ns = self.view, self.nexus.clock()
-        silent = self._silence(now_ns)
+        view, now_ns, small = self.view, self.nexus.clock(), self.nexus.small
+        if self._small and not small:
+            self.cards.look_again(anew=True)
+        self._small = small
+        # what was said stands here too: the outcome's row is not on such a screen
+        told = (small and self.saying(now_ns)) or _SMALL
+        self.query_one("#small", Rows).show([row(f" {told}", "warn")])
+        silent = self.silence()
+        self.cards.silent = bool(silent)
         self.query_one(Header).put(
             view, progress=self.nexus.link.progress(), silent=silent, read_only=self.nexus.read_only
         )
@@ -191,12 +199,14 @@ class Cockpit(Hands):
             for pane in self.query(Pane):
                 pane.stale = bool(silent)
                 pane.put(view)
+        away = any(shown not in ("", proposals.id) for shown in self.query_one(Body).shown)
+        self.query_one(HRule).tell(self._card_in_short() if away else "")
         self.query_one(Outcome).put(view, self._hanging(silent) or self._saying(now_ns))
-        self.query_one(Footer).put(covered=self.app.screen is not self)
+        self.query_one(Footer).put(covered=self.app.screen is not self, away=away)
 
-    def _silence(self, now_ns: int) -> str:
+    def silence(self) -> str:
         """What row 2 says of an engine that shows nothing new: the old numbers must not pass for today's."""
-        silent_ms = (now_ns - self._fresh_ns) // 1_000_000
+        silent_ms = (self.nexus.clock() - self._fresh_ns) // 1_000_000
         if not self.nexus.link.alive:
             return f"NO ENGINE {fmt.age(silent_ms)}"
         return f"ENGINE SILENT {fmt.age(silent_ms)}" if silent_ms > _SILENT_MS else ""

@@ -28,6 +28,7 @@ _FOUND: Final = 10
 _WIDTH: Final = 75
 """Cells of a row in the box, behind the blank that it begins with."""
 _LINE: Final = 300
+_ALONE: Final = "no engine: nothing is sent"
 _PRICE: Final = re.compile(r"(\d+|\d{1,3}(,\d{3})+)(\.\d*)?|\.\d+", re.ASCII)
 """A comma parts thousands, as on the screen: where it might mean a point, it is no price."""
 
@@ -40,15 +41,16 @@ class Dialog(PacedModal[ScreenResultType]):
 
     def __init__(self, title: str, lines: Sequence[str]) -> None:
         super().__init__()
-        self._heading = Content(plain(title, 60))
+        self._heading = plain(title, 60)
         self._lines = [plain(line, _LINE) for line in lines]
         self._text = Rows(id="dialog-text")
         self._under = ""
+        self._alone = False
         self._left = False
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog") as box:
-            box.border_title = self._heading
+            box.border_title = Content(self._heading)
             yield self._text
             yield from self.below()
 
@@ -76,6 +78,13 @@ class Dialog(PacedModal[ScreenResultType]):
     def books(self) -> Sequence[str]:
         """Symbols whose order books it needs, beside those that the cockpit shows."""
         return ()
+
+    def entitle(self, *, alone: bool) -> None:
+        """Say in the title that no engine would hear what is decided here; `alone` says whether that is so."""
+        if alone is not self._alone:
+            self._alone = alone
+            for box in self.query("#dialog"):  # none any more while the app ends
+                box.border_title = Content(f"{self._heading}   {_ALONE}" if alone else self._heading)
 
     def under(self, line: str) -> None:
         """What stands in the lower frame: the selected proposal, which the box may cover."""
@@ -284,7 +293,7 @@ class Find(Dialog[str]):
 
     def compose(self) -> ComposeResult:
         with Vertical(id="dialog") as box:
-            box.border_title = self._heading
+            box.border_title = Content(self._heading)
             yield Word()
             yield self._text
 

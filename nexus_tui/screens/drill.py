@@ -34,10 +34,7 @@ _HISTORY: Final = (
 
 def choices() -> list[Choice]:
     """One a scenario, on the digits."""
-    return [
-        Choice(name, str(number), f"{name:<20} {fmt.words(text, 48)}")
-        for number, (name, text) in enumerate(DRILLS.items(), 1)
-    ]
+    return [Choice(name, str(number), f"{name:<20} {text}") for number, (name, text) in enumerate(DRILLS.items(), 1)]
 
 
 class History(Dialog[None]):

@@ -58,14 +58,13 @@ class EditPage(Dialog[Edit]):
         if self._gone:
             return [row(f" {proposal.handle} is not open any more", "warn"), (), ((" esc", "key"), (" back", "quiet"))]
         qty = proposal.qty * Decimal(repr(self._part))
-        worst, stop = self._worst(), self._stop or proposal.plan.stop
+        stop = self._stop or proposal.plan.stop
         sizes: list[Span] = [(" size   ", "quiet")]
         for part, key, word in _PARTS:
             here = part == self._part
             sizes += [(key, "key"), (f" {'▶' if here else ''}{word}   ", "strong" if here else "")]
         entry = f"limit {fmt.price(proposal.limit, digits)}" if not self._market else "market"
         other = "market" if not self._market else "limit"
-        share = float(worst) / float(proposal.worst) * proposal.worst_pct if proposal.worst else 0.0
         rows: list[Row] = [
             row(
                 f" {proposal.side} {fmt.quantity(proposal.qty)} {plain(proposal.symbol, 16)}, expires "
@@ -77,11 +76,7 @@ class EditPage(Dialog[Edit]):
             ((" entry  ", "quiet"), ("m", "key"), (f" {entry}", "strong"), (f"   (m: {other})", "quiet")),
             ((" stop   ", "quiet"), ("s", "key"), (f" {fmt.price(stop, max(digits, _digits(stop)))}", "strong")),
             (),
-            (
-                (" then   ", "quiet"), (f"about {fmt.quantity(qty.normalize())}, worst {fmt.money(-worst)}", "strong"),
-                (f" ({share:.2f}% of equity), was {fmt.money(-proposal.worst)}", "quiet"),
-            ),
-            row("        the size shrinks further where a wider stop would risk too much", "quiet"),
+            *self._then(fmt.quantity(qty.normalize()), stop),
         ]  # fmt: skip
         if self._typing:
             text, good = judged(self._typed, self._judge)
@@ -98,10 +93,29 @@ class EditPage(Dialog[Edit]):
         )
         return [*rows, (), keys]
 
-    def _worst(self) -> Decimal:
-        """The card's worst case at the new size and stop; its costs move with the size."""
+    def _then(self, qty: str, stop: Decimal) -> list[Row]:
+        """What the new card will say, as far as it follows from this one. A wider stop is cut to the risk of a trade,
+        and an entry at market is priced by the book: what those make of it only the engine can tell."""
         proposal = self._card.proposal
-        stop = self._stop or proposal.plan.stop
+        wider = abs(proposal.limit - stop) > abs(proposal.limit - proposal.plan.stop)
+        was: Span = (f", was {fmt.money(-proposal.worst)}", "quiet")
+        if wider or (self._market and not proposal.market):
+            why = "the size is cut to the risk of a trade" if wider else "size and worst case depend on the book"
+            told: Row = ((f"at most {qty}, worst on the new card", "strong"), was)
+            return [((" then   ", "quiet"), *told), row(f"        {why}; the new card is shown first", "quiet")]
+        worst = self._worst(stop)
+        share = float(worst) / float(proposal.worst) * proposal.worst_pct if proposal.worst else 0.0
+        return [
+            (
+                (" then   ", "quiet"), (f"about {qty}, worst {fmt.money(-worst)}", "strong"),
+                (f" ({share:.2f}% of equity)", "quiet"), was,
+            ),
+            row("        the size shrinks further where a wider stop would risk too much", "quiet"),
+        ]  # fmt: skip
+
+    def _worst(self, stop: Decimal) -> Decimal:
+        """The card's worst case at the new size and a stop that is no wider; its costs move with the size."""
+        proposal = self._card.proposal
         costs = proposal.worst - proposal.qty * abs(proposal.limit - proposal.plan.stop)
         return (proposal.qty * abs(proposal.limit - stop) + costs) * Decimal(repr(self._part))
 

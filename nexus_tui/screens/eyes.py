@@ -11,7 +11,7 @@ from nexus_tui.screens.dialogs import Dialog
 from nexus_tui.screens.paced import Paced
 from nexus_tui.themes import BY_NAME
 from nexus_tui.widgets.header import worst_first
-from nexus_tui.widgets.panes import Events
+from nexus_tui.widgets.panes import Events, newest_first
 from nexus_tui.widgets.positions import Positions
 from nexus_tui.widgets.proposals import Proposals
 from nexus_tui.widgets.rows import Pane
@@ -64,6 +64,10 @@ class Eyes(Paced[None]):
         """Show the last View as it is to be seen now."""
         raise NotImplementedError
 
+    def silence(self) -> str:
+        """That the engine shows nothing new, and for how long; empty when it does."""
+        raise NotImplementedError
+
     # ---- the outcome row ------------------------------------------------------------------------------------------
 
     def say(self, text: str) -> None:
@@ -72,7 +76,7 @@ class Eyes(Paced[None]):
         if self.is_mounted:  # what is said while it opens is painted once it is open
             self.paint()
 
-    def _sending(self, text: str) -> None:
+    def sending(self, text: str) -> None:
         """Stands in the outcome row until the engine tells what became of it."""
         when = f" {fmt.clock(self.view.at_ns)}" if self.view is not None else ""
         self._sent, self._sent_at = f"{text}{when}", self.view.outcome if self.view is not None else None
@@ -118,6 +122,7 @@ class Eyes(Paced[None]):
         top = self.app.screen
         if isinstance(top, Dialog) and top.is_mounted and self.view is not None:
             top.put(self.view)
+            top.entitle(alone=not self.nexus.link.alive)
             top.under(self._card_in_short())
 
     def _card_in_short(self) -> str:
@@ -128,7 +133,8 @@ class Eyes(Paced[None]):
         proposal = card.proposal
         size = f"{proposal.handle} {proposal.side} {fmt.quantity(proposal.qty)} {plain(proposal.symbol, 14)}"
         stop = fmt.price(proposal.plan.stop, card.price_digits)
-        return f"{size}  stop {stop}  worst {fmt.money(-proposal.worst)}  {fmt.countdown(card.left_ms)}"
+        left = "?" if self.silence() else fmt.countdown(card.left_ms)
+        return f"{size}  stop {stop}  worst {fmt.money(-proposal.worst)}  {left}"
 
     # ---- moving ---------------------------------------------------------------------------------------------------
 
@@ -152,7 +158,7 @@ class Eyes(Paced[None]):
             positions.selected = ""
 
     @property
-    def _selected(self) -> str | int | None:
+    def _selected(self) -> EventRow | str | int | None:
         """What is selected where the moving keys are; nothing is false."""
         if self.pane == "events":
             return self.query_one(Events).selected
@@ -161,8 +167,8 @@ class Eyes(Paced[None]):
     def action_move(self, step: int) -> None:
         if self.pane == "events":
             events = self.query_one(Events)
-            times = sorted({each.at_ns for each in self.view.events}, reverse=True) if self.view is not None else []
-            events.selected = _next(times, events.selected, step) or 0
+            rows = newest_first(self.view) if self.view is not None else []
+            events.selected = _next(rows, events.selected, step)
         elif self.pane == "positions":
             positions = self.query_one(Positions)
             symbols = [each.symbol for each in worst_first(self.view.positions)] if self.view is not None else []
@@ -267,8 +273,10 @@ class Eyes(Paced[None]):
         chosen = self._selected
         if not chosen or self.view is None:
             return ""
-        if self.pane == "events":
-            return f"@{chosen}"
+        if isinstance(chosen, EventRow):
+            # one that has rolled off is selected no more, as the pane shows
+            there = chosen in self.view.events
+            return f"@{chosen.at_ns} {chosen.subject} {chosen.text}" if there else ""
         if self.pane == "positions":
             return next((f"P{each.intent}" for each in self.view.positions if each.symbol == chosen), "")
         return f"P{chosen}"
@@ -313,7 +321,7 @@ class Eyes(Paced[None]):
         self.app.push_screen(Keys(self.nexus.key_table))
 
 
-def _next(values: list[Chosen], now: Chosen, step: int) -> Chosen | None:
+def _next(values: list[Chosen], now: Chosen | None, step: int) -> Chosen | None:
     """The value `step` further, or the first or last when `now` is none of them."""
     if not values:
         return None

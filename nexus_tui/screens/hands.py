@@ -27,6 +27,7 @@ _MODES: Final = {
 _START_NS: Final = 15_000_000_000
 """What is found foreign within this long is asked about by itself; later only row 2 counts it."""
 _LISTED: Final = 8
+_SILENT: Final = "is not known as it stands now: the engine is silent"
 
 
 class Hands(Eyes):
@@ -44,6 +45,9 @@ class Hands(Eyes):
         card = self.cards.current
         if card is None:
             self.say("no proposal is selected: j selects" if self.cards.all else f"no proposal to {what}")
+        elif self.nexus.small:
+            self.say("the cards are not in sight: this terminal was too small")
+            return None
         elif not self.cards_shown:
             back = "space" if self.frozen else "1" if self.query_one(Body).page else "z"
             self.say(f"the cards are not in sight as they are now: {back} first")
@@ -62,6 +66,7 @@ class Hands(Eyes):
             reason = {
                 STALE: "its numbers moved: look, then press a again",
                 SENT: "is already sent",
+                "": _SILENT,
             }.get(badge, "has just come: look, then press a again")
             self.say(f"P{face[0]} {reason}")
 
@@ -69,10 +74,12 @@ class Hands(Eyes):
         """Send what was seen; above the set risk of real money, after a second key."""
 
         def send(yes: bool | None) -> None:
-            if yes and self.nexus.send(c.Approve(proposal=face[0], shown=face[1])):
+            if yes and self.silence():
+                self.say(f"P{face[0]} {_SILENT}")
+            elif yes and self.nexus.send(c.Approve(proposal=face[0], shown=face[1])):
                 if self.cards.face == face:
                     self.cards.approved()
-                self._sending(f"P{face[0]} approval sent")
+                self.sending(f"P{face[0]} approval sent")
 
         proposal = card.proposal
         live = self.view is not None and self.view.account.kind is AccountKind.LIVE
@@ -95,7 +102,7 @@ class Hands(Eyes):
             return
         card = self._card("reject")
         if card is not None and self.nexus.send(c.Reject(proposal=card.proposal.id)):
-            self._sending(f"{card.proposal.handle} rejection sent")
+            self.sending(f"{card.proposal.handle} rejection sent")
 
     def action_snooze(self) -> None:
         card = self._card("hide")
@@ -113,7 +120,7 @@ class Hands(Eyes):
 
         def done(command: c.Edit | None) -> None:
             if command is not None and self.nexus.send(command):
-                self._sending(f"P{command.proposal} edit sent")
+                self.sending(f"P{command.proposal} edit sent")
 
         self.app.push_screen(EditPage(card), done)
 
@@ -140,7 +147,7 @@ class Hands(Eyes):
 
         def done(yes: bool | None) -> None:
             if yes and self.nexus.send(c.ClosePosition(symbol=chosen.symbol, half=half)):
-                self._sending(f"{chosen.symbol} close sent")
+                self.sending(f"{chosen.symbol} close sent")
 
         self.app.push_screen(ClosePage(f"Close {part}{chosen.symbol}", self.view, chosen, half=half), done)
 
@@ -153,7 +160,7 @@ class Hands(Eyes):
 
         def done(stop: Decimal | None) -> None:
             if stop is not None and self.nexus.send(c.MoveStop(symbol=chosen.symbol, stop=stop)):
-                self._sending(f"{chosen.symbol} stop {stop:,f} sent")
+                self.sending(f"{chosen.symbol} stop {stop:,f} sent")
 
         self.app.push_screen(StopPage(chosen), done)
 
@@ -180,7 +187,7 @@ class Hands(Eyes):
             else:
                 self.say("no latch holds, and no NAKED position is selected")
         elif self.nexus.send(c.Rearm(symbol=naked.symbol)):
-            self._sending(f"{naked.symbol} stop asked for again")
+            self.sending(f"{naked.symbol} stop asked for again")
 
     def action_hold(self) -> None:
         """Put the machine's exit of a NAKED position off, once."""
@@ -194,7 +201,7 @@ class Hands(Eyes):
             return
         symbol = selected if selected in counting else min(counting, key=counting.__getitem__)
         if self.nexus.send(c.Hold(symbol=symbol)):
-            self._sending(f"{symbol} hold sent")
+            self.sending(f"{symbol} hold sent")
 
     # ---- the account ----------------------------------------------------------------------------------------------
 
@@ -213,7 +220,7 @@ class Hands(Eyes):
 
         def done(yes: bool | None) -> None:
             if yes and self.nexus.send(c.Release(latch=latch, word=latch.lower())):
-                self._sending(f"{_name(latch)} release sent")
+                self.sending(f"{_name(latch)} release sent")
 
         self.app.push_screen(Typed(f"Release {_name(latch)}", lines, _name(latch).lower()), done)
 
@@ -225,7 +232,7 @@ class Hands(Eyes):
         if any(each.latch is Latch.PAUSE for each in latches):
             self._release(Latch.PAUSE)
         elif self.nexus.send(c.Pause()):
-            self._sending("pause sent")
+            self.sending("pause sent")
 
     def action_resume(self) -> None:
         if not self.nexus.may_act():
@@ -244,7 +251,7 @@ class Hands(Eyes):
 
         def done(yes: bool | None) -> None:
             if yes and self.nexus.send(c.Unlock(word=phrase)):
-                self._sending("unlock sent")
+                self.sending("unlock sent")
 
         left = f"open for {fmt.age(account.lease_ms)} more" if account.lease_ms else "locked: stops and exits work"
         lines = (f"LIVE {account.name}: entries are {left}", "real money, until the hours of the directive are over")
@@ -257,7 +264,7 @@ class Hands(Eyes):
 
         def done(yes: bool | None) -> None:
             if yes and self.nexus.send(c.RearmSwan(word="swan")):
-                self._sending("re-arm sent")
+                self.sending("re-arm sent")
 
         reason = self.view.sentinel_reason if self.view.sentinel is Sentinel.BLACK_SWAN else "longs are not locked"
         lines = (reason, "longs may be opened again at once; falls count from the price of now")
@@ -278,7 +285,7 @@ class Hands(Eyes):
 
         def switch(name: str, on: bool) -> None:
             if self.nexus.send(c.Switch(strategy=name, on=on)):
-                self._sending(f"{name} {'on' if on else 'off'} sent")
+                self.sending(f"{name} {'on' if on else 'off'} sent")
 
         def done(name: str | None) -> None:
             if not name:
@@ -322,7 +329,7 @@ class Hands(Eyes):
 
         def set_mode(mode: Mode, word: str) -> None:
             if self.nexus.send(c.SetMode(mode=mode, word=word)):
-                self._sending(f"mode {mode.value} sent")
+                self.sending(f"mode {mode.value} sent")
 
         def done(name: str | None) -> None:
             if not name or (mode := Mode(name)) is now:
@@ -347,7 +354,7 @@ class Hands(Eyes):
         def done(command: c.Flatten | None) -> None:
             if command is None or not self.nexus.send(command):
                 return
-            self._sending("flatten sent")
+            self.sending("flatten sent")
             if leave:
                 self.app.exit("flatten")
 
@@ -366,7 +373,7 @@ class Hands(Eyes):
 
         def done(command: c.Adopt | c.CloseForeign | None) -> None:
             if command is not None and self.nexus.send(command):
-                self._sending(f"{command.symbol} {'adoption' if isinstance(command, c.Adopt) else 'close'} sent")
+                self.sending(f"{command.symbol} {'adoption' if isinstance(command, c.Adopt) else 'close'} sent")
 
         self.app.push_screen(ReconcilePage(self.view.differences, self.view.compared), done)
 
@@ -375,7 +382,8 @@ class Hands(Eyes):
         self.feed_dialog()
         if self.view is None:
             return
-        self.nexus.seen(self.view)
+        gone = "ENGINE SILENT" if self.nexus.link.alive else "NO ENGINE"
+        self.nexus.seen(self.view, gone if self.silence() else "")
         if self._reconciled:
             return
         now_ns = self.nexus.clock()
@@ -383,7 +391,7 @@ class Hands(Eyes):
             self._first_ns = now_ns
         if now_ns - self._first_ns > _START_NS:
             self._reconciled = True
-        elif self.view.differences and self.app.screen is self and not self.nexus.read_only:
+        elif self.view.differences and self.app.screen is self and not self.nexus.hindrance():
             self._reconciled = True
             self.action_reconcile()
 
@@ -392,9 +400,11 @@ class Hands(Eyes):
     def action_leave(self) -> None:
         """Ask how to leave; what stays open is named."""
         positions = self.view.positions if self.view is not None else ()
+        silent, alive = self.silence() if self.view is not None else "", self.nexus.link.alive
+        was, none = ("was ", "had no stop") if silent else ("", "no stop")
         lines = [
             f"{fmt.stance(each.side):<5} {fmt.right(fmt.quantity(each.qty), 9)} {each.symbol:<12} "
-            + ("no stop" if each.stop is None else f"stop {each.stop:,f} {each.stop_state}")
+            + (none if each.stop is None else f"stop {each.stop:,f} {was}{each.stop_state}")
             for each in positions[:_LISTED]
         ] or [
             "no position is open"
@@ -403,13 +413,20 @@ class Hands(Eyes):
         ]
         if len(positions) > _LISTED:
             lines.append(f"and {len(positions) - _LISTED} more")
+        if silent and self.view is not None:
+            lines.insert(0, f"last seen at {fmt.clock(self.view.at_ns)} UTC; how it stands now is not known:")
+        goes_on = "the engine goes on; the shell says how to see it again"
+        if silent:
+            goes_on = "the engine, silent now, is left as it is"
         choices = [
             Choice("stay", "s", "stay"),
-            Choice("detach", "d", "detach: the engine goes on; the shell says how to see it again"),
+            Choice("detach", "d", f"detach: {goes_on}"),
             Choice("flatten", "f", "flatten and quit: close everything of ours first"),
             Choice("quit", "r", "quit with stops resting at the venue"),
         ]
-        if self.nexus.read_only:
+        if not alive:
+            choices = [choices[0], Choice("detach", "d", "leave: no engine runs; what rests at the venue stays there")]
+        elif self.nexus.read_only:
             # who only looks at the engine of another process leaves it as it is
             ends = {"flatten", "quit"} if isinstance(self.nexus.link, SocketLink) else {"flatten"}
             choices = [each for each in choices if each.name not in ends]

@@ -54,6 +54,7 @@ class Paced(Screen[ScreenResultType]):
             if dirty and self in app._background_screens:
                 # the screen on top paints what is behind it, and keeps a picture of it that is old now
                 self._set_dirty(*dirty)
+                canvas.add(dirty)  # a screen that is not mounted yet forgets of what it is told
                 app.screen.refresh(*dirty)
             dirty.clear()
             return

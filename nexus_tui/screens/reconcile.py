@@ -1,6 +1,5 @@
 """What the venue holds and the journal does not know: adopt it, leave it, or close it. And what was settled already."""
 
-import textwrap
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import ClassVar
@@ -98,7 +97,7 @@ class ReconcilePage(Dialog[Adopt | CloseForeign]):
         side = Side.BUY if found.foreign > 0 else Side.SELL
         lines = (
             f"{fmt.stance(side)} {fmt.quantity(abs(found.foreign))} {found.symbol}, "
-            f"now {fmt.price(found.price, found.price_digits)}",
+            f"now {fmt.price(found.price, found.price_digits)}" + _liquidated(found),
             "it becomes ours, and the stop is placed at once",
         )
 
@@ -123,9 +122,13 @@ class ReconcilePage(Dialog[Adopt | CloseForeign]):
         self.app.push_screen(Typed(f"Close foreign {found.symbol}", lines, word), done)
 
 
+def _liquidated(found: Difference) -> str:
+    return f", liquidated at {fmt.price(found.liquidation, found.price_digits)}" if found.liquidation else ""
+
+
 def _settled(compared: Compared) -> list[Row]:
     """What the comparison found, in its own words; the first of them when there are many."""
-    lines = [line for text in compared.lines for line in textwrap.wrap(plain(text, 200), _WIDTH)]
+    lines = [line for text in compared.lines for line in fmt.folded(plain(text, 200), _WIDTH)]
     more = len(lines) - _SETTLED
     rows = [row(f" found at {fmt.clock(compared.at_ns)}, and settled")]
     rows += [row(f"   {line}", "quiet") for line in lines[:_SETTLED]]
@@ -133,9 +136,12 @@ def _settled(compared: Compared) -> list[Row]:
 
 
 def judge(found: Difference, side: Side, stop: Decimal) -> Judged:
-    """The stop is on the losing side of the price."""
+    """The stop is on the losing side of the price, and before the liquidation."""
     if (found.price - float(stop)) * side.sign <= 0:
         return f"beyond the price {fmt.price(found.price, found.price_digits)}: it would fill at once", False
+    liquidation = float(found.liquidation or 0)
+    if liquidation and (found.price - liquidation) * side.sign > 0 >= (float(stop) - liquidation) * side.sign:
+        return f"beyond its liquidation at {fmt.price(liquidation, found.price_digits)}: it would never fill", False
     lost = abs(found.price - float(stop)) * float(abs(found.foreign))
     return f"stop {stop:,f}, {fmt.money(-lost)} from here", True
 

@@ -55,10 +55,11 @@ class Candles(Pane):
         return self._heading(view, width), self._made[1]
 
     def _heading(self, view: View, width: int) -> Row:
-        symbol = plain(self.symbol, 14)
+        symbol, speed = plain(self.symbol, 14), view.account.speed
+        fast: Span = (f" x{speed:g}" if speed != 1 else "", "warn")
         if self.size.height - 1 < _COMPACT or width < 40:
-            return ((f"{self.interval} candles", "title"), (f" {symbol}", "quiet"))
-        title: Row = ((f"{symbol} ", "title"), (self.interval, "strong"))
+            return ((f"{self.interval} candles", "title"), (f" {symbol}", "quiet"), fast)
+        title: Row = ((f"{symbol} ", "title"), (self.interval, "strong"), fast)
         for index, line in enumerate(view.chart_lines):
             text = f"  {plain(line.name, 10)} {fmt.price(line.values[-1], view.chart_digits)}" if line.values else ""
             if length(title) + len(text) + 4 <= width:

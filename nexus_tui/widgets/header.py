@@ -3,7 +3,7 @@
 from typing import Final
 
 from nexus_engine.model.verdicts import Gauge
-from nexus_engine.model.view import AccountView, FeedView, LatchView, PositionView, View
+from nexus_engine.model.view import AccountView, FeedView, GuardView, LatchView, PositionView, View
 from nexus_engine.model.words import AccountKind, Macro, Sentinel, TradingState
 from nexus_tui import format as fmt
 from nexus_tui.layout import WIDE
@@ -29,6 +29,8 @@ _GIVE_WAY: Final = (
 """How row 1 becomes shorter: cells of the account's name and of the clock, the weight that must fit, and whether the
 money has cents."""
 _PROBLEM: Final = 24
+_LARGE: Final = 100
+"""From here on a number needs no decimals."""
 _REASON: Final = 16
 """Cells under which the beginning of a reason says nothing."""
 
@@ -121,22 +123,19 @@ def second(view: View, width: int, silent: str, *, read_only: bool = False) -> R
         shown = text if len(text) + 3 <= left else fmt.fit(text, left - 3)
         fields.append((90 - rank, ((" ", ""), (f" {shown} ", "alarm"))))
         left -= len(shown) + 3
-    nearest = tightest(view)[: 5 if width >= _ROOMY else 3 if wide else 2]
+    known = tightest(view)
+    swan = next((each for each in known if each.guard == "swan"), None)
+    # one fall has several windows; the second nearest is worth less here than another guard
+    others = [each for each in known if each.guard != "swan" or each is swan]
+    nearest = others[: 5 if width >= _ROOMY else 3 if wide else 2]
     guards: list[Row] = [
         ((f"{gap}{plain(each.label, 16)} ", "quiet"), (reading(each), heat(each.used))) for each in nearest
     ]
-    if account.latches:
-        if not read_only:
-            fields.append((9, ((f"{gap}r releases", "quiet"),)))
-    else:
-        alarming = _SENTINEL[view.sentinel] == "alarm"
-        why = plain(account.blocked or (view.sentinel_reason if alarming else ""), 60)
-        if len(gap) + len(why) > left:
-            # the nearest guard keeps its place
-            cells = left - len(gap) - (length(guards[0]) if guards else 0)
-            why = fmt.words(why, cells) if cells >= _REASON else ""
-        if why:
-            fields.append((9, ((f"{gap}{why}", "warn"),)))
+    hint: Row = ((f"{gap}r releases", "quiet"),) if account.latches and not read_only else ()
+    # the nearest guard keeps its place
+    if why := _why(view, left - len(gap), left - len(gap) - length(guards[0] if guards else ()) - length(hint)):
+        fields.append((10, ((f"{gap}{why}", "warn"),)))
+    fields.append((9, hint))
     fields += [(8 - rank, spans) for rank, spans in enumerate(guards)]
     if account.known and all(each.label != "exposure" for each in nearest):
         limit = f" of {account.exposure_limit_pct:.0f}%" if width >= _ROOMY else "%"
@@ -153,6 +152,21 @@ def second(view: View, width: int, silent: str, *, read_only: bool = False) -> R
     if not silent:
         tail = feed(view, _PROBLEM + width - length(body) - length(tail) - 1)
     return ended(body, tail, width)
+
+
+def _why(view: View, room: int, spare: int) -> str:
+    """Why nothing may enter, or not everything, as far as `spare` goes: what else stands there keeps its place. What a
+    black swan forbids is told before all else, and wherever there is `room` at all."""
+    account, swan = view.account, view.sentinel is Sentinel.BLACK_SWAN
+    seen = plain(view.sentinel_reason) if _SENTINEL[view.sentinel] == "alarm" else ""
+    blocked = "" if account.latches else plain(account.blocked)
+    if swan:
+        forbids, _, because = seen.partition("; ")
+        why = "; ".join(filter(None, (forbids, blocked, because)))
+        told = fmt.words(why, spare) if spare > len(forbids) + 1 else forbids
+        return told if len(forbids) <= room else ""
+    why = blocked or seen
+    return fmt.words(why, spare) if len(why) <= spare or spare >= _REASON else ""
 
 
 def _as_of(kind: str, stale: bool) -> str:
@@ -225,12 +239,24 @@ def oldest(feeds: tuple[FeedView, ...]) -> int | None:
     return max(known) if known else None
 
 
-def reading(gauge: Gauge) -> str:
-    """A gauge as `0.6 of 4.0%`, as many decimals as its limit deserves."""
-    counted = not gauge.unit and gauge.value == int(gauge.value)
-    digits = 0 if gauge.limit == int(gauge.limit) and (gauge.limit >= 5 or counted) else 1
+def reading(gauge: Gauge | GuardView) -> str:
+    """`0.6 of 4.0%`, alike wherever it is shown: large limits and counts are whole, what has a unit has one decimal."""
+    digits = _whole if gauge.limit >= _LARGE else _tenths if gauge.unit else short
     unit = gauge.unit if gauge.unit == "%" else f" {plain(gauge.unit, 6)}" if gauge.unit else ""
-    return f"{fmt.plain_number(gauge.value, digits)} of {fmt.plain_number(gauge.limit, digits)}{unit}"
+    return f"{digits(gauge.value)} of {digits(gauge.limit)}{unit}"
+
+
+def _whole(value: float) -> str:
+    return f"{value:z,.0f}"
+
+
+def _tenths(value: float) -> str:
+    return _whole(value) if abs(value) >= _LARGE else f"{value:z.1f}"
+
+
+def short(value: float) -> str:
+    """With one decimal where it needs one and is not large."""
+    return _whole(value) if value == int(value) else _tenths(value)
 
 
 def tightest(view: View) -> list[Gauge]:

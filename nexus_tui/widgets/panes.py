@@ -105,28 +105,37 @@ class Gauges(Pane):
 
 
 class Events(Pane):
-    """What happened, the newest on top. `selected` is the time of a row, 0 for none; `active`: the keys are here."""
+    """What happened, the newest on top. `selected` is one of its rows; `active`: the keys are here."""
 
     def __init__(self, **names: Any) -> None:
         super().__init__(**names)
-        self.selected = 0
+        self.selected: EventRow | None = None
         self.active = False
 
     def waiting(self) -> Row:
         return row("Events", "title")
 
     def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
-        newest = sorted(view.events, key=lambda each: -each.at_ns)
-        lines: list[Row] = []
+        newest = newest_first(view)
+        chosen = self.selected if self.active and self.selected in newest else None
+        shown: list[tuple[EventRow, list[Row]]] = []
+        free, seen = height, chosen is None
         for each in newest:
-            chosen = self.active and each.at_ns == self.selected
             # only the newest may take a line for words alone: what happened before is worth more than they are
-            last = not self.active and len(lines) == height - 1
-            lines += self._lines(each, width, chosen=chosen, roomy=not lines and height > _ROOMY, one=last)
-            if len(lines) >= height and (not self.active or each.at_ns <= self.selected):
+            roomy, one = not shown and height > _ROOMY, seen and free == 1
+            shown.append((each, self._lines(each, width, chosen=each == chosen, roomy=roomy, one=one)))
+            free -= len(shown[-1][1])
+            seen = seen or each == chosen
+            if free <= 0 and seen:
                 break
         # The chosen row stays in sight: with it as the last one shown, older ones are found by going on.
-        return row("Events", "title"), lines[max(0, len(lines) - height) :] if self.active else lines
+        while free < 0 and shown:
+            each, lines = shown.pop(0)
+            free += len(lines)
+            if free > 0:  # half of it was too much
+                shown.insert(0, (each, self._lines(each, width, chosen=each == chosen, roomy=False, one=True)))
+                break
+        return row("Events", "title"), [line for _, lines in shown for line in lines]
 
     def _lines(self, each: EventRow, width: int, *, chosen: bool, roomy: bool, one: bool) -> list[Row]:
         """One line, or two where the text needs them and has not `one` alone. A voice's words give way to the text,
@@ -155,6 +164,11 @@ class Events(Pane):
         if not chosen:
             return lines
         return [tuple((text, f"{kind}+pick".removeprefix("+")) for text, kind in line) for line in lines]
+
+
+def newest_first(view: View) -> list[EventRow]:
+    """The rows in the order in which they are shown, each once."""
+    return sorted(dict.fromkeys(view.events), key=lambda each: -each.at_ns)
 
 
 def _told(each: EventRow, first: int, second: int, *, roomy: bool) -> tuple[str, str]:

@@ -9,12 +9,14 @@ from nexus_engine.model.view import Moment, View
 from nexus_tui import format as fmt
 from nexus_tui.widgets.header import signed
 from nexus_tui.widgets.raster import columns, sparkline
-from nexus_tui.widgets.rows import EMPTY, Pane, Row, row
+from nexus_tui.widgets.rows import EMPTY, Pane, Row, Span, row
 
 _CENTS: Final = 34
 _PLOT_WIDTH, _PLOT_HEIGHT = 40, 8
 """From this size on plotext draws both curves; below it columns of eighths say more in less room."""
 _WHOLE: Final = 10
+"""From here on an amount of the day needs no cents where there is little room."""
+_CENT: Final = 0.01
 _DOT: Final = "•"
 _SECOND: Final = 1_000_000_000
 
@@ -48,11 +50,12 @@ class Pnl(Pane):
         room = height - 2
         large = width >= _PLOT_WIDTH and room >= _PLOT_HEIGHT
         now: Row = (
-            *((" ▀" if large else "", "good"), (" realised ", "quiet"), signed(account.day_realised, cents=cents)),
-            *(("  •" if large else " ", "title"), (" open ", "quiet"), signed(account.open_pnl, cents=cents)),
+            *((" ▀" if large else "", "good"), (" realised ", "quiet"), _amount(account.day_realised, cents=cents)),
+            *(("  •" if large else " ", "title"), (" open ", "quiet"), _amount(account.open_pnl, cents=cents)),
         )
         totals = [each.realised + each.open for each in view.curve]
-        dip = f"worst dip {min(totals):+,.0f}" if totals and min(totals) < 0 else ""
+        lowest = min(totals, default=0.0)
+        dip = f"worst dip {_level(lowest)}" if lowest <= -_CENT / 2 else ""
         counts = (dip, f"trades {account.day_trades}", f"fees {fmt.amount(account.day_fees)}")
         feet = [now, row(f" {fmt.joined([each for each in counts if each], '  ', width - 1)}", "quiet")]
         if len(totals) < 2 or room < 1:
@@ -92,8 +95,17 @@ class Pnl(Pane):
             self._plotting = False
 
 
+def _amount(value: float, *, cents: bool) -> Span:
+    return signed(value, cents=cents or abs(value) < _WHOLE)
+
+
+def _level(value: float) -> str:
+    """An amount of the day, of which cents are told where it has little else."""
+    return f"{value:+z,.2f}" if _CENT / 2 <= abs(value) < _WHOLE else f"{value:+z,.0f}"
+
+
 def _decimals(amounts: Sequence[float]) -> int:
-    """Of an axis: where all is small, two amounts would be the same without cents."""
+    """Of the newest total: a change of less is not worth new columns."""
     return 2 if 0 < max(map(abs, amounts)) < _WHOLE else 0
 
 
@@ -113,8 +125,7 @@ def bars(curve: Sequence[Moment], width: int, height: int) -> list[Row]:
     """Columns up and down from zero behind an axis of amounts."""
     low = min(0.0, *(each.realised + each.open for each in curve))
     high = max(0.0, *(each.realised + each.open for each in curve))
-    decimals = _decimals((low, high))
-    labels = [f"{high:+,.{decimals}f}", f"{low:+,.{decimals}f}"]
+    labels = [_level(high), _level(low)]
     axis = max(map(len, labels)) + 2
     room = width - axis - 1
     if not high and not low:
@@ -152,8 +163,7 @@ def plot(curve: Sequence[Moment], width: int, height: int) -> list[Row]:
     plt.plot(xs, realised, marker="hd")
     low, high = min(min(totals), *realised, 0.0), max(max(totals), *realised, 0.0)
     levels = [low, 0.0, high / 2, high] if low < 0 else [0.0, high / 2, high]
-    decimals = _decimals(levels)
-    plt.yticks(levels, [f"{level:+,.{decimals if level else 0}f} " for level in levels])
+    plt.yticks(levels, [f"{_level(level)} " for level in levels])
     plt.xticks([each.at_ns / _SECOND for each in chosen], [fmt.minute(each.at_ns) for each in chosen])
     drawn = plt.uncolorize(plt.build()).splitlines()[:height]
     return [_coloured(f" {line}") for line in drawn]

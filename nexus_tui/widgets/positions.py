@@ -1,7 +1,9 @@
 """Our positions and the state of their stops; foreign ones are counted, never touched."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
+
+from rich.cells import cell_len
 
 from nexus_engine.model.view import PositionView, View
 from nexus_engine.model.words import Side
@@ -14,8 +16,10 @@ from nexus_tui.widgets.stake import shocks
 _WIDE: Final = 76
 _FEW: Final = 3
 """With so few rows our own positions come before a line on foreign ones."""
-_FRAME: Final = 8
-"""Of the title row: its frame, and the gap before what is added."""
+_LINE: Final = 4
+"""Of the title row: the line around it."""
+_FRAME: Final = _LINE + 4
+"""And the gap before what is added."""
 _TROUBLE: Final = ("NAKED", "UNKNOWN")
 
 
@@ -101,6 +105,9 @@ _FULL: Final = (
     Column(" by", 4, lambda p, w: (f" {plain(p.by, 3)}", "quiet"), right=False),
 )
 """From 83 cells on."""
+_SIZE: Final = 1
+_GIVING: Final = (0, 2, 3)
+"""Symbol, entry and now: what is in them is as long all the time."""
 
 
 def _liquidation(each: PositionView, width: int) -> Span:
@@ -114,6 +121,20 @@ def table(width: int) -> tuple[Column, ...]:
     columns = next((each for each in (_FULL, _MIDDLE) if needed(each) <= width), _NARROW)
     spare = min(5, (width - needed(columns)) // (len(columns) or 1))
     return columns if spare <= 0 else tuple(each._replace(width=each.width + spare) for each in columns)
+
+
+def _for_sizes(columns: tuple[Column, ...], shown: Sequence[PositionView]) -> tuple[Column, ...]:
+    """What the symbol and the prices leave free goes to a size that needs it."""
+    widths = [each.width for each in columns]
+    lacks = max(len(fmt.quantity(each.qty)) for each in shown) + 1 - widths[_SIZE]
+    for at in _GIVING:
+        column = columns[at]
+        taken = max(len(column.head), *(cell_len(column.cell(each, column.width)[0]) for each in shown))
+        given = max(0, min(lacks, column.width - taken - column.right))
+        widths[at] -= given
+        widths[_SIZE] += given
+        lacks -= given
+    return tuple(each._replace(width=width) for each, width in zip(columns, widths, strict=True))
 
 
 def needed(columns: tuple[Column, ...]) -> int:
@@ -132,19 +153,19 @@ class Positions(Pane):
         return row("Positions", "title")
 
     def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
-        columns = table(width)
         positions = worst_first(view.positions)
         foreign = [self._foreign(view, width)] if view.foreign else []
         unsent = self._unsent(view) if width >= _WIDE else []
         if not positions:
             none = " none open" if view.account.known else " not known yet"
-            return heading(view, width), [row(none, "quiet"), *unsent, *foreign]
+            return heading(view, self.title_room(width)), [row(none, "quiet"), *unsent, *foreign]
         room = height - 1
         if len(positions) + len(foreign) > room and room <= _FEW:
             # Row 2 counts the foreign ones on every screen; our own come first where there is no room for both.
             foreign = []
         room -= len(foreign)
         shown = positions if len(positions) <= room else positions[: room - 1]
+        columns = _for_sizes(table(width), shown) if shown else table(width)
         head = "  " + "".join(each.head.rjust(each.width) if each.right else each.head.ljust(each.width)
                               for each in columns)  # fmt: skip
         rows: list[Row] = [row(head, "quiet")]
@@ -153,7 +174,7 @@ class Positions(Pane):
             rest = positions[len(shown) :]
             bad = sum(1 for each in rest if each.stop_state != "ok")
             rows.append(row(f"  and {len(rest)} more, {f'{bad} NOT ok' if bad else 'all ok'}", "alarm" if bad else ""))
-        return heading(view, width), [*rows, *unsent[: height - len(rows) - len(foreign)], *foreign]
+        return heading(view, self.title_room(width)), [*rows, *unsent[: height - len(rows) - len(foreign)], *foreign]
 
     def _row(self, each: PositionView, columns: tuple[Column, ...], width: int) -> Row:
         chosen = self.active and each.symbol == self.selected
@@ -196,10 +217,13 @@ def heading(view: View, width: int) -> Row:
     state: Span = (f"{unseen} not seen yet", "warn") if unseen else ("all stops at venue", "good")
     if without:
         state = (f"{without} WITHOUT a stop", "alarm")
-    if width < _WIDE:
-        return (*title, (f"   risk {fmt.amount(account.at_risk)}   ", "quiet"), state)
-    risk = f"   {fmt.amount(account.at_risk)} if every stop fills   "
-    told: Row = (*title, ("   open ", "quiet"), signed(account.open_pnl), (risk, "quiet"), state)
+    risk = fmt.amount(account.at_risk)
+    told: Row = (
+        *title, ("   open ", "quiet"), signed(account.open_pnl), (f"   {risk} if every stop fills   ", "quiet"), state,
+    )  # fmt: skip
+    if length(told) + _LINE > width:
+        short: Row = (*title, (f"   risk {risk}   ", "quiet"), state)
+        return short if length(short) + _LINE <= width else (*title, ("   ", ""), state)
     # beyond the stops, as much as there is room for; the first line is the stops themselves
     more = fmt.joined(shocks(view.stress)[1:], "   ", width - length(told) - _FRAME)
     return (*told, (f"   {more}", "quiet")) if more else told

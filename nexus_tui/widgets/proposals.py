@@ -75,8 +75,11 @@ class Proposals(Pane):
             (f"  worst {fmt.money(-proposal.worst)}", "quiet"),
             (f"   {_multiple(proposal)}" if width >= _ROOMY else "", "quiet"),
         )
-        left_over = ("expires " if width >= _WIDE else "") + fmt.countdown(card.left_ms)
+        left_over = ("expires " if width >= _WIDE else "") + self._left(card)
         return spread(left, ((f" {left_over}       ", "quiet"),), width)
+
+    def _left(self, card: ProposalView) -> str:
+        return "?" if self.stale else fmt.countdown(card.left_ms)
 
     def _full(self, card: ProposalView, width: int, tall: int, *, chosen: bool) -> list[Row]:
         proposal, digits = card.proposal, card.price_digits
@@ -92,7 +95,7 @@ class Proposals(Pane):
             (f"  {plain(proposal.strategy.capitalize(), 12)}", "pick"),
         )
         right: Row = (
-            ((("expires " if wide else "") + fmt.countdown(card.left_ms)), "pick"),
+            ((("expires " if wide else "") + self._left(card)), "pick"),
             (" ", "pick"),
             (f"{badge:<5}", "badge" if badge == READY else f"{_BADGE.get(badge, 'key')}+pick"),
             (" ", "pick"),

@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from nexus_engine.model.view import View
 from nexus_tui.breath import Breath
-from nexus_tui.format import clock
+from nexus_tui.format import clock, words
 
 if TYPE_CHECKING:
     from nexus_tui.app import NexusApp
@@ -54,17 +54,29 @@ def row(text: str, kind: str = "") -> Row:
 
 
 def spread(left: Row, right: Row, width: int) -> Row:
-    """Two ends of a row; the left end gives way."""
+    """Two ends of a row; the left end gives way, whole words at a time."""
     tail = length(right)
     room = max(0, width - tail)
     cut: list[Span] = []
     for text, kind in left:
-        if room <= 0:
+        if cell_len(text) > room:
+            if not cut or " " in text[:room].strip():
+                cut.append((words(text, room), kind))
+                room -= length(tuple(cut[-1:]))
             break
-        piece = text if cell_len(text) <= room else text[: max(0, room - 1)] + "…"
-        cut.append((piece, kind))
-        room -= cell_len(piece)
+        cut.append((text, kind))
+        room -= cell_len(text)
     return (*cut, (" " * room, ""), *right)
+
+
+def whole(spans: Row, width: int) -> Row:
+    """The spans that fit, none of them cut; the name of what does not fit goes with it, the first stays in any case."""
+    kept = list(spans)
+    while len(kept) > 1 and length(tuple(kept)) > width:
+        kept.pop()
+        while len(kept) > 1 and kept[-1][0].endswith(" "):
+            kept.pop()
+    return tuple(kept)
 
 
 def length(spans: Row) -> int:
@@ -207,10 +219,15 @@ class Pane(Rows):
         self.put(self.view)
 
     def _stale_title(self, title: Row, view: View, width: int) -> Row:
-        return spread(self._title(_dimmed(title), width), ((f" as of {clock(view.at_ns)} ", "warn"),), width)
+        since: Row = ((f" as of {clock(view.at_ns)} ", "warn"),)
+        return (*self._title(_dimmed(title), width - length(since)), *since)
+
+    def title_room(self, width: int) -> int:
+        """Cells of the title row for what a pane tells in it."""
+        return width - len(" as of 15:03:07 ") if self.stale else width
 
     def _title(self, title: Row, width: int) -> Row:
-        lead: Row = (("─ ", "line"), *title, (" ", "")) if title else ()
+        lead: Row = (("─ ", "line"), *whole(title, width - 3), (" ", "")) if title else ()
         line = "".join(self.ticks.get(x, "─") for x in range(width))
         used = length(lead)
         if used > width:

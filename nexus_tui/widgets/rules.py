@@ -1,11 +1,12 @@
 """The lines between panes, and where they meet."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
+from rich.cells import cell_len
 from textual.geometry import Region
 
-from nexus_tui.widgets.rows import Row, Rows, row
+from nexus_tui.widgets.rows import Rows, row
 
 # (up, down, left, right) -> glyph
 _GLYPHS: Final = {
@@ -49,9 +50,23 @@ class VRule(Rows):
 
 
 class HRule(Rows):
-    """A horizontal line."""
+    """A horizontal line, and what stands on it."""
+
+    def __init__(self, **names: Any) -> None:
+        super().__init__(**names)
+        self._line = self._told = ""
 
     def join(self, found: Crossings) -> None:
         area = self.region
-        line: Row = row("".join(found.get((x, area.y), "─") for x in range(area.x, area.right)), "line")
-        self.show([line])
+        self._line = "".join(found.get((x, area.y), "─") for x in range(area.x, area.right))
+        self._draw()
+
+    def tell(self, text: str) -> None:
+        if text != self._told:
+            self._told = text
+            self._draw()
+
+    def _draw(self) -> None:
+        told = f" {self._told} " if self._told else ""
+        end = 1 + cell_len(told)
+        self.show([((self._line[:1], "line"), (told, "strong"), (self._line[end:], "line"))])

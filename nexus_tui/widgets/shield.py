@@ -5,9 +5,9 @@ from typing import Final
 from nexus_engine.model.view import GuardView, PositionView, TripView, View
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
-from nexus_tui.widgets.header import heat, worst_first
+from nexus_tui.widgets.header import heat, kept, reading, short, worst_first
 from nexus_tui.widgets.raster import sparkline
-from nexus_tui.widgets.rows import Pane, Row, Span, row
+from nexus_tui.widgets.rows import Pane, Row, Span, length, row
 from nexus_tui.widgets.stake import packed, shocks
 
 _STATE: Final = {
@@ -17,9 +17,9 @@ _HELD: Final = ("LOCKED", "LATCHED")
 _NAME: Final = 16
 _WORD: Final = 8
 _BAR: Final = 8
+_DISTANCE: Final = 60
+"""Under this width a guard's distance gives way: it is what lies between the two numbers before it."""
 _TICKS: Final = 40
-_LARGE: Final = 100
-"""From here on a number needs no decimals."""
 
 
 class Guards(Pane):
@@ -36,7 +36,8 @@ class Guards(Pane):
         rows = [_guard(view.guards[at], width) for at in shown]
         if hidden > 0:
             rows.append(row(f" and {hidden + 1} more at rest: z shows all", "quiet"))
-        return (("Guards", "title"), ("   input, limit, distance, age, state", "quiet")), rows
+        distance = "distance, " if width >= _DISTANCE else ""
+        return (("Guards", "title"), (f"   input, limit, {distance}age, state", "quiet")), rows
 
 
 def _guard(each: GuardView, width: int) -> Row:
@@ -48,31 +49,19 @@ def _guard(each: GuardView, width: int) -> Row:
         left = f"{each.value:.0f} min left" if each.until_ns else ""
         text = "  ".join(filter(None, (left, plain(each.reason))))
         return name, (fmt.fit(f" {fmt.words(text, room - 2)}", room), ""), state
-    digits = _whole if each.limit >= _LARGE else _number if each.unit else _short
-    unit = plain(each.unit, 4) if each.unit == "%" else f" {plain(each.unit, 4)}".rstrip()
-    reading = f"{digits(each.value)} of {digits(each.limit)}{unit}"
-    away = f"{_short(max(0.0, each.limit - each.value))} away" if each.used < 1.0 else "at limit"
-    cells: list[Span] = [(fmt.right(reading, 16), heat(each.used))]
-    if room >= 48:
-        cells.append((f"  {fmt.gauge(min(1.0, each.used), _BAR)}", heat(each.used) or "quiet"))
-    cells.append((f"  {fmt.fit(away, 10)}", "quiet"))
+    away = f"{short(max(0.0, each.limit - each.value))} away" if each.used < 1.0 else "at limit"
     age = "" if each.age_ms is None else fmt.age(each.age_ms)
-    cells.append((fmt.right(age, 7), "quiet"))
-    used = sum(len(text) for text, _ in cells)
-    return name, *cells, (" " * max(0, room - used), ""), state
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.1f}"
-
-
-def _whole(value: float) -> str:
-    return f"{value:,.0f}"
-
-
-def _short(value: float) -> str:
-    """As `_number`, and a whole one without decimals."""
-    return f"{value:.0f}" if value == int(value) and abs(value) < _LARGE else _number(value)
+    bar = (f"  {fmt.gauge(min(1.0, each.used), _BAR)}", heat(each.used) or "quiet")
+    cells = kept(
+        [
+            (4, ((fmt.right(reading(each), 16), heat(each.used)),)),
+            (1, (bar,)),
+            (2, ((f"  {fmt.fit(away, 10)}", "quiet"),)),
+            (3, ((fmt.right(age, 7), "quiet"),)),
+        ],
+        room,
+    )
+    return name, *cells, (" " * (room - length(cells)), ""), state
 
 
 class Funnel(Pane):
@@ -102,7 +91,7 @@ class Funnel(Pane):
                 when = f"{fmt.minute(each.at_ns)} " if each.at_ns else ""
                 head = f" {plain(each.name):<9}{each.passed:>6,}{each.stopped:>6,}  "
                 rows.append(((head, ""), (fmt.words(f"{when}{plain(each.reason)}", width - len(head)), "quiet")))
-        words = "   wishes that went on, that ended, and why"
+        words = "   what went on, what ended, and why"
         return (("Why no trade?", "title"), (words, "quiet")), rows
 
 
@@ -135,7 +124,7 @@ class Audit(Pane):
 
     @staticmethod
     def _titled(rows: list[Row]) -> tuple[Row, list[Row]]:
-        return (("Protection", "title"), ("   stop at venue, quantity, seen; r re-arms", "quiet")), rows
+        return (("Protection", "title"), ("   stop at venue, size, seen; r re-arms", "quiet")), rows
 
 
 def _sound(each: PositionView) -> bool:
@@ -192,6 +181,11 @@ class LastTrip(Pane):
 def _trip(trip: TripView, width: int, height: int) -> list[Row]:
     kind = "warn" if trip.alert else "bad"
     rows: list[Row] = [((f" {fmt.clock(trip.at_ns)} ", "quiet"), (fmt.words(plain(trip.reason), width - 10), kind))]
+    high = next((each.value for each in trip.readings if each.name == "high"), 0.0)
+    if trip.further and high:
+        at_ns, low = trip.further[-1]
+        told = f" it went on: {(1 - low / high) * 100:.1f} % under that high at {fmt.clock(at_ns)}"
+        rows.append(row(fmt.words(told, width), kind))
     confirmed = [each for each in trip.exits if each.confirmed_ms is not None]
     if trip.exits:
         slowest = max((each.confirmed_ms or 0 for each in confirmed), default=0)
@@ -199,7 +193,7 @@ def _trip(trip: TripView, width: int, height: int) -> list[Row]:
         rows.append(row(fmt.words(told, width), "" if len(confirmed) == len(trip.exits) else "alarm"))
     elif not trip.alert:
         rows.append(row(" no long was held", "quiet"))
-    numbers = [f"{plain(each.name)} {_short(each.value)}{plain(each.unit, 4)}" for each in trip.readings]
+    numbers = [f"{plain(each.name)} {short(each.value)}{plain(each.unit, 4)}" for each in trip.readings]
     while numbers and len(rows) < height:
         line = numbers.pop(0)
         while numbers and len(line) + len(numbers[0]) + 3 < width:

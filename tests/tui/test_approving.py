@@ -145,6 +145,7 @@ async def test_keys_in_a_stall_and_a_second_after_it_are_dropped_and_that_is_sai
         await driven.press("a", apart_ms=500)
         assert driven.sent == []
         assert "key dropped" in driven.row(-2)
+        await driven.show(view())
         await driven.press("a", apart_ms=800)
         assert len(driven.sent) == 1
 

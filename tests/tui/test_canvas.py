@@ -120,6 +120,38 @@ def counted(driven: Driven) -> list[int]:
     return areas
 
 
+def terminal(driven: Driven) -> list[str]:
+    """What a terminal shows of what it is given from now on; it begins with what is on the screen."""
+    rows = driven.text.splitlines()
+    display = driven.app._display
+
+    def keep(screen: object, update: object) -> None:
+        if update is not None:
+            assert isinstance(update, ChopsUpdate)
+            for y, start, end in update.spans:
+                cells = {x + at: glyph for x, strip in update.chops[y].items() for at, glyph in enumerate(strip.text)}
+                given = "".join(cells.get(x, " ") for x in range(start, end))
+                rows[y] = f"{rows[y][:start]}{given}{rows[y][end:]}"
+        display(screen, update)  # type: ignore[arg-type]
+
+    driven.app._display = keep  # type: ignore[method-assign, assignment]
+    return rows
+
+
+@pytest.mark.parametrize("key", ["enter", "e", "m", "F", "colon", "question_mark", "q"])
+async def test_a_dialog_and_the_keys_that_work_in_it_reach_the_terminal(key: str) -> None:
+    async with cockpit() as driven:
+        await driven.arm()
+        shown = terminal(driven)
+        await driven.press(key)
+        assert shown == driven.text.splitlines()
+        assert "esc back" in shown[-1]
+        assert "approve" not in shown[-1]
+        await driven.press("escape")
+        assert shown == driven.text.splitlines()
+        assert "approve" in shown[-1]
+
+
 async def test_a_dialog_on_the_largest_screen_costs_its_own_box() -> None:
     async with cockpit(size=(200, 50)) as driven:
         await driven.arm()

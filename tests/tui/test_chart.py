@@ -1,13 +1,15 @@
 """Candles, profit and targets: what the pictures say is what the numbers are."""
 
+import re
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 from tui_driving import Driven, cockpit
-from tui_views import CHART, TARGETS, chart, view
+from tui_views import CHART, TARGETS, account, chart, view
 
 from nexus_engine.model.events import BarRow
 from nexus_engine.model.view import BookMark, Moment, Target
@@ -145,6 +147,14 @@ async def test_the_chart_follows_symbol_and_interval() -> None:
         assert driven.link.requests[-1].chart == ("ADAUSDT", "1h")
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40)])
+async def test_the_chart_says_how_much_faster_than_the_clock_its_market_runs(size: tuple[int, int]) -> None:
+    async with cockpit(view(account=account(speed=20.0)), size=size) as driven:
+        assert ("SOLUSDT 5m x20 " if size[0] > 80 else "5m candles SOLUSDT x20 ") in driven.text
+        await driven.show(view())
+        assert "x20" not in driven.text
+
+
 async def test_a_vetoed_target_says_why_and_keeps_its_place_beside_many_others() -> None:
     many = tuple(Target(symbol=f"C{index}USDT", score=index / 20, drop_pct=-1.0, note="") for index in range(12))
     async with cockpit(view(targets=(*many, *TARGETS)), size=(120, 40)) as driven:
@@ -167,6 +177,25 @@ async def test_the_worst_dip_of_the_day_is_told() -> None:
         await driven.show(view(curve=()))
         assert "worst dip" not in driven.cockpit.query_one(Pnl).text
         assert "realised +182" in driven.cockpit.query_one(Pnl).text
+
+
+@pytest.mark.parametrize(
+    ("lowest", "told"),
+    [(-0.124, "worst dip -0.12"), (-9.5, "worst dip -9.50"), (-64.2, "worst dip -64"), (-0.004, ""), (0.0, "")],
+)
+def test_a_small_dip_keeps_its_digits_and_none_is_minus_nothing(lowest: float, told: str) -> None:
+    curve = tuple(Moment(at, 0.0, lowest if at == 1 else 0.0) for at in range(4))
+    picture = view(curve=curve, account=account(day_realised=-0.12, open_pnl=0.0))
+    for width, height in ((28, 3), (34, 6)):
+        shown = "\n".join(texts(Pnl().build(picture, width, height)[1]))
+        assert "realised -0.12" in shown
+        assert told in shown and ("worst dip" in shown) is bool(told)
+        assert not re.search(r"-0(\.00)?(?![.\d])", shown)
+
+
+def test_of_a_small_loss_beside_a_large_profit_the_axis_says_how_much() -> None:
+    labels = [line.split()[0] for line in texts(bars(earned(0.0, -0.3, 400.0), 34, 6)) if re.match(r" *[+-]\d", line)]
+    assert labels[0] == "+400" and labels[-1] == "-0.30"
 
 
 async def test_a_card_says_what_a_fall_of_bitcoin_would_do_where_there_is_room() -> None:

@@ -224,6 +224,10 @@ async def test_the_title_says_whose_money_it_is_and_how_the_day_goes(monkeypatch
         await driven.show(view(account=replace(view().account, day_pnl=-31.4)))
         await driven.show(view(account=replace(view().account, day_pnl=-31.2)))
         assert told == ["\x1b]2;nexus LIVE main ACTIVE -31\x07"]
+        driven.link.alive = False
+        await driven.pass_ms(600)
+        await driven.pass_ms(600)
+        assert told[1:] == ["\x1b]2;nexus LIVE main NO ENGINE\x07"]
 
 
 @given(st.text())

@@ -52,10 +52,31 @@ async def test_an_edited_card_must_be_looked_at_again() -> None:
 
 async def test_stop_and_market_are_edited_with_the_worst_case_in_sight() -> None:
     async with cockpit() as driven:
-        await driven.press("e", "m", "s", *"149.15", "enter")
+        await driven.press("e", "s", *"149.15", "enter")
         assert "worst -14.32" in driven.text  # 12.4 x 0.95 less, costs as they were
-        await driven.press("enter")
+        await driven.press("m", "enter")
         assert driven.sent == [Edit(proposal=41, shown=FIRST.shown, stop=D("149.15"), market=True)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "why"),
+    [(("s", *"400", "enter"), "cut to the risk of a trade"), (("m",), "depend on the book"),
+     (("m", "s", *"150.11", "enter"), "cut to the risk of a trade")],
+)  # fmt: skip
+async def test_what_only_the_engine_can_work_out_is_no_number_on_the_page(keys: tuple[str, ...], why: str) -> None:
+    async with cockpit() as driven:
+        await driven.press("e", *keys)
+        [then] = [line for line in driven.text.splitlines() if " then " in line]
+        assert "at most 12.4, worst on the new card, was -26.10" in then
+        assert "% of equity" not in then
+        assert why in driven.text
+
+
+async def test_a_card_at_market_that_goes_back_to_its_limit_keeps_its_worst_case() -> None:
+    at_market = replace(FIRST, proposal=replace(FIRST.proposal, market=True))
+    async with cockpit(view(proposals=(at_market,))) as driven:
+        await driven.press("e", "m")
+        assert "about 12.4, worst -26.10" in driven.text
 
 
 async def test_a_stop_on_the_wrong_side_of_the_entry_is_not_taken() -> None:

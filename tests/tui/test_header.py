@@ -4,11 +4,15 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
-from tui_views import GAUGES, account, view
+from tui_views import GAUGES, NOW, POSITIONS, account, guard, view
 
-from nexus_engine.model.words import AccountKind, TradingState
+from nexus_engine.model.verdicts import Gauge
+from nexus_engine.model.view import AccountView, LatchView
+from nexus_engine.model.words import AccountKind, Latch, Sentinel, TradingState
 from nexus_tui.widgets.header import first, second
+from nexus_tui.widgets.panes import Gauges
 from nexus_tui.widgets.rows import Row, length
+from nexus_tui.widgets.shield import _guard
 
 LIVE = {"kind": AccountKind.LIVE, "lease_ms": 1_260_000}
 LONG = "a-long-name-14"
@@ -84,6 +88,35 @@ def test_exposure_is_a_guard_like_every_other_in_row_two(width: int) -> None:
     assert second(view(gauges=(replace(near, value=100, used=1.0),)), width, "")[3][1] == "alarm"
 
 
+@pytest.mark.parametrize("width", [80, 112, 120, 150, 200])
+def test_of_the_windows_of_one_fall_row_two_shows_the_nearest(width: int) -> None:
+    falling = tuple(replace(each, used=each.used + 0.5) if each.guard == "swan" else each for each in GAUGES)
+    text = said(second(view(gauges=falling), width, ""))
+    assert "BTC alert 15m 0.9 of 2.5%" in text and "exposure" in text
+    assert "BTC alert 5m" not in text
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "unit", "text"),
+    [
+        (0.7, 6.0, "R", "0.7 of 6.0 R"),
+        (0.1, 10.0, "%", "0.1 of 10.0%"),
+        (1.8, 2.5, "%", "1.8 of 2.5%"),
+        (37.6, 100.0, "%", "38 of 100%"),
+        (1.0, 8.0, "", "1 of 8"),
+        (59.3, 600.0, "", "59 of 600"),
+        (12.34, 45.6, "", "12.3 of 45.6"),
+    ],
+)
+def test_a_guards_numbers_have_the_same_digits_in_the_header_and_on_the_shield(
+    value: float, limit: float, unit: str, text: str
+) -> None:
+    one = Gauge(guard="swan", label="a guard", value=value, limit=limit, unit=unit, used=0.5)
+    assert text in said(second(view(gauges=(one,)), 80, ""))
+    assert text in said(Gauges().build(view(gauges=(one,)), 40, 5)[1][0])
+    assert text in said(_guard(guard("a guard", value, limit, unit), 80))
+
+
 def test_exposure_that_is_not_near_stands_after_the_nearest_where_there_is_room() -> None:
     low = replace(GAUGES[0], value=3, used=0.03)
     quiet = view(gauges=(*GAUGES[1:4], low), account=account(exposure_pct=3.0))
@@ -97,8 +130,63 @@ def test_why_nothing_may_enter_is_cut_not_left_out_and_leaves_the_nearest_guard(
     assert "LIVE entries are locked" in text and "exposure 38 of 100%" in text
 
 
+@pytest.mark.parametrize("width", range(80, 201))
+def test_whatever_keeps_entries_away_leaves_the_nearest_guard_its_place(width: int) -> None:
+    for reason in ("the day has lost 612.20, limit 600.00", "a reason that nobody has thought of yet, " * 4):
+        text = said(second(view(account=account(blocked=reason)), width, ""))
+        assert "exposure 38 of 100%" in text and reason[:10] in text
+
+
 def test_what_is_wrong_is_told_as_far_as_row_two_has_room() -> None:
     for width, whole in ((80, LATE[:23]), (120, LATE)):
-        row = second(view(gauges=GAUGES[2:3], positions=(), problem=LATE), width, "")
+        row = second(view(gauges=GAUGES[3:4], positions=(), problem=LATE), width, "")
         assert length(row) == width
         assert whole in said(row)
+
+
+SWAN = "no longs 118 min; BTCUSDT fell 2.4 % under where the black swan tripped"
+
+
+def latched(latch: Latch) -> AccountView:
+    held = LatchView(latch=latch, by="you", reason="key", since_ns=NOW)
+    state = TradingState.HALTED if latch is Latch.HALT else TradingState.REDUCING
+    return account(state=state, latches=(held,), blocked=latch.value)
+
+
+@pytest.mark.parametrize("width", range(80, 201))
+@pytest.mark.parametrize(
+    "held",
+    [
+        account(),
+        account(blocked="LIVE entries are locked; `unlock` in the menu opens them"),
+        latched(Latch.HALT),
+        latched(Latch.PAUSE),
+        latched(Latch.PROTECT_ONLY),
+    ],
+)
+def test_what_a_black_swan_forbids_stands_in_row_two_and_then_as_much_of_why_as_there_is_room(
+    width: int, held: AccountView
+) -> None:
+    tight = replace(GAUGES[1], label="BTC trip 15m", value=4.1, limit=4.0, used=1.0)
+    picture = view(account=held, sentinel=Sentinel.BLACK_SWAN, sentinel_reason=SWAN, gauges=(tight, *GAUGES[2:]))
+    row = second(picture, width, "")
+    assert length(row) == width
+    text = said(row)
+    assert "BLACK SWAN" in text and "no longs 118 min" in text
+    assert text.count("…") <= 1 and "BTC …" not in text
+    if "…" not in text:
+        assert SWAN[18:] in text or "no longs 118 min  " in text
+    else:
+        told = text[text.index("no longs") : text.index("…")]
+        assert f"{'; '.join(filter(None, (SWAN[:16], not held.latches and held.blocked, SWAN[18:])))} ".startswith(
+            (f"{told} ", f"{told}; ", f"{told}, ")
+        )
+    if not held.latches:
+        assert "BTC trip 15m 4.1 of 4.0%" in text
+
+
+def test_naked_comes_before_what_a_black_swan_forbids_and_both_stand_at_eighty() -> None:
+    naked = replace(POSITIONS[0], stop_state="NAKED", naked_ms=800)
+    picture = view(positions=(naked,), sentinel=Sentinel.BLACK_SWAN, sentinel_reason=SWAN)
+    text = said(second(picture, 80, ""))
+    assert text.index("1 NAKED 0.8s") < text.index("no longs 118 min")

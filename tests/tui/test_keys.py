@@ -222,9 +222,26 @@ async def test_a_position_that_needs_help_stands_first_and_is_counted_in_row_two
         assert "1 WITHOUT a stop" in text
 
 
+async def test_a_halt_is_called_sent_until_the_engine_tells_what_became_of_it() -> None:
+    async with cockpit() as driven:
+        await driven.press("!")
+        await driven.pass_ms(6_000)
+        assert driven.row(-2).startswith(" HALT sent 15:03:07")
+        await driven.show(view(outcome=event(0, "account", "you", "HALT: no entries; exits and stops alive")))
+        assert "HALT: no entries" in driven.row(-2)
+
+
 async def test_an_outcome_too_long_for_the_row_keeps_how_it_stands_now() -> None:
     text = "P2 approved  P2 filled 3261 at 0.7837  stop 0.7683 confirmed, 22 ms"
     for width, start in ((80, " ADAUSDT P2 filled 3261"), (120, " ADAUSDT P2 approved")):
         async with cockpit(view(outcome=event(5, "ADAUSDT", "you", text)), size=(width, 40)) as driven:
             assert driven.row(-2).startswith(start)
             assert "confirmed, 22 ms" in driven.row(-2)
+
+
+async def test_an_outcome_of_several_positions_names_as_many_as_fit_and_says_that_there_are_more() -> None:
+    closed = [f"P{number} closed: -60.10 (-1.1 R)" for number in (1, 2, 3)]
+    for names, start in ((closed[:2], ""), (closed, "… ")):
+        text = "  ".join(("closing 2 positions at market", *names))
+        async with cockpit(view(outcome=event(5, "account", "you", text))) as driven:
+            assert driven.row(-2).startswith(f" account {start}{'  '.join(names[-2:])}")

@@ -96,8 +96,8 @@ async def test_why_of_a_position_and_of_a_line_of_the_events() -> None:
         await driven.press("tab", "enter")
         assert driven.link.requests[-1].why == "P38"
         await driven.press("escape", "tab", "j", "enter")
-        newest = sorted((each.at_ns for each in view().events), reverse=True)
-        assert driven.link.requests[-1].why == f"@{newest[1]}"
+        second = sorted(view().events, key=lambda each: -each.at_ns)[1]
+        assert driven.link.requests[-1].why == f"@{second.at_ns} {second.subject} {second.text}"
 
 
 async def test_why_does_not_show_the_answer_to_another_question() -> None:
@@ -147,6 +147,16 @@ async def test_adopting_needs_a_stop_on_the_losing_side() -> None:
         await driven.press(*["backspace"] * 4, *"2.30", "enter")
         assert driven.sent == [Adopt(symbol="XRPUSDT", qty=D(50), stop=D("2.30"))]
         assert isinstance(driven.app.screen, Cockpit)
+
+
+async def test_adopting_shows_where_it_would_be_liquidated_and_takes_no_stop_beyond_that() -> None:
+    near = replace(XRP, liquidation=D("2.2000"))
+    async with cockpit(view(differences=(near,))) as driven:
+        await driven.press("a", *"2.20", "enter")
+        assert "liquidated at 2.2000" in driven.text
+        assert "beyond its liquidation at 2.2000: it would never fill" in driven.text
+        await driven.press("backspace", "1", "enter")
+        assert driven.sent == [Adopt(symbol="XRPUSDT", qty=D(50), stop=D("2.21"))]
 
 
 async def test_closing_what_is_not_ours_needs_its_name() -> None:

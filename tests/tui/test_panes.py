@@ -3,12 +3,12 @@
 import pytest
 from msgspec.structs import replace
 from tui_driving import cockpit
-from tui_views import ODDS, account, position, view
+from tui_views import ODDS, account, event, position, view
 
 from nexus_engine.model.view import Moment
 from nexus_tui.layout import plan
 from nexus_tui.widgets.candles import odds
-from nexus_tui.widgets.panes import Watchlist
+from nexus_tui.widgets.panes import Events, Watchlist
 from nexus_tui.widgets.pnl import Pnl, bars
 from nexus_tui.widgets.rows import Row
 from nexus_tui.widgets.targets import Targets
@@ -25,6 +25,46 @@ def test_a_watchlist_that_is_not_all_of_it_says_so() -> None:
         title, rows = Watchlist().build(picture, 34, height)
         assert said(title) == told
         assert len(rows) == min(height, total)
+
+
+LONG = "refused: spread 14 bp over the limit of 8, and the book is thinner than what would be sent"
+MOMENT = tuple(event(60, symbol, "bot", f"{LONG} {symbol}") for symbol in ("SOLUSDT", "ADAUSDT", "BTCUSDT"))
+
+
+@pytest.mark.parametrize("width", [51, 78, 118])
+@pytest.mark.parametrize("height", range(1, 12))
+def test_one_row_of_the_events_is_selected_and_none_stands_there_without_its_head(width: int, height: int) -> None:
+    picture = view(events=(event(90, "feed", "uplink", LONG), *MOMENT, event(30, "P40", "you", "approved")))
+    pane = Events()
+    pane.active = True
+    for pane.selected in picture.events:
+        lines = pane.build(picture, width, height)[1]
+        assert len(lines) <= height
+        assert lines[0][0][0] in " !▶"
+        assert not said(lines[0]).startswith("  ")
+        assert [said(each)[0] for each in lines].count("▶") == 1
+        [chosen] = [each for each in lines if said(each)[0] == "▶"]
+        assert said(chosen).split()[1] in (pane.selected.subject, pane.selected.subject.removesuffix("USDT"))
+
+
+async def test_the_keys_go_through_rows_of_one_moment_one_by_one() -> None:
+    async with cockpit(view(events=MOMENT), size=(120, 40)) as driven:
+        await driven.press("tab", "tab")
+        seen = []
+        for _ in MOMENT:
+            [chosen] = [line for line in driven.text.splitlines() if line.startswith("▶") and "bot" in line]
+            seen.append(chosen.split()[1])
+            await driven.press("j")
+        assert sorted(seen) == sorted(each.subject for each in MOMENT)
+
+
+async def test_a_row_that_has_rolled_off_is_selected_no_more() -> None:
+    async with cockpit(view(events=MOMENT), size=(120, 40)) as driven:
+        await driven.press("tab", "tab")
+        assert driven.cockpit._asked().startswith(f"@{MOMENT[0].at_ns} ")
+        await driven.show(view(events=(event(60, "ADAUSDT", "bot", "stop confirmed"),)))
+        await driven.press("enter")
+        assert "nothing is selected" in driven.row(-2)
 
 
 def test_the_chart_gives_odds_and_the_list_the_rank_of_the_regime_that_holds() -> None:

@@ -1,23 +1,26 @@
 """Screen 2: every guard, the way to an order, the audit of stops, the last trip; and the drill that starts from it."""
 
 from decimal import Decimal
+from itertools import product
 
 import pytest
 from msgspec.structs import replace
 from rich.cells import cell_len
 from test_screens import SIZES, compare
 from tui_driving import Driven, cockpit
-from tui_views import GUARDS, POSITIONS, STAGES, STRESS, TRIP, guard, shielded, view
+from tui_views import GUARDS, NOW, POSITIONS, STAGES, STRESS, TRIP, guard, shielded, view
 
 from nexus_engine.model.commands import RearmSwan
+from nexus_engine.model.drills import DRILLS
 from nexus_engine.model.view import GuardView, StressView, View
 from nexus_engine.model.words import Sentinel
 from nexus_tui import child
+from nexus_tui.layout import SHIELD, plan
 from nexus_tui.screens import drill
 from nexus_tui.screens.drill import DrillPage
 from nexus_tui.widgets.positions import heading
-from nexus_tui.widgets.rows import Row
-from nexus_tui.widgets.shield import Audit, _guard
+from nexus_tui.widgets.rows import Row, length
+from nexus_tui.widgets.shield import Audit, Funnel, Guards, LastTrip, _guard
 
 BLIND = tuple(replace(each, state="BLIND", age_ms=41_000) if each.name.startswith("BTC") else each for each in GUARDS)
 IDLE = tuple(replace(each, passed=0, stopped=0, reason="", at_ns=0) for each in STAGES)
@@ -121,6 +124,14 @@ async def test_the_table_of_what_followed_stands_in_the_help() -> None:
         compare("shield-history-80x24", driven.text)
 
 
+async def test_what_each_drill_rehearses_is_read_whole_before_one_is_chosen() -> None:
+    async with cockpit() as driven:
+        await driven.press("colon", *"drill", "enter")
+        await painted(driven)
+        assert all(f"{name:<20} {text}" in driven.text for name, text in DRILLS.items())
+        assert "…" not in "".join(row for row in driven.text.splitlines() if any(name in row for name in DRILLS))
+
+
 async def test_a_drill_that_says_nothing_is_told_and_can_be_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "sys", type("Sys", (), {"executable": "/bin/false"}))
     async with cockpit() as driven:
@@ -159,6 +170,32 @@ async def test_before_the_first_picture_it_waits() -> None:
         assert "it has not tripped" in driven.text
 
 
+@pytest.mark.parametrize("width", range(80, 201))
+def test_every_guards_state_and_every_title_is_whole_at_every_width(width: int) -> None:
+    picture = in_trouble()
+    plans = plan(width, 35, page=SHIELD)
+    for name, pane in (("guards", Guards), ("funnel", Funnel), ("audit", Audit), ("trip", LastTrip)):
+        title, rows = pane().build(picture, plans[name].width, 40)
+        assert length(title) + 4 <= plans[name].width
+        if name == "guards":
+            for each, shown in zip(picture.guards, rows, strict=True):
+                assert told(shown).endswith(f" {each.state}") and length(shown) == plans[name].width
+            number = plans[name].width >= 60
+            assert ("3.1 away" in told(rows[1])) is number and ("distance" in told(title)) is number
+
+
+@pytest.mark.parametrize("height", range(24, 51))
+@pytest.mark.parametrize("width", [80, 100, 111])
+def test_every_pane_stands_below_the_others_at_every_height(width: int, height: int) -> None:
+    plans = plan(width, height - 5, page=SHIELD)
+    assert sum(each.height for each in plans.values()) == height - 5
+    for name, least in (("guards", 8), ("funnel", 4), ("audit", 3), ("trip", 4)):
+        assert plans[name].height >= least
+    rows = plans["funnel"].height - 1
+    shown = told(Funnel().build(shielded(), width, rows)[1][0])
+    assert shown == " stopped by  regime 4  signal 12  shield 5  sizing 0  exposure 2  mode 0" or "ended" in shown
+
+
 def test_a_distance_of_many_digits_is_not_cut_off() -> None:
     guard = GuardView(name="BTC trip 15m", value=0.174, limit=4.0, unit="%", used=0.04, age_ms=800, state="ok")
     assert "3.8 away" in "".join(text for text, _ in _guard(guard, 80))
@@ -174,8 +211,17 @@ def test_the_heading_of_the_positions_says_what_is_at_stake_as_far_as_there_is_r
     assert told(heading(picture, 83)).endswith("all stops at venue")
     wide = told(heading(picture, 140))
     assert wide.endswith("all stops at venue   stops gap x2 -333.50 -1.4%   BTC -10% -112.40 -0.5%")
-    for width in range(40, 200):
-        assert cell_len(told(heading(picture, width))) <= max(width, 60)
+    rich = replace(picture, account=replace(picture.account, open_pnl=-12_345.67, at_risk=12_345.67))
+    for shown, width in product((picture, rich), range(40, 200)):
+        assert cell_len(told(heading(shown, width))) <= width - 4
+
+
+def test_a_fall_that_went_on_is_told_under_its_trip() -> None:
+    _, rows = LastTrip().build(
+        shielded(trips=(replace(TRIP, further=((TRIP.at_ns, 92_000.0), (NOW, 90_039.0))),)), 80, 3
+    )
+    assert told(rows[0]) == " 14:13:07 BTCUSDT fell 4.1 % under its 15 min high"
+    assert told(rows[1]) == " it went on: 6.7 % under that high at 15:03:07"
 
 
 def test_many_sound_stops_become_one_line_and_one_that_is_not_sound_is_named() -> None:
@@ -204,3 +250,18 @@ async def test_flatten_says_what_keeping_it_all_stakes() -> None:
         await driven.press("F")
         await painted(driven)
         assert "kept: stops fill -166.75  stops gap x2 -333.50  BTC -10% -112.40" in driven.text
+
+
+async def test_the_selected_proposal_stays_in_sight_where_its_card_does_not() -> None:
+    told = "P41 SELL 12.4 SOLUSDT  stop 150.10  worst -26.10"
+    async with cockpit(shielded()) as driven:
+        assert told not in driven.text.splitlines()[-3]
+        for keys, back in (("2", "1"), ("tab", ""), ("z", "z")):
+            await driven.press(keys)
+            away = keys != "tab"
+            assert (told in driven.text.splitlines()[-3]) is away
+            assert (" 1 cockpit" in driven.text.splitlines()[-1]) is away
+            assert ("approve" in driven.text.splitlines()[-1]) is not away
+            if back:
+                await driven.press(back)
+                assert told not in driven.text.splitlines()[-3]

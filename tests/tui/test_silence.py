@@ -1,20 +1,25 @@
 """A cockpit that has lost its engine, one that may only look, and what fits into little room."""
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 from tui_driving import cockpit
-from tui_views import BOOKS, POSITIONS, FakeLink, event, halted, view
+from tui_views import BOOKS, POSITIONS, FakeLink, card, event, halted, position, view
 
 from nexus_engine.model.commands import Flatten, Halt
+from nexus_engine.model.paths import latch_path
 from nexus_engine.model.verdicts import Gauge
 from nexus_engine.model.words import Latch
 from nexus_tui import format as fmt
+from nexus_tui.link import _Halting
 from nexus_tui.screens.cockpit import Cockpit
-from nexus_tui.widgets.header import reading, reason, second
+from nexus_tui.widgets.header import reading, reason, second, short
 from nexus_tui.widgets.positions import Positions
+from nexus_tui.widgets.rows import Pane, length, spread
 
 
 async def test_a_silent_screen_does_not_look_healthy_and_recovers() -> None:
@@ -34,6 +39,127 @@ async def test_a_silent_screen_does_not_look_healthy_and_recovers() -> None:
         assert "as of" not in driven.text
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
+@pytest.mark.parametrize("alive", [True, False])
+async def test_a_card_of_a_silent_engine_is_not_ready_and_its_time_is_not_known(
+    alive: bool, size: tuple[int, int]
+) -> None:
+    async with cockpit(size=size) as driven:
+        await driven.arm()
+        assert "0:38" in driven.text and "1:52" in driven.text and "READY" in driven.text
+        driven.link.alive = alive
+        await driven.pass_ms(3_000)
+        for gone in ("0:38", "1:52", "READY", "STALE"):
+            assert gone not in driven.text
+        await driven.press("a", "question_mark")
+        assert driven.sent == []
+        assert "P41 is not known as it stands now" in driven.row(-2) or not alive
+        assert "worst -26.10  ?" in driven.text
+        await driven.press("escape")
+        driven.link.alive = True
+        await driven.show(view())
+        await driven.arm()
+        await driven.show(view())
+        assert "READY" in driven.text and "0:38" in driven.text
+
+
+async def test_what_decides_does_not_open_without_an_engine_and_says_so_where_it_is_open() -> None:
+    async with cockpit(view(positions=POSITIONS[:1])) as driven:
+        await driven.press("c")
+        driven.link.alive = False
+        await driven.pass_ms(300)
+        assert "Close BTCUSDT   no engine: nothing is sent" in driven.text
+        assert "nothing would be closed: there is no engine" in driven.text and "y yes" not in driven.text
+        await driven.press("y", "escape")
+        for key in ("a", "x", "e", "c", "C", "s", "r", "p", "m", "F"):
+            await driven.press(key)
+            assert isinstance(driven.app.screen, Cockpit), key
+            assert "nothing is sent: there is no engine (HALT works)" in driven.row(-2)
+            await driven.pass_ms(5_000)
+        assert driven.sent == []
+        driven.link.alive = True
+        await driven.show(view(positions=POSITIONS[:1]))
+        await driven.press("c")
+        assert "no engine" not in driven.text and "y yes" in driven.text
+
+
+async def test_the_second_yes_to_a_card_is_refused_while_the_engine_is_silent() -> None:
+    risky = replace(card(), proposal=replace(card().proposal, worst_pct=2.0))
+    async with cockpit(view(proposals=(risky,))) as driven:
+        await driven.arm()
+        await driven.press("a")
+        assert "with real money" in driven.text
+        await driven.pass_ms(30_000)
+        await driven.press("y")
+        assert driven.sent == []
+        assert "P41 is not known as it stands now: the engine is silent" in driven.row(-2)
+
+
+async def test_a_yes_just_as_the_engine_comes_back_was_meant_for_nothing() -> None:
+    picture = view(positions=POSITIONS[:1])
+    async with cockpit(picture) as driven:
+        await driven.press("c")
+        driven.link.alive = False
+        await driven.pass_ms(300)
+        driven.link.alive = True
+        await driven.press("y", apart_ms=1)
+        await driven.show(picture)
+        await driven.press("y", apart_ms=100)
+        assert driven.sent == []
+        await driven.press("y")
+        assert [type(each).__name__ for each in driven.sent] == ["ClosePosition"]
+
+
+@pytest.mark.parametrize("width", [*range(80, 131, 5), 150, 190, 200])
+async def test_no_title_of_a_silent_screen_is_cut_in_a_word_or_a_number(width: int) -> None:
+    async with cockpit(size=(width, 40)) as driven:
+        live = {each: [text for text, _ in each._rows[0]] for each in driven.cockpit.query(Pane) if each.region.height}
+        await driven.pass_ms(3_000)
+        for pane, before in live.items():
+            *title, since = (text for text, _ in pane._rows[0])
+            assert since == " as of 15:03:07 "
+            told = "".join(title).rstrip("─┬┴┼┤├ ")
+            assert set(told.split()) <= {"─", "risk", *"".join(before).split()} and "…" not in told
+            assert not told.endswith((" open", " risk"))
+
+
+async def test_a_silent_screen_still_says_that_a_stop_is_missing() -> None:
+    bare = replace(POSITIONS[0], stop=None, stop_state="NAKED", naked_ms=800)
+    async with cockpit(view(positions=(bare, *POSITIONS[1:]))) as driven:
+        await driven.pass_ms(3_000)
+        assert any("1 WITHOUT a stop" in row and "as of 15:03:07" in row for row in driven.text.splitlines())
+
+
+def test_the_left_end_of_a_row_gives_way_by_whole_words() -> None:
+    left = (("▶P41 ", ""), ("12.4 SOLUSDT", ""), ("  Harpoon", ""))
+    shown = {
+        width: "".join(text for text, _ in spread(left, (("0:38", ""),), width)).replace("0:38", "").rstrip()
+        for width in range(8, 31)
+    }
+    assert set(shown.values()) == {"▶P4…", "▶P41", "▶P41 12.4…", "▶P41 12.4 SOLUSDT", "▶P41 12.4 SOLUSDT  Harpoon"}
+    assert all(length(spread(left, (("0:38", ""),), width)) == width for width in shown)
+
+
+async def test_who_leaves_a_silent_engine_is_told_what_was_seen_and_when() -> None:
+    async with cockpit() as driven:
+        await driven.pass_ms(3_000)
+        await driven.press("q")
+        assert "last seen at 15:03:07 UTC; how it stands now is not known:" in driven.text
+        assert "stop 95,400.0 was ok" in driven.text
+        assert "detach: the engine, silent now, is left as it is  " in driven.text
+        await driven.press("escape")
+        driven.link.alive = False
+        await driven.pass_ms(0)
+        await driven.press("q")
+        assert "stop 95,400.0 was ok" in driven.text
+        for untrue in ("goes on", "flatten and quit", "quit with stops resting"):
+            assert untrue not in driven.text
+        assert "d leave: no engine runs; what rests at the venue stays there" in driven.text
+        await driven.pilot.press("d")
+        await driven.pilot.pause()
+        assert driven.app.return_value == "detach"
+
+
 async def test_a_strategy_that_does_not_come_back_is_named_and_only_then() -> None:
     async with cockpit() as driven:
         driven.link.hangs = "pullback"
@@ -51,13 +177,67 @@ async def test_without_an_engine_nothing_but_halt_is_sent_and_what_became_of_it_
         driven.link.alive = False
         await driven.press("c", "y")
         assert driven.sent == []
-        assert "not sent: there is no engine" in driven.row(-2)
+        assert "nothing is sent: there is no engine" in driven.row(-2)
         await driven.press("exclamation_mark")
         assert driven.sent == [Halt(reason="key")]
-        driven.link.told = "HALT: no engine answered; left the latch"
+        driven.link.told = "HALT: latch left"
         await driven.pass_ms(10_000)
         await driven.pass_ms(10_000)
-        assert "left the latch" in driven.row(-2)
+        assert "latch left" in driven.row(-2)
+
+
+def no_engine(folder: Path) -> None: ...
+
+
+def no_latch(folder: Path) -> None:
+    latch_path(folder).mkdir()
+
+
+def no_folder(folder: Path) -> None:
+    folder.rmdir()
+
+
+LEFT = "latch left: halts now if it runs, else at its start; no answer"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "begins"),
+    [
+        (no_engine, LEFT),
+        (no_latch, "may not halt: no latch can be left, "),
+        (no_folder, "may not halt: no latch can be left, "),
+    ],
+)
+async def test_what_became_of_a_halt_stands_whole_at_eighty_columns(
+    spoil: Callable[[Path], None], begins: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "main-demo"
+    folder.mkdir()
+    spoil(folder)
+    halting = _Halting(folder, "you")
+    halting.send()
+    halting.close()
+    async with cockpit() as driven:
+        driven.link.told = halting.heard()
+        await driven.pass_ms(0)
+        assert driven.row(-2).startswith(f" HALT: {begins}")
+        assert driven.row(-2).rstrip().endswith(" 15:03:07") and "…" not in driven.row(-2)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "HALT: halted; the journal has not recorded it",
+        "HALT: refused: a line is at most 64 KiB",
+        "HALT: refused: not answered: MsgspecError; see the log",
+        "HALT: may not halt: no latch can be left, No space left on device",
+    ],
+)
+async def test_whatever_else_is_told_of_a_halt_stands_whole_too(told: str) -> None:
+    async with cockpit() as driven:
+        driven.link.told = told
+        await driven.pass_ms(0)
+        assert driven.row(-2).rstrip() == f" {told} 15:03:07"
 
 
 async def test_enter_twice_leaves_a_typed_dialog_once() -> None:
@@ -149,8 +329,8 @@ async def test_a_symbol_is_not_said_twice() -> None:
 
 
 def test_nothing_is_minus_nothing() -> None:
-    told = (fmt.money(-0.001), fmt.price(-0.0, 1), fmt.percent(-0.04), fmt.short_money(-0.001, 5))
-    assert all("-" not in text for text in (*told, fmt.plain_number(-0.01)))
+    told = (fmt.money(-0.001), fmt.price(-0.0, 1), fmt.percent(-0.04), fmt.short_money(-0.001, 5), short(-0.01))
+    assert all("-" not in text for text in told)
 
 
 def test_counts_have_no_decimals_and_shares_do() -> None:
@@ -161,10 +341,32 @@ def test_counts_have_no_decimals_and_shares_do() -> None:
 
 @pytest.mark.parametrize(
     ("size", "text"),
-    [("1238.6", "1.24k"), ("10000", "10000"), ("4100", "4,100"), ("0.042", "0.042"), ("123.456", "123.5")],
+    [
+        ("1238.6", "~1239"),
+        ("10000", "10000"),
+        ("4100", "4,100"),
+        ("0.042", "0.042"),
+        ("123.456", "~123"),
+        ("12.345", "~12.3"),
+        ("123456", "~123k"),
+        ("123456789", "~123M"),
+    ],
 )
 def test_a_size_is_never_shown_as_another(size: str, text: str) -> None:
     assert fmt.short_quantity(Decimal(size), 5) == text
+
+
+@pytest.mark.parametrize("width", (51, 52, 60, 63, 75, 82, 83, 100, 139))
+def test_a_size_has_all_its_digits_where_there_are_cells_for_them(width: int) -> None:
+    held = (
+        position("XRPUSDT", qty="1688.3", entry="2.0973", price=2.1012, digits=4, stop="2.0501"),
+        position("AVAXUSDT", qty="242.25", entry="31.442", price=31.501, digits=3, stop="30.117"),
+    )
+    rows = Positions().build(view(positions=held, proposals=()), width, 8)[1]
+    texts = ["".join(text for text, _ in each) for each in rows]
+    assert all(len(text) == width for text in texts[1:3])
+    assert {text.split()[2].replace(",", "") for text in texts[1:3]} == {"1688.3", "242.25"}
+    assert [text.split()[3] for text in texts[1:3]] == [str(each.entry) for each in held]
 
 
 def test_the_reason_stands_before_the_path_and_a_long_latch_is_cut_not_left_out() -> None:

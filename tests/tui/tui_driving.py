@@ -1,15 +1,18 @@
 """Drives a cockpit without a terminal: time stands still until a test moves it."""
 
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from textual import events
 from textual.pilot import Pilot
 from tui_views import FakeLink, view
 
 from nexus_engine.model.commands import AnyCommand
 from nexus_engine.model.view import View
 from nexus_tui.app import NexusApp
+from nexus_tui.gate import Read, Reads, mark
 from nexus_tui.screens.cockpit import Cockpit
 
 MS = 1_000_000
@@ -61,8 +64,10 @@ class Driven:
         await self.pass_ms(0)
 
     async def arm(self) -> None:
-        """Long enough for a card to be READY."""
+        """Long enough for a card to be READY, with an engine that shows something new all the while."""
         await self.pass_ms(0)
+        if self.link.shown is not None:
+            self.link.show(self.link.shown)
         await self.pass_ms(800)
 
 
@@ -71,6 +76,16 @@ class TimedApp(NexusApp):
 
     def __init__(self, link: FakeLink, **options: Any) -> None:
         super().__init__(link, clock=lambda: self.now_ns, **options)
+        self._reads, self._read = Reads(), deque[Read]()
+
+    def crowd(self, keys: int) -> None:
+        """The next `keys` come from the terminal in one read, at this moment."""
+        self._read.extend([self._reads.take(self.now_ns, keys)] * keys)
+
+    async def on_event(self, event: events.Event) -> None:
+        if isinstance(event, events.Key) and not event.is_forwarded and self._read:
+            mark(event, self._read.popleft())
+        await super().on_event(event)
 
 
 @asynccontextmanager

@@ -175,9 +175,9 @@ EVENTS = (
 )
 GAUGES = (
     Gauge(guard="exposure", label="exposure", value=38, limit=100, unit="%", used=0.38),
-    Gauge(guard="swan", label="BTC fall 15m", value=0.9, limit=4.0, unit="%", used=0.225),
+    Gauge(guard="swan", label="BTC alert 15m", value=0.9, limit=2.5, unit="%", used=0.36),
+    Gauge(guard="swan", label="BTC alert 5m", value=0.6, limit=2.0, unit="%", used=0.3),
     Gauge(guard="streak", label="losses", value=1, limit=5, unit="", used=0.2),
-    Gauge(guard="swan", label="BTC fall 5m", value=0.6, limit=4.0, unit="%", used=0.15),
     Gauge(guard="day", label="day loss", value=0, limit=600, unit="", used=0.0),
 )
 FEEDS = (
