@@ -23,8 +23,9 @@ from demo_house import House, nexus, wait_until
 from monkey_judge import LONG_S, YES, deeds, tracebacks, unexplained, unproven
 from pty_terminal import Terminal
 
-from nexus_engine.model.facts import AnyFact, ProposalMade
-from nexus_engine.model.ledger import KEPT_PROPOSALS
+from nexus_engine.core.why import KEPT
+from nexus_engine.model.facts import AnyFact, OrderIntended, ProposalMade, SignalSeen
+from nexus_engine.model.ledger import KEPT_ORDERS, KEPT_PROPOSALS
 from nexus_engine.runtime.client import ask
 from nexus_engine.store.sqlite import SqliteJournal
 from nexus_tui.bindings import KEYS
@@ -42,7 +43,7 @@ PRESSED_S = 1.5
 STUCK_S = 60.0
 """For so long a cockpit may resist being healed."""
 LEAVE_S = 30.0
-PAST_S = 900.0
+PAST_S = 2700.0
 """A past takes no longer."""
 DIRECTIVE = """
 [risk]
@@ -291,13 +292,22 @@ def written(house: House) -> list[AnyFact]:
         journal.close()
 
 
+FULL = {ProposalMade: KEPT_PROPOSALS, SignalSeen: KEPT, OrderIntended: 2 * KEPT_ORDERS}
+"""What an engine keeps a bounded number of, and each of which takes a kilobyte or more."""
+
+
+def full(facts: list[AnyFact]) -> bool:
+    """Whether an engine that knows these has forgotten some of each."""
+    return all(sum(isinstance(fact, kind) for fact in facts) > kept for kind, kept in FULL.items())
+
+
 def live(house: House) -> int:
     """Have the account trade by itself, fast, until what it remembers of its trades is full, as that of every account
     is that is not new: what fills once is no leak. Returns how many facts that made."""
     engine = house.headless("--speed", "100")
     wait_until(lambda: house.status().get("state"), 60.0)
     ask(house.folder, {"op": "send", "command": {"type": "SetMode", "mode": "PILOT", "word": "pilot"}})
-    wait_until(lambda: sum(isinstance(fact, ProposalMade) for fact in written(house)) > KEPT_PROPOSALS, PAST_S, 5.0)
+    wait_until(lambda: full(written(house)), PAST_S, 5.0)
     ask(house.folder, {"op": "send", "command": {"type": "SetMode", "mode": "COPILOT"}})
     ask(house.folder, {"op": "stop"})
     engine.process.wait(60)

@@ -203,6 +203,13 @@ def test_only_a_long_run_must_have_traded_and_not_grown(
     assert [line.startswith(start) for line, start in zip(found, told, strict=True)] == [True] * len(told)
 
 
+def test_a_past_ends_once_an_engine_has_forgotten_some_of_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(monkey, "FULL", {OrderIntended: 1, LatchSet: 0})
+    assert not monkey.full([SENT, latch(Latch.HALT, True)])
+    assert not monkey.full([SENT, SENT])
+    assert monkey.full([SENT, latch(Latch.HALT, True), order(2)])
+
+
 def test_a_traceback_is_found_in_a_rotated_log_too(tmp_path: Path) -> None:
     for name, text in (("nexus.log", "all is well"), ("nexus.log.1", ""), ("nexus.log.3", "x\nTraceback (most recent")):
         (tmp_path / name).write_text(text)
