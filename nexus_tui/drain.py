@@ -3,7 +3,7 @@
 from typing import Final
 
 STALL_NS: Final = 1_000_000_000
-"""A frame that is not taken for this long is a stall."""
+"""A frame that is not taken for this long is a stall, or for twice as long as the way there and back takes of late."""
 QUIET_NS: Final = 1_000_000_000
 """After a stall keys are not believed for this long: they were pressed at an old picture."""
 LOST_NS: Final = 2_000_000_000
@@ -28,7 +28,7 @@ class Drain:
         self.drained_ns = 0
         self.quiet_until_ns = 0
         self._cells = 0
-        self._way_ns = LOST_NS
+        self._way_ns = 0
         self._cell_ns = 0.0
 
     def begin(self, now_ns: int, cells: int = 0) -> int:
@@ -54,7 +54,7 @@ class Drain:
 
     def _measure(self, took_ns: int) -> None:
         """Learn how long a cell takes beyond the way there and back, which is the shortest answer of late."""
-        self._way_ns = min(took_ns, self._way_ns + self._way_ns // 64 + 1)
+        self._way_ns = min(took_ns, self._way_ns + self._way_ns // 64 + 1) if self._way_ns else took_ns
         if self._cells >= _WORTH:
             beyond_ns = took_ns - self._way_ns
             now = beyond_ns / self._cells if beyond_ns > _FAST_NS else 0.0
@@ -70,7 +70,7 @@ class Drain:
 
     def stalled(self, now_ns: int) -> bool:
         """A frame has been on its way for too long."""
-        return self.busy and now_ns - self.sent_ns > STALL_NS
+        return self.busy and now_ns - self.sent_ns > max(STALL_NS, min(2 * self._way_ns, LOST_NS))
 
     def quiet(self, now_ns: int) -> bool:
         """Keys cannot be trusted: the picture they answer to is not the newest."""

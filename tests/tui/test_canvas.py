@@ -91,6 +91,29 @@ def drained(drain: Drain, cells: int, took_ms: float, times: int = 12) -> int:
     return drain.share()
 
 
+@pytest.mark.parametrize("way_ms", [1_050, 1_900])
+def test_a_far_terminal_is_not_a_stalled_one(way_ms: int) -> None:
+    drain = Drain()
+    drained(drain, 2_000, way_ms, times=1)
+    assert drain.quiet(drain.drained_ns), "nothing is known of the way yet"
+    now = drain.quiet_until_ns
+    for _ in range(100):
+        frame = drain.begin(now)
+        now += way_ms * 1_000_000
+        assert not drain.quiet(now - 1)
+        assert not drain.done(frame, now)
+    drain.begin(now)
+    assert drain.stalled(now + 2_000_000_001)
+
+
+def test_a_terminal_that_was_near_stalls_after_a_second() -> None:
+    drain = Drain()
+    drained(drain, 2_000, 40)
+    drain.begin(drain.drained_ns)
+    assert not drain.stalled(drain.sent_ns + 1_000_000_000)
+    assert drain.stalled(drain.sent_ns + 1_000_000_001)
+
+
 def test_the_measured_drain_chooses_the_size_of_a_frame() -> None:
     drain = Drain()
     assert drain.share() == EVERYTHING
