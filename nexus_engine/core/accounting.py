@@ -9,6 +9,7 @@ from nexus_engine.model.facts import DayOpened
 from nexus_engine.model.ledger import Ledger, week_of
 from nexus_engine.model.orders import ZERO, OrderReport
 from nexus_engine.model.turn import Turn
+from nexus_engine.shield.drawdown import room
 from nexus_engine.shield.exposure import NOTHING, measure
 
 DAY_NS: Final = 86_400_000_000_000
@@ -32,17 +33,18 @@ def day_pnl(ledger: Ledger, marks: Marks) -> Decimal:
 
 
 def loss_left(ledger: Ledger, risk: RiskConfig, marks: Marks) -> Decimal:
-    """What may still be lost until a limit of the day or the week ends entries, at least 0.
+    """What may still be lost until a limit of the day, of the week or on drawdown ends entries, at least 0.
 
     A limit in R counts what is closed, as its guard does, at the R of a trade that risks all it may.
     """
-    r = percent_of(risk.trade_risk_pct, equity(ledger, marks))
+    now = equity(ledger, marks)
+    r = percent_of(risk.trade_risk_pct, now)
     lefts_r = (
         risk.day_loss_r + ledger.day_r.of(ledger.day),
         risk.week_loss_r + ledger.week_r.of(week_of(ledger.day)),
     )
     by_money = percent_of(risk.day_loss_pct, ledger.day_equity) + day_pnl(ledger, marks)
-    return max(ZERO, min(by_money, *(Decimal(repr(left)) * r for left in lefts_r)))
+    return max(ZERO, min(by_money, *room(ledger, risk, now), *(Decimal(repr(left)) * r for left in lefts_r)))
 
 
 def exposure(

@@ -4,7 +4,7 @@ from collections import deque
 from decimal import Decimal
 from typing import Final
 
-from nexus_engine.model.config import RiskConfig
+from nexus_engine.model.config import RiskConfig, percent_of
 from nexus_engine.model.facts import GuardTripped, LatchSet, PeakSeen
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.turn import Turn
@@ -84,6 +84,13 @@ def falls(ledger: Ledger, risk: RiskConfig, equity: Decimal) -> tuple[tuple[str,
     return tuple(
         (name, max(0.0, float(1 - equity / base) * 100.0) if base > 0 else 0.0, limit)
         for name, base, limit in _bases(ledger, risk)
+    )
+
+
+def room(ledger: Ledger, risk: RiskConfig, equity: Decimal) -> tuple[Decimal, ...]:
+    """How much money equity may still fall until each measure is at its limit; negative beyond it."""
+    return tuple(
+        equity - base + percent_of(limit_pct, base) for _, base, limit_pct in _bases(ledger, risk) if base > 0
     )
 
 

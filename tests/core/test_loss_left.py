@@ -11,6 +11,7 @@ from nexus_engine.model.config import RiskConfig
 from nexus_engine.model.ledger import Ledger, Tally, week_of
 from nexus_engine.model.orders import ExitPlan
 from nexus_engine.model.positions import Position
+from nexus_engine.shield.drawdown import falls
 from nexus_engine.shield.streak import day_loss, day_r, week_r
 
 D = Decimal
@@ -41,6 +42,19 @@ def account(result: int, today_r: float, week_total_r: float) -> Ledger:
 )
 def test_the_nearest_limit_counts_in_money(result: int, today_r: float, week_total_r: float, left: str) -> None:
     assert loss_left(account(result, today_r, week_total_r), RISK, {}) == D(left)
+
+
+@pytest.mark.parametrize(
+    ("peak", "day_from", "left"),
+    [(10_000, 0, "50"), (10_800, 10_000, "20.8"), (10_500, 10_250, "47.25"), (12_000, 10_000, "0")],
+)
+def test_a_drawdown_that_is_nearer_counts(peak: int, day_from: int, left: str) -> None:
+    ledger = account(0, 0.0, -5.0)
+    ledger.peak, ledger.day_from = D(peak), D(day_from)
+    risk = RISK.model_copy(update={"day_drawdown_pct": 2.9, "peak_drawdown_pct": 7.6})
+    assert loss_left(ledger, risk, {}) == D(left)
+    falling = any(fall >= limit for _, fall, limit in falls(ledger, risk, D(10_000)))
+    assert falling is (D(left) == 0)
 
 
 @given(st.integers(-400, 400), st.floats(-9, 9), st.floats(-9, 9))
