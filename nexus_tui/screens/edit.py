@@ -110,7 +110,7 @@ class EditPage(Dialog[Edit]):
                 (" then   ", "quiet"), (f"about {qty}, worst {fmt.money(-worst)}", "strong"),
                 (f" ({share:.2f}% of equity)", "quiet"), was,
             ),
-            row("        the size shrinks further where a wider stop would risk too much", "quiet"),
+            row("        less where a limit leaves less by then; the new card is shown first", "quiet"),
         ]  # fmt: skip
 
     def _worst(self, stop: Decimal) -> Decimal:
