@@ -26,6 +26,13 @@ _give_back: Final[Callable[[int], int] | None] = getattr(ctypes.CDLL(None), "mal
 """glibc's only."""
 
 
+def look_at_all() -> None:
+    """Make a pass over all objects that are not settled, and give their room back."""
+    gc.collect()
+    if _give_back is not None:
+        _give_back(0)
+
+
 class Garbage:
     """Of this process. `settle` it once what lives by then mostly lives on; then call `look` now and then."""
 
@@ -52,9 +59,7 @@ class Garbage:
             if gc.get_count()[0] >= _YOUNG:
                 gc.collect(0)
         elif self._face:
-            gc.collect()
-            if _give_back is not None and quiet():
-                _give_back(0)
+            look_at_all()
             self._looked_s = time.monotonic()
         else:
             self._face = True

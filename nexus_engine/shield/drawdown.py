@@ -89,9 +89,7 @@ def falls(ledger: Ledger, risk: RiskConfig, equity: Decimal) -> tuple[tuple[str,
 
 def room(ledger: Ledger, risk: RiskConfig, equity: Decimal) -> tuple[Decimal, ...]:
     """How much money equity may still fall until each measure is at its limit; negative beyond it."""
-    return tuple(
-        equity - base + percent_of(limit_pct, base) for _, base, limit_pct in _bases(ledger, risk) if base > 0
-    )
+    return tuple(equity - base + percent_of(limit_pct, base) for _, base, limit_pct in _bases(ledger, risk) if base > 0)
 
 
 def _bases(ledger: Ledger, risk: RiskConfig) -> tuple[tuple[str, Decimal, float], ...]:

@@ -5,6 +5,7 @@ import gc
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -67,6 +68,13 @@ class Engine:
                 each.shutdown(socket.SHUT_RDWR)
             each.close()
         self._thread.join(5)
+
+
+class Cycle:
+    """Something that only a look for garbage frees."""
+
+    def __init__(self) -> None:
+        self.me = self
 
 
 @pytest.fixture
@@ -240,6 +248,23 @@ def test_what_the_first_pictures_left_is_out_of_the_looks_for_garbage_until_the_
     assert all(each is not made for each in gc.get_objects())
     link.close()
     assert gc.get_freeze_count() == 0
+
+
+def test_what_gathers_in_cycles_goes_though_python_does_not_look(
+    link: SocketLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nexus_tui.link._LOOK", 5)
+    monkeypatch.setattr("nexus_tui.link._SETTLED", 0)
+    until(lambda: link.pull(REQUEST) is not None)
+    gc.disable()
+    try:
+        dialog = Cycle()
+        gone = weakref.ref(dialog)
+        del dialog
+        assert gone() is not None
+        until(lambda: link.pull(REQUEST) is not None and gone() is None)
+    finally:
+        gc.enable()
 
 
 def test_nobody_listening_is_an_os_error(tmp_path: Path) -> None:
