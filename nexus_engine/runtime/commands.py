@@ -135,7 +135,7 @@ def _line(one: dict[str, Any]) -> str:
     head = f"{one['kind']} {one['account']}"
     if one["progress"] or not one["state"]:
         return f"{head}  {one['progress'] or 'starting'}"
-    state = one["problem"] or one["blocked"] or "ok"
+    state = "; ".join(filter(None, (one["blocked"], one["problem"]))) or "ok"
     counts = "".join(f"  {one[key]} {key.upper()}" for key in ("naked", "unknown", "foreign") if one[key])
     return (
         f"{head}  {one['mode']} {one['state']}  {one['sentinel']}  day {one['day_pnl']:+,.2f}"
