@@ -55,7 +55,7 @@ class Pnl(Pane):
         )
         totals = [each.realised + each.open for each in view.curve]
         lowest = min(totals, default=0.0)
-        dip = f"worst dip {_level(lowest)}" if lowest <= -_CENT / 2 else ""
+        dip = f"worst dip {_levels(lowest)[0]}" if lowest <= -_CENT / 2 else ""
         counts = (dip, f"trades {account.day_trades}", f"fees {fmt.amount(account.day_fees)}")
         feet = [now, row(f" {fmt.joined([each for each in counts if each], '  ', width - 1)}", "quiet")]
         if len(totals) < 2 or room < 1:
@@ -99,9 +99,10 @@ def _amount(value: float, *, cents: bool) -> Span:
     return signed(value, cents=cents or abs(value) < _WHOLE)
 
 
-def _level(value: float) -> str:
-    """An amount of the day, of which cents are told where it has little else."""
-    return f"{value:+z,.2f}" if _CENT / 2 <= abs(value) < _WHOLE else f"{value:+z,.0f}"
+def _levels(*values: float) -> list[str]:
+    """Amounts of the day that stand together: cents are told where the largest has little else."""
+    cents = _CENT / 2 <= max(map(abs, values)) < _WHOLE
+    return [f"{value:+z,.2f}" if cents and value else f"{value:+z,.0f}" for value in values]
 
 
 def _decimals(amounts: Sequence[float]) -> int:
@@ -125,7 +126,7 @@ def bars(curve: Sequence[Moment], width: int, height: int) -> list[Row]:
     """Columns up and down from zero behind an axis of amounts."""
     low = min(0.0, *(each.realised + each.open for each in curve))
     high = max(0.0, *(each.realised + each.open for each in curve))
-    labels = [_level(high), _level(low)]
+    labels = _levels(high, low)
     axis = max(map(len, labels)) + 2
     room = width - axis - 1
     if not high and not low:
@@ -163,7 +164,7 @@ def plot(curve: Sequence[Moment], width: int, height: int) -> list[Row]:
     plt.plot(xs, realised, marker="hd")
     low, high = min(min(totals), *realised, 0.0), max(max(totals), *realised, 0.0)
     levels = [low, 0.0, high / 2, high] if low < 0 else [0.0, high / 2, high]
-    plt.yticks(levels, [f"{_level(level)} " for level in levels])
+    plt.yticks(levels, [f"{label} " for label in _levels(*levels)])
     plt.xticks([each.at_ns / _SECOND for each in chosen], [fmt.minute(each.at_ns) for each in chosen])
     drawn = plt.uncolorize(plt.build()).splitlines()[:height]
     return [_coloured(f" {line}") for line in drawn]

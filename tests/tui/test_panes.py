@@ -90,9 +90,10 @@ def test_the_targets_title_says_that_the_hours_are_closed_ones_where_it_has_room
         ((-0.2, 0.42), ("+0.42", "-0.20")),
         ((-3.4, 0.1), ("+0.10", "-3.40")),
         ((1.0, 214.1), ("+214", "+0")),
+        ((-6.0, 12.0), ("+12", "-6")),
     ],
 )
-def test_the_axis_of_a_small_profit_has_cents(totals: tuple[float, float], labels: tuple[str, str]) -> None:
+def test_the_axis_of_a_small_profit_has_cents_everywhere(totals: tuple[float, float], labels: tuple[str, str]) -> None:
     curve = tuple(Moment(at, total, 0.0) for at, total in enumerate(totals))
     drawn = [said(each).split()[0] for each in bars(curve, 34, 6) if said(each).strip()]
     assert drawn[0] == labels[0]
