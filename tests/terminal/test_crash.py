@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,11 @@ def test_killed_between_fill_and_stop_the_next_start_protects_and_enters_nothing
     faults = tmp_path / "faults.toml"
     faults.write_text(SLOW_STOP)
     market = ("--scenario", "range", "--seed", "7", "--speed", "60")
-    exchange = Exchange(tmp_path, *market, "--faults", str(faults))
-    ledger = exchange.ledger
-    with House(tmp_path, words=(), config=f'[demo]\nvenue = "{exchange.ready}"\n') as house:
+    with (
+        closing(Exchange(tmp_path, *market, "--faults", str(faults))) as exchange,
+        House(tmp_path, words=(), config=f'[demo]\nvenue = "{exchange.ready}"\n') as house,
+    ):
+        ledger = exchange.ledger
         terminal = house.cockpit()
         _, symbol = next_card(terminal)
         terminal.press("a")
@@ -41,7 +44,6 @@ def test_killed_between_fill_and_stop_the_next_start_protects_and_enters_nothing
         assert ledger.positions() == position
         assert [row["algoId"] for row in ledger.stops(symbol)] == [stop["algoId"]]
         assert took_s <= STOP_S
-    exchange.close()
 
 
 def test_of_two_starts_at_once_the_second_attaches_and_sees_the_first_one_die(tmp_path: Path) -> None:
