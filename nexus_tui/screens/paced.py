@@ -52,8 +52,9 @@ class Paced(Screen[ScreenResultType]):
         if self is not app.screen:
             dirty.discard(self.size.region)
             if dirty and self in app._background_screens:
-                # the screen on top paints what is behind it, and keeps a picture of it that is old now
-                self._set_dirty(*dirty)
+                # each screen above paints what is behind it, and keeps a picture of it that is old now
+                for screen in app.screen_stack[app.screen_stack.index(self) : -1]:
+                    screen._set_dirty(*dirty)
                 canvas.add(dirty)  # a screen that is not mounted yet forgets of what it is told
                 app.screen.refresh(*dirty)
             dirty.clear()

@@ -1,16 +1,21 @@
 """What is painted, when, and how much of it: a dialog costs its own box, a slow link gets a frame in parts."""
 
 import gc
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from textual import events
 from textual._compositor import ChopsUpdate
 from textual._styles_cache import StylesCache
 from textual.geometry import Region, Size
 from tui_driving import Driven, cockpit
+from tui_views import view
 
+from nexus_engine.model.view import Difference
+from nexus_engine.model.words import TradingState
 from nexus_tui.canvas import Canvas
 from nexus_tui.drain import EVERYTHING, LEAST, Drain
 
@@ -173,6 +178,26 @@ async def test_a_dialog_and_the_keys_that_work_in_it_reach_the_terminal(key: str
         await driven.press("escape")
         assert shown == driven.text.splitlines()
         assert "approve" in shown[-1]
+
+
+@pytest.mark.parametrize("key", ["a", "c"])
+async def test_what_happens_under_two_dialogs_reaches_the_terminal(key: str) -> None:
+    xrp = Difference(
+        symbol="XRPUSDT", venue=Decimal(50), ours=Decimal(0), entry=Decimal("2.4"), price=2.44, price_digits=4
+    )
+    picture = view(foreign=(("XRPUSDT", Decimal(50)),), differences=(xrp,))
+    halted = replace(picture.account, state=TradingState.HALTED, equity=12_345.0)
+    async with cockpit(picture, size=(120, 40)) as driven:
+        await driven.arm()
+        await driven.press(key)
+        assert len(driven.app.screen_stack) == 3
+        shown = terminal(driven)
+        await driven.show(replace(picture, seq=picture.seq + 1, account=halted, proposals=()))
+        await driven.pass_ms(0)
+        assert "HALTED" in shown[0] and "12,345" in shown[0]
+        assert shown == driven.text.splitlines()
+        await driven.press("escape", "escape")
+        assert shown == driven.text.splitlines()
 
 
 async def test_a_dialog_on_the_largest_screen_costs_its_own_box() -> None:
