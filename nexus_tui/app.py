@@ -18,7 +18,7 @@ from textual.widgets import Input
 
 from nexus_engine.model.commands import AnyCommand, Halt
 from nexus_engine.model.view import View
-from nexus_tui.bindings import bindings, deciding, emergency, keymap
+from nexus_tui.bindings import bindings, deciding, emergency, keymap, moving
 from nexus_tui.comfort import Comfort, Ringer, heading
 from nexus_tui.gate import KeyGate
 from nexus_tui.layout import LEAST
@@ -73,7 +73,9 @@ class NexusApp(PacedApp, inherit_bindings=False):
         self.read_only = read_only
         self.key_table = comfort.keys
         self.emergency = emergency(comfort.keys)
-        self.gate = KeyGate(self.drain, emergency=self.emergency, deciding=deciding(comfort.keys))
+        self.gate = KeyGate(
+            self.drain, emergency=self.emergency, deciding=deciding(comfort.keys), moving=moving(comfort.keys)
+        )
         self.confirm_pct = comfort.confirm_pct
         self._directive = comfort.file
         self._ringer = Ringer(comfort.bell)

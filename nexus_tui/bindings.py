@@ -163,9 +163,16 @@ def deciding(table: Sequence[Key] = KEYS) -> frozenset[str]:
     return frozenset({"y"}.union(*(key.keys.split(",") for key in table if key.id in _DECIDING)))
 
 
+def moving(table: Sequence[Key] = KEYS) -> frozenset[str]:
+    """The keys that only move a selection, in a dialog too, and Esc."""
+    return frozenset({"escape"}.union(*(key.keys.split(",") for key in table if key.id in _MOVING)))
+
+
+_MOVING: Final = frozenset({"down", "up", "pane", "pane-back", "symbol", "symbol-back"})
 _DECIDING: Final = frozenset({"approve", "reject", "close", "half"})
 EMERGENCY_KEYS: Final = emergency()
 DECIDING_KEYS: Final = deciding()
+MOVING_KEYS: Final = moving()
 
 
 def bindings(*, app: bool) -> list[Binding]:

@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 from textual import events
 
-from nexus_tui.bindings import DECIDING_KEYS, EMERGENCY_KEYS
+from nexus_tui.bindings import DECIDING_KEYS, EMERGENCY_KEYS, MOVING_KEYS
 from nexus_tui.drain import Drain
 
 ESCAPE_NS: Final = 150_000_000
@@ -56,10 +56,12 @@ class KeyGate:
         *,
         emergency: frozenset[str] = EMERGENCY_KEYS,
         deciding: frozenset[str] = DECIDING_KEYS,
+        moving: frozenset[str] = MOVING_KEYS,
     ) -> None:
         self._drain = drain
         self._emergency = emergency
         self._deciding = deciding
+        self._moving = moving
         self._escape_ns = -ESCAPE_NS
         self._before_ns = -BURST_NS
         self._last: dict[str, int] = {}
@@ -71,7 +73,7 @@ class KeyGate:
         """Why the press is dropped, for the outcome row; empty when it is believed, a space when nobody need know.
 
         `typing`: the key goes into a line of text, where letters may repeat and follow closely. Keys that came at once
-        decide and send nothing, not even the first of them; many fill a line at most, up to where it would be sent.
+        move a selection at most, not even the first of them does more; many fill a line, up to where it would be sent.
         """
         key, printable = event.key, event.is_printable
         read: Read = event.__dict__.get("read") or Read(now_ns, 0, 1)
@@ -86,10 +88,12 @@ class KeyGate:
             if typing and key in _SENDS:
                 return AGAIN
             return "a burst of keys: dropped" if told else " "
+        if crowded and not typing and key not in self._moving:
+            return f"{event.character if printable else key} came in a burst: dropped"
         if self._drain.quiet(now_ns):
             return "key dropped: the link stalled, look again first"
         at_ns = read.at_ns
-        burst = crowded or at_ns - self._before_ns < BURST_NS
+        burst = at_ns - self._before_ns < BURST_NS
         self._before_ns = at_ns
         if key == "escape":
             self._escape_ns = at_ns

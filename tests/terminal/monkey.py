@@ -178,7 +178,7 @@ class Monkey:
         self.pressed += 1
         if key and (yes := YES & set(keys)):
             self._yes.append((time.time_ns(), yes))
-        self._terminal.press(keys)
+        self._terminal.send(keys)
 
     def _tour(self) -> None:
         """Every key on every page, on every size: what is loaded and laid out for the first time is no growth."""

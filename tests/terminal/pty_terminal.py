@@ -108,6 +108,12 @@ class Terminal:
             return "\n".join(self.screen.display)
 
     def press(self, keys: str) -> None:
+        """As a hand does, after a look at the screen."""
+        time.sleep(A_HAND_S)
+        self.send(keys)
+
+    def send(self, keys: str) -> None:
+        """At once, as a paste or a link does that held back what was pressed."""
         self._write(keys.encode())
 
     def wait_for(self, what: str | Callable[[str], bool], timeout_s: float = 15.0) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pty_terminal import A_HAND_S, Terminal
+from pty_terminal import Terminal
 
 pytestmark = pytest.mark.terminal
 _TESTS = Path(__file__).resolve().parents[1]
@@ -283,10 +283,9 @@ def test_a_word_pasted_with_its_enter_sends_nothing_until_enter_is_pressed(
     terminal.press("F")
     terminal.wait_for("and enter; esc")
     for read in reads:
-        terminal.press(read)
+        terminal.send(read)
     terminal.wait_for("look, then press enter again")
     assert re.search(r"│  flat +│", terminal.text)
-    time.sleep(A_HAND_S)
     terminal.press("\r")
     terminal.wait_for("flatten sent")
     press_until(terminal, "\x1a", lambda: terminal.process.poll() is not None)
@@ -301,7 +300,6 @@ def test_a_word_typed_by_a_fast_hand_is_taken_at_once(start: Start, report: Path
     for typed in ("f", "fl", "fla", "flat"):
         terminal.press(typed[-1])
         terminal.wait_for(lambda text, typed=typed: re.search(rf"│  {typed} +│", text) is not None)
-    time.sleep(A_HAND_S)
     terminal.press("\r")
     terminal.wait_for("flatten sent")
     press_until(terminal, "\x1a", lambda: terminal.process.poll() is not None)

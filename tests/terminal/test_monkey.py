@@ -1,6 +1,5 @@
 """Two minutes of random keys on the demo; `make monkey` plays longer. And the judge itself is judged, and who heals."""
 
-import time
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
@@ -16,7 +15,6 @@ from demo_house import House, wait_until
 from monkey import CALM, HALVES, MUTE, PRESSES, STUCK_S, WILD, Monkey, run
 from monkey_judge import ENTRIES, LONG_S, ONCE, SURE, YES, deeds, tracebacks, unexplained, unproven
 from msgspec.structs import replace
-from pty_terminal import A_HAND_S
 
 from nexus_engine.model.facts import (
     Adopted,
@@ -58,13 +56,12 @@ def test_two_minutes_of_random_keys_breaks_nothing_and_sends_nothing_by_itself(t
 def test_a_hand_heals_whatever_holds_and_stops_nothing_where_nothing_does(tmp_path: Path) -> None:
     with House(tmp_path) as house:
         terminal = house.cockpit(columns=120, lines=40)
-        hand = Hand(lambda: terminal, terminal.press, Random(1))
+        hand = Hand(lambda: terminal, terminal.send, Random(1))
         terminal.wait_for("Sentinel", 40.0)
         for keys, shown in (
             ("!", "HALTED"), ("p", "PAUSE"), ("m", "down at once"), ("w", "mode WATCHER"),
             (":", "Menu"), ("strategies", "▶ strategies"), ("\r", "Strategies   takes"), ("1", " off"),
         ):  # fmt: skip
-            time.sleep(A_HAND_S)
             terminal.press(keys)
             terminal.wait_for(shown)
         for mode in ("PILOT", "COPILOT"):
@@ -238,7 +235,7 @@ class HandMade:
 
     _bare = "DEMO main  COPILOT  Sentinel CALM\nno latch holds"
 
-    def press(self, keys: str) -> None:
+    def send(self, keys: str) -> None:
         before = self.sent[-1][1] if self.sent else ""
         self.sent.append((self.now_s, keys))
         if any(soon <= self.now_s - 1_000.0 < late for soon, late in self.frozen_s):

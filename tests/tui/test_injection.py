@@ -1,5 +1,6 @@
 """The injection corpus at every place where foreign text is shown, and keys that no hand has pressed."""
 
+import string
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Final
@@ -236,14 +237,39 @@ async def test_an_enter_that_came_with_other_keys_sends_nothing_typed_until_it_i
         assert [type(each).__name__ for each in driven.sent] == [sent]
 
 
+@pytest.mark.parametrize("opener", ["", "m", "q", "e", "c"])
+async def test_keys_that_came_at_once_move_a_selection_and_do_nothing_else(opener: str) -> None:
+    async with cockpit() as driven:
+        await driven.arm()
+        if opener:
+            await driven.press(opener)
+        screens = len(driven.app.screen_stack)
+        for key in (*map(str, range(10)), *string.ascii_letters, "full_stop", "slash", "colon", "space"):
+            driven.app.now_ns += 400_000_000
+            driven.app.crowd(3)
+            await driven.press("j", key, "k", apart_ms=2)
+            assert driven.sent == [] and len(driven.app.screen_stack) == screens, key
+            assert driven.app.return_value is None
+            assert key in "jk" or "came in a burst: dropped" in driven.row(-2)
+        assert not driven.cockpit.frozen and not driven.cockpit.page
+
+
 async def test_keys_that_came_at_once_choose_and_a_later_enter_takes() -> None:
     async with cockpit() as driven:
-        await driven.press("e")
+        await driven.press("m")
         driven.app.crowd(2)
-        await driven.press("2", "enter", apart_ms=2)
+        await driven.press("k", "enter", apart_ms=2)
         assert driven.sent == [] and len(driven.app.screen_stack) == 2
         await driven.press("enter")
-        assert [type(each).__name__ for each in driven.sent] == ["Edit"]
+        assert [type(each).__name__ for each in driven.sent] == ["SetMode"]
+
+
+async def test_a_key_of_a_burst_is_not_said_to_have_counted() -> None:
+    async with cockpit() as driven:
+        await driven.arm()
+        driven.app.crowd(2)
+        await driven.press("a", "a", apart_ms=2)
+        assert driven.sent == [] and "a came in a burst: dropped" in driven.row(-2)
 
 
 async def test_a_burst_of_a_stalled_link_and_a_held_key_approve_nothing() -> None:
