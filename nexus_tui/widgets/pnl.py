@@ -17,6 +17,7 @@ _PLOT_WIDTH, _PLOT_HEIGHT = 40, 8
 _WHOLE: Final = 10
 """From here on an amount of the day needs no cents where there is little room."""
 _CENT: Final = 0.01
+_UNIT: Final = 1.0
 _DOT: Final = "•"
 _SECOND: Final = 1_000_000_000
 
@@ -100,9 +101,9 @@ def _amount(value: float, *, cents: bool) -> Span:
 
 
 def _levels(*values: float) -> list[str]:
-    """Amounts of the day that stand together: cents are told where the largest has little else."""
-    cents = _CENT / 2 <= max(map(abs, values)) < _WHOLE
-    return [f"{value:+z,.2f}" if cents and value else f"{value:+z,.0f}" for value in values]
+    """Amounts of the day that stand together: cents are told where the largest, or one of them, has little else."""
+    below = _WHOLE if max(map(abs, values)) < _WHOLE else _UNIT
+    return [f"{value:+z,.2f}" if _CENT / 2 <= abs(value) < below else f"{value:+z,.0f}" for value in values]
 
 
 def _decimals(amounts: Sequence[float]) -> int:
