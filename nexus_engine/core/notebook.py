@@ -1,5 +1,6 @@
 """What was said lately, and what became of the last command."""
 
+import re
 from collections import deque
 from collections.abc import Iterable
 from typing import Final
@@ -12,13 +13,14 @@ from nexus_engine.model.words import Level
 KEPT: Final = 500
 FOLLOWED_NS: Final = 60_000_000_000
 """How long an outcome goes on telling what the venue made of the command."""
-PARTS: Final = 3
-"""Of an outcome that follows one subject: the command and the last two that were said of it."""
+_EXIT: Final = re.compile(r"exit of P\d{1,18}: ")
+"""How a line of the manager's begins that tells of what an exit has filled."""
 SUBJECTS: Final = 10
 """Of an outcome that follows everything: so many subjects, each with the last that was said of it."""
 REFUSED: Final = 16
 """People whose last refusal is remembered."""
 _LEVELS: Final = tuple(Level)
+_WRONG: Final = frozenset({Level.WARN, Level.ALARM})
 
 
 def _gravity(row: EventRow) -> int:
@@ -78,9 +80,11 @@ class Notebook:
 
     def _go_on(self, row: EventRow) -> None:
         """What was flattened beside it stays told: only of its own subject is a row the newer word. What went wrong
-        stands last, and says how it is all to be taken."""
+        stands last, and says how it is all to be taken. Of one subject the last two are told, or what went wrong
+        before the last: it says why."""
         if self._follows:
-            self._then = [*self._then, row][-(PARTS - 1) :]
+            before = max(reversed(self._then), key=lambda each: each.level in _WRONG, default=None)
+            self._then = [row] if before is None else [before, row]
         else:
             others = [each for each in self._then if each.subject != row.subject]
             self._then = sorted([*others, row], key=_gravity)[-SUBJECTS:]
@@ -110,8 +114,13 @@ class Notebook:
         said = self._said
         if said is None or not self._then:
             return said
-        text = "  ".join((said.text, *(each.text for each in self._then)))
+        text = "  ".join((said.text, *map(self._told, self._then)))
         return EventRow(at_ns=said.at_ns, level=self._then[-1].level, subject=said.subject, by=said.by, text=text)
+
+    def _told(self, row: EventRow) -> str:
+        """The command's person is named beside it all, and did not wish for an exit of the machine's."""
+        theirs = self._said is not None and row.by == self._said.by
+        return row.text if theirs or not _EXIT.match(row.text) else f"{row.by}: {row.text}"
 
     def outcome_of(self, by: str) -> EventRow | None:
         """The last command as this person sees it: what they were refused, where nothing was carried out since."""

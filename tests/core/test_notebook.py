@@ -21,8 +21,8 @@ WISH = SignalSeen(
 )  # fmt: skip
 
 
-def told(symbol: str, text: str) -> Notify:
-    return Notify(level=Level.INFO, subject=symbol, by="bot", text=text)
+def told(symbol: str, text: str, by: str = "you", level: Level = Level.INFO) -> Notify:
+    return Notify(level=level, subject=symbol, by=by, text=text)
 
 
 def test_what_a_strategy_wished_for_meanwhile_is_no_outcome_of_a_command() -> None:
@@ -34,6 +34,26 @@ def test_what_a_strategy_wished_for_meanwhile_is_no_outcome_of_a_command() -> No
         assert book.outcome is not None
         assert book.outcome.text == "closing 2497 at market  exit of P1: BUY 2497 at 0.7961"
         assert len(book.rows) == 2
+
+
+def test_an_exit_of_the_machines_is_not_told_as_the_persons() -> None:
+    book = Notebook()
+    book.answer(1, "SOLUSDT", "you", "placing its stop at 138", follows="SOLUSDT")
+    book.listen([told("SOLUSDT", "stop 138 confirmed", "bot", Level.GOOD)], 2)
+    book.listen([told("SOLUSDT", "exit of P2: SELL 7.61 at 139.16", "sentinel")], 3)
+    assert book.outcome is not None
+    steps = "stop 138 confirmed  sentinel: exit of P2: SELL 7.61 at 139.16"
+    assert book.outcome.text == f"placing its stop at 138  {steps}"
+
+
+def test_why_a_position_was_left_stays_told_beside_how_it_ended() -> None:
+    book = Notebook()
+    book.answer(1, "SOLUSDT", "you", "P1 approved", follows="SOLUSDT")
+    book.listen([told("SOLUSDT", "no stop confirmed in 2.0 s: closing it", "bot", Level.ALARM)], 2)
+    book.listen([told("SOLUSDT", "exit of P1: SELL 7.61 at 139.16", "bot")], 3)
+    book.listen([told("SOLUSDT", "P1 closed: -3.10 (-0.1 R)", "bot", Level.WARN)], 4)
+    assert book.outcome is not None and book.outcome.level is Level.WARN
+    assert book.outcome.text == "P1 approved  no stop confirmed in 2.0 s: closing it  P1 closed: -3.10 (-0.1 R)"
 
 
 def test_each_position_that_was_flattened_is_in_the_outcome_with_the_last_that_was_said_of_it() -> None:
