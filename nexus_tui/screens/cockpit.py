@@ -14,6 +14,7 @@ from nexus_tui.cards import Cards
 from nexus_tui.layout import BOOKS, LEAST, RULES, SHIELD
 from nexus_tui.safe import plain
 from nexus_tui.screens.dialogs import Dialog
+from nexus_tui.screens.eyes import answered
 from nexus_tui.screens.hands import Hands
 from nexus_tui.widgets.body import Body
 from nexus_tui.widgets.candles import Candles
@@ -47,7 +48,6 @@ class Cockpit(Hands):
         super().__init__()
         self.HORIZONTAL_BREAKPOINTS = [(0, "-tiny-w"), (LEAST[0], "-enough-w")]
         self.VERTICAL_BREAKPOINTS = [(0, "-tiny-h"), (LEAST[1], "-enough-h")]
-        self._fresh_ns = 0
         self._small = False
 
     def compose(self) -> ComposeResult:
@@ -160,8 +160,8 @@ class Cockpit(Hands):
         if view is not None and view is not self.view:
             first = self.view is None
             if self.view is None or view.seq != self.view.seq:
-                self._fresh_ns = now_ns
-            if self.view is not None and view.outcome != self.view.outcome:
+                self.fresh_ns = now_ns
+            if self.view is not None and answered(view) != answered(self.view):
                 self.cards.answered()
             self.view = view
             if not self.symbol and view.watch:
@@ -185,6 +185,8 @@ class Cockpit(Hands):
         told = (small and self.saying(now_ns)) or _SMALL
         self.query_one("#small", Rows).show([row(f" {told}", "warn")])
         silent = self.silence()
+        if self.cards.silent and not silent:
+            self.cards.look_again(anew=True)
         self.cards.silent = bool(silent)
         self.query_one(Header).put(
             view, progress=self.nexus.link.progress(), silent=silent, read_only=self.nexus.read_only
@@ -206,7 +208,7 @@ class Cockpit(Hands):
 
     def silence(self) -> str:
         """What row 2 says of an engine that shows nothing new: the old numbers must not pass for today's."""
-        silent_ms = (self.nexus.clock() - self._fresh_ns) // 1_000_000
+        silent_ms = (self.nexus.clock() - self.fresh_ns) // 1_000_000
         if not self.nexus.link.alive:
             return f"NO ENGINE {fmt.age(silent_ms)}"
         return f"ENGINE SILENT {fmt.age(silent_ms)}" if silent_ms > _SILENT_MS else ""

@@ -26,6 +26,8 @@ PANES: Final = ("proposals", "positions", "events")
 _MORE_BOOKS: Final = frozenset(f"book-{index}" for index in range(1, 10))
 _SAID_NS: Final = 4_000_000_000
 Chosen = TypeVar("Chosen")
+Answered = tuple[int, str] | None
+"""Which command was answered last: (when, whose)."""
 
 
 class Eyes(Paced[None]):
@@ -49,7 +51,9 @@ class Eyes(Paced[None]):
         self._zoomed = ""
         self._said = ""
         self._said_ns = 0
-        self._sent_at: EventRow | None = None
+        self._sent_at: Answered = None
+        self.fresh_ns = 0
+        """When the engine last showed something new, by the cockpit's clock."""
         self._sent = ""
 
     @property
@@ -78,8 +82,9 @@ class Eyes(Paced[None]):
 
     def sending(self, text: str) -> None:
         """Stands in the outcome row until the engine tells what became of it."""
-        when = f" {fmt.clock(self.view.at_ns)}" if self.view is not None else ""
-        self._sent, self._sent_at = f"{text}{when}", self.view.outcome if self.view is not None else None
+        # an engine that has been silent shows an old time
+        when = f" {fmt.clock(self.view.at_ns + self.nexus.clock() - self.fresh_ns)}" if self.view is not None else ""
+        self._sent, self._sent_at = f"{text}{when}", answered(self.view)
         self._said = ""
         self.paint()
 
@@ -87,8 +92,7 @@ class Eyes(Paced[None]):
         """What the outcome row says instead of the last outcome; empty for that."""
         if self._said and now_ns - self._said_ns < _SAID_NS:
             return self._said
-        last = self.view.outcome if self.view is not None else None
-        if self._sent and last == self._sent_at:
+        if self._sent and answered(self.view) == self._sent_at:
             return self._sent
         self._sent = ""
         return "held still to copy: space goes on; rows 1 and 2 are live" if self.frozen else ""
@@ -319,6 +323,12 @@ class Eyes(Paced[None]):
         from nexus_tui.screens.keys import Keys
 
         self.app.push_screen(Keys(self.nexus.key_table))
+
+
+def answered(view: View | None) -> Answered:
+    """What is told of a command later on does not answer another one."""
+    last = view.outcome if view is not None else None
+    return (last.at_ns, last.by) if last is not None else None
 
 
 def _next(values: list[Chosen], now: Chosen | None, step: int) -> Chosen | None:

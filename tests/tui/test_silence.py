@@ -63,6 +63,34 @@ async def test_a_card_of_a_silent_engine_is_not_ready_and_its_time_is_not_known(
         assert "READY" in driven.text and "0:38" in driven.text
 
 
+async def test_a_card_that_comes_back_from_silence_must_be_seen_anew() -> None:
+    async with cockpit() as driven:
+        await driven.arm()
+        assert "READY" in driven.text
+        await driven.pass_ms(3_000)
+        await driven.show(view())
+        assert "READY" not in driven.text
+        await driven.press("a", apart_ms=100)
+        assert driven.sent == []
+        await driven.arm()
+        await driven.press("a")
+        assert len(driven.sent) == 1
+
+
+async def test_what_was_not_answered_stands_until_another_command_is() -> None:
+    earlier = event(0, "account", "you", "HALT released")
+    async with cockpit(view(outcome=earlier)) as driven:
+        await driven.pass_ms(2_000)
+        driven.link.told = "1 not answered: look before you send it again"
+        await driven.pass_ms(9_000)
+        assert "1 not answered: look before you send it again 15:03:18" in driven.row(-2)
+        later = replace(earlier, text="HALT released  the process stood still for 10.1 s")
+        await driven.show(view(outcome=later))
+        assert "1 not answered" in driven.row(-2)
+        await driven.show(view(outcome=replace(later, at_ns=later.at_ns + 1)))
+        assert "stood still" in driven.row(-2)
+
+
 async def test_what_decides_does_not_open_without_an_engine_and_says_so_where_it_is_open() -> None:
     async with cockpit(view(positions=POSITIONS[:1])) as driven:
         await driven.press("c")
