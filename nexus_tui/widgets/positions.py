@@ -142,7 +142,7 @@ def needed(columns: tuple[Column, ...]) -> int:
 
 
 class Positions(Pane):
-    """`selected` is a symbol; `active` says whether the moving keys are here."""
+    """`selected` is a symbol, that `c`, `C` and `s` are for; `active` says whether the moving keys are here."""
 
     def __init__(self, **names: Any) -> None:
         super().__init__(**names)
@@ -177,12 +177,12 @@ class Positions(Pane):
         return heading(view, self.title_room(width)), [*rows, *unsent[: height - len(rows) - len(foreign)], *foreign]
 
     def _row(self, each: PositionView, columns: tuple[Column, ...], width: int) -> Row:
-        chosen = self.active and each.symbol == self.selected
-        over = "+pick" if chosen else ""
+        chosen = each.symbol == self.selected
+        over = "+pick" if chosen and self.active else ""
         long = each.side is Side.BUY
         spans: list[Span] = [
             ("L" if long else "S", ("bid" if long else "ask") + over),
-            ("▶" if chosen else " ", f"strong{over}"),
+            (("▶" if self.active else "▷") if chosen else " ", f"strong{over}"),
         ]
         for column in columns:
             text, kind = column.cell(each, column.width)

@@ -10,6 +10,7 @@ from nexus_engine.model.view import FeedView
 from nexus_engine.model.words import Latch, Mode
 from nexus_tui.bindings import EMERGENCY_KEYS, KEYS, footer
 from nexus_tui.screens.cockpit import Cockpit
+from nexus_tui.widgets.positions import Positions
 
 
 @pytest.mark.parametrize("key", sorted(EMERGENCY_KEYS))
@@ -245,3 +246,14 @@ async def test_an_outcome_of_several_positions_names_as_many_as_fit_and_says_tha
         text = "  ".join(("closing 2 positions at market", *names))
         async with cockpit(view(outcome=event(5, "account", "you", text))) as driven:
             assert driven.row(-2).startswith(f" account {start}{'  '.join(names[-2:])}")
+
+
+async def test_the_position_that_c_and_s_are_for_is_marked_wherever_the_moving_keys_are() -> None:
+    async with cockpit(size=(120, 40)) as driven:
+        await driven.press("tab", "j")
+        symbol = driven.cockpit.query_one(Positions).selected
+        assert f"▶{symbol}" in driven.text
+        await driven.press("tab")
+        assert f"▷{symbol}" in driven.text
+        await driven.press("C")
+        assert f"half of {symbol}" in driven.text

@@ -65,10 +65,10 @@ class Driven:
 
     async def arm(self) -> None:
         """Long enough for a card to be READY, with an engine that shows something new all the while."""
-        await self.pass_ms(0)
-        if self.link.shown is not None:
-            self.link.show(self.link.shown)
-        await self.pass_ms(800)
+        for ms in (0, 0, 800):
+            if self.link.shown is not None:
+                self.link.show(self.link.shown)
+            await self.pass_ms(ms)
 
 
 class TimedApp(NexusApp):
