@@ -71,9 +71,17 @@ async def test_nothing_changed_is_nothing_said(kept: Kept) -> None:
 @pytest.mark.parametrize(
     ("name", "answer", "line"),
     [
-        (CONFIG, config(leverage=20), "BTCUSDT: leverage is 20x, ours is 3x"),
-        (CONFIG, config(marginType="CROSSED"), "BTCUSDT: margin is crossed, ours is isolated"),
-        (DUAL, Answer({"dualSidePosition": True}), "the account is in hedge mode; set its position mode to one-way"),
+        (CONFIG, config(leverage=20), "BTCUSDT takes no entries: leverage is 20x, ours is 3x, changed outside"),
+        (
+            CONFIG,
+            config(marginType="CROSSED"),
+            "BTCUSDT takes no entries: margin is crossed, ours is isolated, changed outside",
+        ),
+        (
+            DUAL,
+            Answer({"dualSidePosition": True}),
+            "no entries, changed outside: the account is in hedge mode; set its position mode to one-way",
+        ),
     ],
 )
 async def test_what_a_person_changed_keeps_entries_away_until_it_is_changed_back(
@@ -82,11 +90,20 @@ async def test_what_a_person_changed_keeps_entries_away_until_it_is_changed_back
     right, venue.answers[name] = venue.answers[name], answer
     (event,) = await kept.look()
     assert [one.trading for one in event.instruments] == [False]
-    assert kept.upkeep.problem == f"no entries, changed outside: {line}"
+    assert kept.upkeep.problem == line
     assert await kept.look() == []
     venue.answers[name] = right
     (event,) = await kept.look()
     assert [one.trading for one in event.instruments] == [True] and kept.upkeep.problem == ""
+
+
+def test_the_symbols_that_are_kept_out_are_named_first_and_together_where_the_same_is_wrong() -> None:
+    wrong = {"ETHUSDT": "leverage is 20x, ours is 3x", "BTCUSDT": "margin is crossed, ours is isolated"}
+    assert upkeep._kept_out(wrong | {"SOLUSDT": wrong["ETHUSDT"]}) == [
+        "ETHUSDT, SOLUSDT take no entries: leverage is 20x, ours is 3x, changed outside",
+        "BTCUSDT takes no entries: margin is crossed, ours is isolated, changed outside",
+    ]
+    assert upkeep._kept_out({}) == []
 
 
 async def test_new_rules_are_taken_and_a_new_price_step_begins_the_book_anew(venue: Scripted, kept: Kept) -> None:

@@ -28,6 +28,7 @@ RULES_EVERY: Final = 10
 """Looks between two readings of the trading rules: a long list, and it rarely changes."""
 SPACING_S: Final = 5.0
 """However often it is asked for: a look weighs 36 of the minute's 2,400."""
+_HEDGED: Final = "no entries, changed outside: the account is in hedge mode; set its position mode to one-way"
 
 
 class Upkeep:
@@ -83,9 +84,7 @@ class Upkeep:
             self._now(before[one.symbol], one, grids, usable=not hedged and one.symbol not in wrong)
             for one in self._rest.prepared
         )
-        lines = ["the account is in hedge mode; set its position mode to one-way"] if hedged else []
-        lines += [f"{symbol}: {found}" for symbol, found in wrong.items()]
-        self.problem = f"no entries, changed outside: {'; '.join(lines)}" if lines else ""
+        self.problem = "; ".join(([_HEDGED] if hedged else []) + _kept_out(wrong))
         if after == tuple(before.values()):
             return
         self._told = after
@@ -116,3 +115,13 @@ class Upkeep:
         if config.leverage != leverage:
             return f"leverage is {config.leverage}x, ours is {leverage}x"
         return "" if config.margin_type == "ISOLATED" else f"margin is {config.margin_type.lower()}, ours is isolated"
+
+
+def _kept_out(wrong: Mapping[str, str]) -> list[str]:
+    """A line for all symbols with the same thing wrong. They come first: no others are kept out, and a line is cut."""
+    lines = []
+    for found in dict.fromkeys(wrong.values()):
+        symbols = [symbol for symbol, each in wrong.items() if each == found]
+        take = "takes" if len(symbols) == 1 else "take"
+        lines.append(f"{', '.join(symbols)} {take} no entries: {found}, changed outside")
+    return lines
