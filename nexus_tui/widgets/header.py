@@ -29,8 +29,13 @@ _GIVE_WAY: Final = (
 """How row 1 becomes shorter: cells of the account's name and of the clock, the weight that must fit, and whether the
 money has cents."""
 _PROBLEM: Final = 24
+"""Cells of what is wrong that come before why nothing may enter."""
+_FIRST: Final = 9
+"""Weight in row 2 under which nothing takes room from what is wrong: less than the nearest guard and what a black swan
+forbids."""
 _LARGE: Final = 100
 """From here on a number needs no decimals."""
+_TOLD: Final = 8
 _REASON: Final = 16
 """Cells under which the beginning of a reason says nothing."""
 
@@ -115,10 +120,9 @@ def second(view: View, width: int, silent: str, *, read_only: bool = False) -> R
     )
     account, wide = view.account, width >= WIDE
     gap = "   " if wide else "  "
-    tail: Row = (("feed ?", "warn"),) if silent else feed(view)
-    room = width - length(fixed) - length(tail) - 2
+    tail: Row = (("feed ?", "warn"),) if silent else feed(view, 0)
+    left = width - length(fixed) - length(tail) - 2
     fields: list[tuple[int, Row]] = []
-    left = room
     for rank, text in enumerate(alarms(view, silent)):
         shown = text if len(text) + 3 <= left else fmt.fit(text, left - 3)
         fields.append((90 - rank, ((" ", ""), (f" {shown} ", "alarm"))))
@@ -132,26 +136,29 @@ def second(view: View, width: int, silent: str, *, read_only: bool = False) -> R
         ((f"{gap}{plain(each.label, 16)} ", "quiet"), (reading(each), heat(each.used))) for each in nearest
     ]
     hint: Row = ((f"{gap}r releases", "quiet"),) if account.latches and not read_only else ()
-    # the nearest guard keeps its place
-    if why := _why(view, left - len(gap), left - len(gap) - length(guards[0] if guards else ()) - length(hint)):
-        fields.append((10, ((f"{gap}{why}", "warn"),)))
-    fields.append((9, hint))
-    fields += [(8 - rank, spans) for rank, spans in enumerate(guards)]
+    # the nearest guard keeps its place, and then what is wrong
+    spare = left - len(gap) - length(guards[0] if guards else ()) - length(hint)
+    wrong = 0 if silent else min(_PROBLEM, length(feed(view, width)) - length(tail))
+    if why := _why(view, left - len(gap), spare - wrong):
+        fields.append((20, ((f"{gap}{why}", "warn"),)))
+        left -= len(gap) + len(why)
+    fields += [(10 - rank * 2, spans) for rank, spans in enumerate(guards)]
+    fields.append((9 if guards and length(guards[0]) <= left else 11, hint))
+    if not silent:
+        first = kept([each for each in fields if each[0] >= _FIRST], width - length(fixed) - length(tail) - 2)
+        tail = feed(view, width - length(fixed) - length(first) - 2)
     if account.known and all(each.label != "exposure" for each in nearest):
         limit = f" of {account.exposure_limit_pct:.0f}%" if width >= _ROOMY else "%"
-        fields.append((3, ((f"{gap}exposure ", "quiet"), (f"{account.exposure_pct:.0f}{limit}", ""))))
+        fields.append((1, ((f"{gap}exposure ", "quiet"), (f"{account.exposure_pct:.0f}{limit}", ""))))
     if wide:
         age_ms = view.macro_view.age_ms if width >= _ROOMY else None
         age = "" if age_ms is None else f" {fmt.age(age_ms)}"
         state: Span = (f"{view.macro}", "warn" if view.macro is Macro.SHARK else "")
-        fields.append((1, ((f"{gap}macro ", "quiet"), state, (age, "quiet"))))
+        fields.append((-1, ((f"{gap}macro ", "quiet"), state, (age, "quiet"))))
     covered = sum(1 for each in view.positions if each.stop_state == "ok")
     if view.positions and wide:
-        fields.append((2, ((f"{gap}stops ", "quiet"), (f"{covered}/{len(view.positions)}", ""))))
-    body = (*fixed, *kept(fields, room))
-    if not silent:
-        tail = feed(view, _PROBLEM + width - length(body) - length(tail) - 1)
-    return ended(body, tail, width)
+        fields.append((0, ((f"{gap}stops ", "quiet"), (f"{covered}/{len(view.positions)}", ""))))
+    return ended((*fixed, *kept(fields, width - length(fixed) - length(tail) - 2)), tail, width)
 
 
 def _why(view: View, room: int, spare: int) -> str:
@@ -214,17 +221,27 @@ def banner(latch: LatchView, working: int, *, brief: bool) -> str:
     return f"{name} by {plain(latch.by, 10)} {fmt.minute(latch.since_ns)}{left}"
 
 
-def feed(view: View, room: int = _PROBLEM) -> Row:
-    """`feed 0.2s ok`, or which one is bad. The user stream speaks only when something happens."""
+def feed(view: View, room: int) -> Row:
+    """`feed 0.2s ok`, or which one is bad, or what else is wrong as far as `room` goes, and in any case that it is. The
+    user stream speaks only when something happens."""
     down = [each for each in view.feeds if not each.up]
     if down:
-        return (("feed ", "quiet"), (f" {plain(down[0].name.rpartition(' ')[2], 8)} DOWN ", "alarm"))
+        named = f" {plain(down[0].name.rpartition(' ')[2], 8)} DOWN "
+        return (("feed ", "quiet"), (named if length(((named, ""),)) + 5 <= room else " DOWN ", "alarm"))
     age_ms = oldest(view.feeds)
     if view.problem:
-        return ((f"feed {fmt.age(age_ms)} ", "quiet"), (f" {plain(reason(view.problem), room)} ", "alarm"))
+        age = f"feed {fmt.age(age_ms)} "
+        return ((age, "quiet"), (f" {_told(plain(reason(view.problem)), room - len(age) - 2)} ", "alarm"))
     late = age_ms is not None and age_ms > _STALE_MS
-    word: Span = (" LATE ", "alarm") if late else ("ok", "good") if age_ms is not None else ("none yet", "warn")
-    return ((f"feed {fmt.age(age_ms)} ", "quiet"), word)
+    state: Span = (" LATE ", "alarm") if late else ("ok", "good") if age_ms is not None else ("none yet", "warn")
+    return ((f"feed {fmt.age(age_ms)} ", "quiet"), state)
+
+
+def _told(text: str, room: int) -> str:
+    """As many whole words as there is room for, and where those would say nothing, that there is something."""
+    shown = fmt.words(text, max(0, room))
+    broken = shown != text and not text[len(shown) - 1 :].startswith((" ", ",", ";", ":"))
+    return "!" if broken or (shown != text and len(shown) < _TOLD) else shown
 
 
 def reason(text: str) -> str:

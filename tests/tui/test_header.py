@@ -138,10 +138,48 @@ def test_whatever_keeps_entries_away_leaves_the_nearest_guard_its_place(width: i
 
 
 def test_what_is_wrong_is_told_as_far_as_row_two_has_room() -> None:
-    for width, whole in ((80, LATE[:23]), (120, LATE)):
+    for width, whole in ((80, "the engine was 381 ms late at…"), (120, LATE)):
         row = second(view(gauges=GAUGES[3:4], positions=(), problem=LATE), width, "")
         assert length(row) == width
         assert whole in said(row)
+
+
+KEPT_OUT = "ETHUSDT takes no entries: leverage is 20x, ours is 3x, changed outside"
+
+
+@pytest.mark.parametrize("width", range(80, 201))
+@pytest.mark.parametrize("swan", [False, True])
+def test_what_is_wrong_takes_only_what_the_nearest_guard_and_a_black_swan_leave_and_is_cut_at_a_word(
+    width: int, swan: bool
+) -> None:
+    tight = replace(GAUGES[1], label="BTC trip 15m", value=4.1, limit=4.0, used=1.0)
+    lasting = {"sentinel": Sentinel.BLACK_SWAN, "sentinel_reason": SWAN} if swan else {}
+    for problem in (KEPT_OUT, LATE, "anticonstitutionally " * 9):
+        row = second(view(gauges=(tight, *GAUGES[2:]), problem=problem, **lasting), width, "")
+        text, (told, kind) = said(row), row[-1]
+        assert length(row) == width
+        assert "BTC trip 15m 4.1 of 4.0%" in text and ("no longs 118 min" in text) is swan
+        assert kind == "alarm" and f"feed 0.2s {told}" in text
+        whole, told = problem.strip(), told.strip()
+        assert told in (whole, "!") or (
+            told.endswith("…")
+            and f"{whole.replace(':', '').replace(',', '')} ".startswith(
+                f"{told[:-1].replace(':', '').replace(',', '')} "
+            )
+        )
+        assert told != "!" or width < (90 if swan else 80) or problem not in (KEPT_OUT, LATE)
+    both = view(gauges=(tight, *GAUGES[2:]), problem=KEPT_OUT, account=account(blocked="the day has lost 612.20"))
+    assert "BTC trip 15m 4.1 of 4.0%" in said(second(both, width, ""))
+    down = tuple(replace(each, up=False) for each in view().feeds)
+    row = second(view(gauges=(tight, *GAUGES[2:]), feeds=down, **lasting), width, "")
+    assert "BTC trip 15m 4.1 of 4.0%" in said(row) and said(row).endswith(" DOWN ")
+
+
+@pytest.mark.parametrize("width", range(100, 201))
+def test_how_a_latch_is_released_costs_no_guard_its_place(width: int) -> None:
+    tight = replace(GAUGES[1], label="BTC trip 15m", value=4.1, limit=4.0, used=1.0)
+    lasting = {"sentinel": Sentinel.BLACK_SWAN, "sentinel_reason": SWAN, "account": latched(Latch.HALT)}
+    assert "BTC trip 15m 4.1 of 4.0%" in said(second(view(gauges=(tight,), problem=LATE, **lasting), width, ""))
 
 
 SWAN = "no longs 118 min; BTCUSDT fell 2.4 % under where the black swan tripped"
