@@ -167,8 +167,8 @@ class Events(Pane):
 
 
 def newest_first(view: View) -> list[EventRow]:
-    """The rows in the order in which they are shown, each once."""
-    return sorted(dict.fromkeys(view.events), key=lambda each: -each.at_ns)
+    """The rows in the order in which they are shown, each once: of one instant, what was written later is above."""
+    return sorted(dict.fromkeys(reversed(view.events)), key=lambda each: -each.at_ns)
 
 
 def _told(each: EventRow, first: int, second: int, *, roomy: bool) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from tui_views import ODDS, account, event, position, view
 from nexus_engine.model.view import Moment
 from nexus_tui.layout import plan
 from nexus_tui.widgets.candles import odds
-from nexus_tui.widgets.panes import Events, Watchlist
+from nexus_tui.widgets.panes import Events, Watchlist, newest_first
 from nexus_tui.widgets.pnl import Pnl, bars
 from nexus_tui.widgets.rows import Row
 from nexus_tui.widgets.targets import Targets
@@ -123,3 +123,12 @@ async def test_the_watchlist_is_there_from_112_columns_on(size: tuple[int, int])
         assert "Watchlist 4 of 8" in driven.text
         assert "▶ SOLUSDT" in driven.text
         assert {len(line) for line in driven.text.splitlines()} == {size[0]}
+
+
+def test_of_one_instant_what_was_written_later_stands_higher() -> None:
+    first, then, after = (
+        event(5, "P2", "bot", "exit of P2"),
+        event(5, "P2", "bot", "P2 closed"),
+        event(1, "P3", "you", "x"),
+    )
+    assert newest_first(view(events=(first, then, after))) == [after, then, first]
