@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import ClassVar
 
+from msgspec.structs import replace
 from textual.binding import Binding, BindingType
 
 from nexus_engine.model.commands import Adopt, CloseForeign
@@ -94,18 +95,12 @@ class ReconcilePage(Dialog[Adopt | CloseForeign]):
         found = self._chosen
         if found is None:
             return
-        side = Side.BUY if found.foreign > 0 else Side.SELL
-        lines = (
-            f"{fmt.stance(side)} {fmt.quantity(abs(found.foreign))} {found.symbol}, "
-            f"now {fmt.price(found.price, found.price_digits)}" + _liquidated(found),
-            "it becomes ours, and the stop is placed at once",
-        )
 
         def done(stop: Decimal | None) -> None:
             if stop is not None:
                 self.dismiss(Adopt(symbol=found.symbol, qty=found.foreign, stop=stop))
 
-        self.app.push_screen(Price(f"Adopt {found.symbol}", lines, lambda stop: judge(found, side, stop)), done)
+        self.app.push_screen(AdoptPage(found), done)
 
     def action_close(self) -> None:
         found = self._chosen
@@ -120,6 +115,30 @@ class ReconcilePage(Dialog[Adopt | CloseForeign]):
                 self.dismiss(CloseForeign(symbol=found.symbol, qty=found.foreign, word=word))
 
         self.app.push_screen(Typed(f"Close foreign {found.symbol}", lines, word), done)
+
+
+class AdoptPage(Price):
+    """The stop of what is adopted. Price and liquidation follow the venue; the quantity is the one that was chosen, and
+    the engine refuses it when it is another by then."""
+
+    def __init__(self, found: Difference) -> None:
+        super().__init__(f"Adopt {found.symbol}", (), lambda stop: judge(self._found, self._side, stop))
+        self._found = found
+        self._side = Side.BUY if found.foreign > 0 else Side.SELL
+
+    def put(self, view: View) -> None:
+        now = next((each for each in view.differences if each.symbol == self._found.symbol), self._found)
+        self._found = replace(self._found, price=now.price, liquidation=now.liquidation)
+        self.redraw()
+
+    def rows(self) -> list[Row]:
+        found = self._found
+        self._lines = [
+            f"{fmt.stance(self._side)} {fmt.quantity(abs(found.foreign))} {plain(found.symbol)}, "
+            f"now {fmt.price(found.price, found.price_digits)}" + _liquidated(found),
+            "it becomes ours, and the stop is placed at once",
+        ]
+        return super().rows()
 
 
 def _liquidated(found: Difference) -> str:

@@ -159,6 +159,16 @@ async def test_adopting_shows_where_it_would_be_liquidated_and_takes_no_stop_bey
         assert driven.sent == [Adopt(symbol="XRPUSDT", qty=D(50), stop=D("2.21"))]
 
 
+async def test_adopting_follows_the_market_while_a_stop_is_typed() -> None:
+    async with cockpit(view(differences=(XRP,))) as driven:
+        await driven.press("a", *"2.30")
+        assert "now 2.4411" in driven.text and "stop 2.30, -7.06 from here" in driven.text
+        await driven.show(view(differences=(replace(XRP, price=2.2911),)))
+        assert "now 2.2911" in driven.text and "it would fill at once" in driven.text
+        await driven.press("enter")
+        assert driven.sent == []
+
+
 async def test_closing_what_is_not_ours_needs_its_name() -> None:
     two = (XRP, replace(XRP, symbol="LINKUSDT", venue=D(-3)))
     async with cockpit(view(differences=two)) as driven:
