@@ -13,7 +13,7 @@ from nexus_engine.model.facts import Adopted, PlanChanged
 from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.orders import ExitPlan
 from nexus_engine.model.positions import Position
-from nexus_engine.model.told import quantity
+from nexus_engine.model.told import price, quantity
 from nexus_engine.model.turn import Turn
 from nexus_engine.model.words import Leg, Level, OrderKind, Side
 from nexus_engine.servos.copilot import Copilot
@@ -33,9 +33,10 @@ def move_stop(turn: Turn, manager: Manager, instrument: Instrument, mark: float,
         return f"{symbol}: {objection}"
     old = position.plan.stop
     turn.record(PlanChanged(at_ns=turn.at_ns, symbol=symbol, plan=replace(position.plan, stop=stop), by=by))
-    turn.note(Level.INFO, symbol, f"P{position.intent} stop from {old} to {stop}", by)
+    to = price(stop, instrument.tick)
+    turn.note(Level.INFO, symbol, f"P{position.intent} stop from {price(old, instrument.tick)} to {to}", by)
     manager.protection.protect(turn, symbol)
-    return f"{symbol}: moving the stop to {stop}"
+    return f"{symbol}: moving the stop to {to}"
 
 
 def _immovable(
@@ -60,10 +61,10 @@ def rearm(turn: Turn, manager: Manager, symbol: str, by: str) -> str:
     if position is None:
         return f"{symbol}: we hold nothing"
     if position.naked_since_ns is None:
-        return f"{symbol}: its stop at {position.plan.stop} is confirmed"
-    turn.note(Level.WARN, symbol, f"P{position.intent}: placing the stop at {position.plan.stop} again", by)
+        return f"{symbol}: its stop at {price(position.plan.stop)} is confirmed"
+    turn.note(Level.WARN, symbol, f"P{position.intent}: placing the stop at {price(position.plan.stop)} again", by)
     manager.protection.rearm(turn, symbol)
-    return f"{symbol}: placing the stop at {position.plan.stop}"
+    return f"{symbol}: placing the stop at {price(position.plan.stop)}"
 
 
 def adopt(turn: Turn, manager: Manager, instrument: Instrument, mark: float, command: Adopt, by: str) -> str:
@@ -92,9 +93,9 @@ def adopt(turn: Turn, manager: Manager, instrument: Instrument, mark: float, com
             market_ns=turn.market_ns,
         )
     )
-    turn.note(Level.WARN, symbol, f"P{intent} adopted: {qty}, stop {stop}", by)
+    turn.note(Level.WARN, symbol, f"P{intent} adopted: {quantity(qty)}, stop {price(stop, instrument.tick)}", by)
     manager.protection.protect(turn, symbol)
-    return f"{symbol}: {qty} is ours now, P{intent}; placing its stop at {stop}"
+    return f"{symbol}: {quantity(qty)} is ours now, P{intent}; placing its stop at {price(stop, instrument.tick)}"
 
 
 def close_foreign(turn: Turn, manager: Manager, command: CloseForeign, by: str) -> str:

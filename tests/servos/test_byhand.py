@@ -219,8 +219,8 @@ async def test_an_adopted_quantity_is_ours_and_protected_at_once(side: Side, sto
     assert (difference.venue, difference.ours) == (world.held(), 0)
     assert 149 < difference.entry < 151
     assert difference.liquidation == world.engine.manager.liquidation[SOL] != 0
-    told = world.command(adopting(world, stop))
-    assert "is ours now" in told
+    told = world.command(adopting(world, stop.removesuffix(".00")))
+    assert " 5 is ours now" in told.replace("-", "") and told.endswith(f"placing its stop at {stop}")
     assert await world.until(world.covered, 1.0) < 0.4
     position = world.ledger.positions[SOL]
     assert (position.qty, position.by, position.entry) == (world.held(), "you", difference.entry)
