@@ -20,6 +20,8 @@ _BAR: Final = 8
 _DISTANCE: Final = 60
 """Under this width a guard's distance gives way: it is what lies between the two numbers before it."""
 _TICKS: Final = 40
+_UNTOLD: Final = "not known: no engine has told of it here yet"
+"""A picture that was not asked for this page has none of it: that is not nothing."""
 
 
 class Guards(Pane):
@@ -73,7 +75,9 @@ class Funnel(Pane):
     def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
         rows: list[Row] = []
         stages = view.stages
-        if not any(each.passed or each.stopped for each in stages):
+        if not stages:
+            rows.append(row(f" {_UNTOLD}", "quiet"))
+        elif not any(each.passed or each.stopped for each in stages):
             rows.append(row(" nothing has wanted a trade since the engine started", "quiet"))
         elif height < len(stages):
             # On two lines the counts alone; the reason is that of the stage that stopped last.
@@ -170,7 +174,8 @@ class LastTrip(Pane):
     def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
         trip = next((each for each in view.trips if not each.alert), None) or next(iter(view.trips), None)
         if trip is None:
-            rows = [row(" it has not tripped and not alerted", "quiet")]
+            none = "it has not tripped and not alerted"
+            rows = [row(f" {none if view.guards else _UNTOLD}", "quiet")]
             told = " menu: drill rehearses one, history tells what followed past ones"
             rows.append(row(fmt.words(told, width), "quiet"))
             return row("Black swan", "title"), rows

@@ -167,7 +167,7 @@ async def test_before_the_first_picture_it_waits() -> None:
         assert "Guards" in driven.text
         assert TRIP.reason not in driven.text
         await driven.show(view())
-        assert "it has not tripped" in driven.text
+        assert "not known: no engine has told" in driven.text
 
 
 @pytest.mark.parametrize("width", range(80, 201))
@@ -265,3 +265,9 @@ async def test_the_selected_proposal_stays_in_sight_where_its_card_does_not() ->
             if back:
                 await driven.press(back)
                 assert told not in driven.text.splitlines()[-3]
+
+
+def test_what_no_engine_was_asked_for_is_not_told_as_nothing() -> None:
+    for pane in (LastTrip(), Funnel()):
+        told = "".join(text for line in pane.build(view(guards=(), trips=(), stages=()), 70, 9)[1] for text, _ in line)
+        assert "not known" in told and "has not tripped" not in told and "nothing has wanted" not in told
