@@ -92,11 +92,11 @@ class SymbolMarket:
         held = self.book.within(NEAR) if self.book.valid else None
         return None if held is None else Decimal(repr(min(held)))
 
-    def change_pct(self) -> float:
-        """Change of the last price over 24 hours, in percent; 0 while it is not known."""
+    def change_pct(self) -> float | None:
+        """Change of the last price over 24 hours, in percent; None while it is not known."""
         hours = self.bars.get(HOURLY)
         if not hours or len(hours) < DAY_BARS or not self.last:
-            return 0.0
+            return None
         return (self.last / hours[-DAY_BARS].open - 1) * 100
 
 

@@ -120,7 +120,8 @@ class BookMark(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BookView(msgspec.Struct, frozen=True, kw_only=True):
-    """A ladder. Levels are (price in ticks, quantity), best first."""
+    """A ladder. Levels are (price in ticks, quantity), best first. `last` is 0 before the first trade, `change_pct`
+    None while a day ago is not known."""
 
     symbol: str
     valid: bool
@@ -130,7 +131,7 @@ class BookView(msgspec.Struct, frozen=True, kw_only=True):
     bids: tuple[tuple[int, float], ...]
     asks: tuple[tuple[int, float], ...]
     last: float
-    change_pct: float
+    change_pct: float | None
     funding_pct: float
     funding_in_ms: int
     marks: tuple[BookMark, ...] = ()
@@ -140,7 +141,7 @@ class WatchRow(msgspec.Struct, frozen=True, kw_only=True):
     symbol: str
     last: float
     price_digits: int
-    change_pct: float
+    change_pct: float | None
     regime: Regime
     confidence: float
     age_ms: int | None

@@ -292,6 +292,13 @@ def signed(value: float, *, cents: bool = True) -> Span:
     return fmt.money(value) if cents else f"{value:+z,.0f}", "good" if value > 0 else "bad" if value < 0 else ""
 
 
+def changed(percent: float | None) -> Span:
+    """A change in percent, coloured by its sign; what is not known is `-`."""
+    if percent is None:
+        return "-", "quiet"
+    return fmt.percent(percent), "good" if percent > 0 else "bad" if percent < 0 else ""
+
+
 def worst_first(positions: tuple[PositionView, ...]) -> list[PositionView]:
     """NAKED and UNKNOWN before all others; the rest keeps its order."""
     rank = {"NAKED": 0, "UNKNOWN": 1, "wait": 2, "unseen": 3}

@@ -5,6 +5,7 @@ from typing import Any, Final
 from nexus_engine.model.view import BookMark, BookView, View
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
+from nexus_tui.widgets.header import changed
 from nexus_tui.widgets.rows import EMPTY, Pane, Row, row
 
 _ROOMY: Final = 34
@@ -62,11 +63,11 @@ class Ladder(Pane):
         if self._index >= len(view.books):
             return self.waiting(), []
         book = view.books[self._index]
-        change = "good" if book.change_pct > 0 else "bad" if book.change_pct < 0 else ""
+        moved, change = changed(book.change_pct)
         title: Row = (
             (plain(book.symbol, 14), "title"),
-            (f" {fmt.price(book.last, book.price_digits)}", "strong"),
-            (f"  {fmt.percent(book.change_pct)}", change),
+            (f" {fmt.price(book.last, book.price_digits) if book.last else '-'}", "strong"),
+            (f"  {moved}", change),
         )
         if not book.valid or not book.bids or not book.asks:
             return title, [EMPTY] * (height // 2 - 1) + [row("  the book is being rebuilt".ljust(width), "warn")]

@@ -8,7 +8,7 @@ from nexus_engine.model.view import EventRow, View
 from nexus_engine.model.words import Level, Regime, Sentinel, Side
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
-from nexus_tui.widgets.header import heat, reading, signed, tightest
+from nexus_tui.widgets.header import changed, heat, reading, signed, tightest
 from nexus_tui.widgets.rows import Pane, Row, Span, length, row
 
 _REGIME: Final[dict[Regime, Span]] = {
@@ -52,13 +52,13 @@ class Watchlist(Pane):
         start = max(0, min(names.index(self.symbol) if self.symbol in names else 0, len(names)) - height + 1)
         for each in view.watch[start : start + height]:
             here = each.symbol == self.symbol
-            change = "good" if each.change_pct > 0 else "bad" if each.change_pct < 0 else ""
+            moved, change = changed(each.change_pct)
             regime, kind = _REGIME[each.regime]
             spans: list[Span] = [
                 ("▶" if here else " ", "strong"),
                 (f" {fmt.fit(name(each.symbol, room), room)}", "strong" if here else ""),
-                (fmt.right(fmt.short_price(each.last, each.price_digits, price), price), ""),
-                (f"{fmt.percent(each.change_pct):>{9 if wide else 7}}", change),
+                (fmt.right(fmt.short_price(each.last, each.price_digits, price) if each.last else "-", price), ""),
+                (f"{moved:>{9 if wide else 7}}", change),
                 (f"{'   ' if wide else '  '}{regime:<6}", kind),
             ]
             if wide:

@@ -4,12 +4,14 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from textual.geometry import Region
 from tui_driving import cockpit
 from tui_views import BOOKS, book, view
 
 from nexus_engine.model.view import BookMark
 from nexus_tui.widgets.ladder import Ladder, side
+from nexus_tui.widgets.panes import Watchlist
 from nexus_tui.widgets.rules import crossings
 
 levels = st.lists(st.integers(1, 400), min_size=1, max_size=60, unique=True)
@@ -63,3 +65,14 @@ def test_a_mark_outside_the_book_says_what_it_is_and_one_inside_is_short_where_t
         marks = (BookMark(price=Decimal(price), label="limit P41"),)
         _, rows = Ladder().build(view(books=(book(marks=marks),)), 28, 12)
         assert any(shown in "".join(text for text, _ in spans) for spans in rows), rows
+
+
+def test_what_is_not_known_before_the_first_trade_is_no_number() -> None:
+    picture = view()
+    unknown = replace(picture.books[0], last=0.0, change_pct=None)
+    title, _ = Ladder().build(replace(picture, books=(unknown,)), 40, 12)
+    assert "".join(text for text, _ in title) == "SOLUSDT -  -"
+    watched = replace(picture.watch[0], last=0.0, change_pct=None)
+    _, [line] = Watchlist().build(replace(picture, watch=(watched,)), 40, 5)
+    told = "".join(text for text, _ in line)
+    assert "0.0" not in told and "%" not in told
