@@ -142,8 +142,8 @@ def second(view: View, width: int, silent: str, *, read_only: bool = False) -> R
     if why := _why(view, left - len(gap), spare - wrong):
         fields.append((20, ((f"{gap}{why}", "warn"),)))
         left -= len(gap) + len(why)
-    fields += [(10 - rank * 2, spans) for rank, spans in enumerate(guards)]
     fields.append((9 if guards and length(guards[0]) <= left else 11, hint))
+    fields += [(10 - rank * 2, spans) for rank, spans in enumerate(guards)]
     if not silent:
         first = kept([each for each in fields if each[0] >= _FIRST], width - length(fixed) - length(tail) - 2)
         tail = feed(view, width - length(fixed) - length(first) - 2)

@@ -20,6 +20,7 @@ from nexus_tui.screens.cockpit import Cockpit
 from nexus_tui.screens.dialogs import Confirm, Dialog, Find, Pick, Price, Typed
 from nexus_tui.screens.drill import DrillPage
 from nexus_tui.screens.lab import Desk, Files, Lab, Report, Run
+from nexus_tui.screens.reconcile import AdoptPage
 
 PICTURE = view(
     positions=POSITIONS[:1],
@@ -54,6 +55,7 @@ OPENED: dict[str, Callable[[Cockpit], object]] = {
     "strategies": lambda seen: seen.action_strategies(),
     "flatten": lambda seen: seen.action_flatten(),
     "reconcile": lambda seen: seen.action_reconcile(),
+    "adopt": lambda seen: seen.app.push_screen(AdoptPage(XRP)),
     "leave": lambda seen: seen.action_leave(),
     "history": lambda seen: seen.action_history(),
     "drill": lambda seen: seen.action_drill(),
