@@ -13,6 +13,7 @@ from nexus_engine.model.words import Side
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
 from nexus_tui.screens.dialogs import Dialog, Judged, Price, Typed
+from nexus_tui.screens.stop import too_fine
 from nexus_tui.widgets.rows import Row, row
 
 _LISTED = 8
@@ -156,6 +157,8 @@ def _settled(compared: Compared) -> list[Row]:
 
 def judge(found: Difference, side: Side, stop: Decimal) -> Judged:
     """The stop is on the losing side of the price, and before the liquidation."""
+    if objection := too_fine(stop, found.price_digits):
+        return objection, False
     if (found.price - float(stop)) * side.sign <= 0:
         return f"beyond the price {fmt.price(found.price, found.price_digits)}: it would fill at once", False
     liquidation = float(found.liquidation or 0)

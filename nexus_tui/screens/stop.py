@@ -36,9 +36,16 @@ def at_stop(position: PositionView, stop: Decimal) -> str:
     return f"at the stop {fmt.money((stop - position.entry) * position.qty * position.side.sign)} before fees"
 
 
+def too_fine(stop: Decimal, digits: int) -> str:
+    """Why no grid of prices with so many decimals holds a stop; empty when one may."""
+    return f"{stop:,f} has more than the {digits} decimals of a price" if stop != round(stop, digits) else ""
+
+
 def judge_stop(position: PositionView, stop: Decimal) -> Judged:
     """Only towards less risk, and not beyond the price."""
     sign = position.side.sign
+    if objection := too_fine(stop, position.price_digits):
+        return objection, False
     if position.stop is not None and (stop - position.stop) * sign <= 0:
         return f"more risk than now: it must be {'above' if sign > 0 else 'below'} {position.stop:,f}", False
     if (float(stop) - position.price) * sign >= 0:

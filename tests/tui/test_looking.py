@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 from tui_driving import cockpit
-from tui_views import account, card, event, position, view
+from tui_views import POSITIONS, account, card, event, position, view
 
 from nexus_engine.model.commands import Adopt, CloseForeign
 from nexus_engine.model.config import Directive
@@ -17,6 +17,8 @@ from nexus_engine.model.view import Difference, View, Why
 from nexus_engine.model.words import Leg, OrderKind, OrderStatus, Regime, Ruling, Side
 from nexus_tui.screens.cockpit import Cockpit
 from nexus_tui.screens.eyes import TIMEFRAMES
+from nexus_tui.screens.reconcile import judge
+from nexus_tui.screens.stop import judge_stop
 from nexus_tui.screens.why import page
 
 D = Decimal
@@ -294,3 +296,10 @@ async def test_halt_works_over_every_page(opener: str, key: str) -> None:
         assert not isinstance(driven.app.screen, Cockpit)
         await driven.press(key)
         assert len(driven.sent) == 1
+
+
+def test_a_stop_with_more_decimals_than_a_price_is_bad_while_it_is_typed() -> None:
+    held = replace(POSITIONS[0], price=148.21, price_digits=2, entry=D("147.00"), stop=D("145.00"), liquidation=None)
+    for stop, good in ((D("146.005"), False), (D("146.01"), True), (D("146.0100"), True)):
+        assert judge_stop(held, stop)[1] is good
+    assert [judge(XRP, Side.BUY, stop)[1] for stop in (D("2.30005"), D("2.3000"))] == [False, True]
