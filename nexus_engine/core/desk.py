@@ -258,7 +258,8 @@ class Desk:
             return "the venue does not take orders on it, or not at our margin and leverage"
         if self._manager.drifts(turn, signal.symbol):
             return "the venue holds something else there than we know"
-        verdicts = self._shield.judge_signal(turn, signal, quote, swan)
+        day_pnl = accounting.day_pnl(turn.ledger, self._market.marks())
+        verdicts = self._shield.judge_signal(turn, signal, quote, swan, day_pnl)
         if _objection(verdicts):
             return verdicts, ""
         if proposal is None:
@@ -297,6 +298,7 @@ class Desk:
             price=limit,
             stop=stop,
             equity=equity,
+            day_pnl=accounting.day_pnl(turn.ledger, marks),
             marks=marks,
             venue_qty=self._manager.venue_qty,
             strangers=self._manager.strangers,

@@ -244,7 +244,8 @@ class Engine:
         if self.presence.away:
             return self.presence.blocked
         swan = self.market.quote(self._swan, turn.mono_ns)
-        return self.shield.entries_blocked(turn.market_ns, self.ledger, swan, turn.at_ns)
+        day_pnl = accounting.day_pnl(self.ledger, self.market.marks())
+        return self.shield.entries_blocked(turn.market_ns, self.ledger, swan, day_pnl, turn.at_ns)
 
     def view(self, request: ViewRequest, *, at_ns: int, mono_ns: int) -> View:
         """The picture of this moment. Changes nothing but its number."""

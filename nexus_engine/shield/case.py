@@ -1,5 +1,7 @@
 """What a guard may look at."""
 
+from decimal import Decimal
+
 import msgspec
 
 from nexus_engine.model.config import RiskConfig, ShieldConfig
@@ -22,6 +24,8 @@ class Case(msgspec.Struct, frozen=True, kw_only=True):
     shield: ShieldConfig
     risk: RiskConfig
     signal: Signal
+    day_pnl: Decimal
+    """Change of equity since the UTC day opened."""
     quote: Quote
     swan_quote: Quote | None
     falls: tuple[Reading, ...]

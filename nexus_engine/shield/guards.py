@@ -126,7 +126,7 @@ def _proposal(case: Case) -> Verdict:
 
 
 def _day_loss(case: Case) -> Verdict:
-    return day_loss(case.ledger, case.risk)
+    return day_loss(case.ledger, case.risk, case.day_pnl)
 
 
 def _day_r(case: Case) -> Verdict:

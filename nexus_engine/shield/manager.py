@@ -105,7 +105,9 @@ class Shield:
 
     # ---- judgements --------------------------------------------------------------------------------------------------
 
-    def judge_signal(self, turn: Turn, signal: Signal, quote: Quote, swan_quote: Quote | None) -> tuple[Verdict, ...]:
+    def judge_signal(
+        self, turn: Turn, signal: Signal, quote: Quote, swan_quote: Quote | None, day_pnl: Decimal
+    ) -> tuple[Verdict, ...]:
         """One verdict a guard, the allowing ones included, in the order of the table."""
         case = Case(
             ledger=turn.ledger,
@@ -116,6 +118,7 @@ class Shield:
             shield=self._shield,
             risk=self._risk,
             signal=signal,
+            day_pnl=day_pnl,
             quote=quote,
             swan_quote=swan_quote,
             falls=tuple(
@@ -136,21 +139,19 @@ class Shield:
         price: Decimal,
         stop: Decimal,
         equity: Decimal,
+        day_pnl: Decimal,
         marks: Mapping[str, Decimal],
         venue_qty: Mapping[str, Decimal] = exposure.NOTHING,
         strangers: Collection[OrderReport] = (),
         book: Decimal | None = None,
     ) -> tuple[Verdict, ...]:
         """Judge a size before it leaves: the stop's side, exposure, open risk, the book's depth (`book`: what its
-        thinner side holds within 10 bp), and the day's loss with what is open.
+        thinner side holds within 10 bp), and the day's loss.
 
         A REDUCE leaves `scale` of `qty`; the smallest scale of all verdicts fits every limit.
         """
         ledger = turn.ledger
         marks = {name: mark for name, mark in marks.items() if mark.is_finite() and mark > 0}
-        open_pnl = sum(
-            (position.pnl(marks.get(position.symbol, position.entry)) for position in ledger.positions.values()), ZERO
-        )
         held = exposure.measure(ledger, marks, venue_qty, strangers)
         behind = (price - stop) * side.sign > 0
         return (
@@ -168,7 +169,7 @@ class Shield:
             exposure.count(held, self._risk, symbol),
             exposure.depth(qty, book, self._shield.min_depth),
             exposure.liquidation(self._risk, price, stop),
-            streak.day_loss(ledger, self._risk, open_pnl),
+            streak.day_loss(ledger, self._risk, day_pnl),
         )
 
     def closed(self, turn: Turn, trades: Sequence[ClosedTrade]) -> None:
@@ -186,13 +187,18 @@ class Shield:
         breaker.look(turn, self._shield)
 
     def entries_blocked(
-        self, turn_market_ns: int, ledger: Ledger, swan_quote: Quote | None, at_ns: int | None = None
+        self,
+        turn_market_ns: int,
+        ledger: Ledger,
+        swan_quote: Quote | None,
+        day_pnl: Decimal,
+        at_ns: int | None = None,
     ) -> str:
         """Why no entry at all may leave now; empty when one may. `at_ns` is UTC, the market's time without it."""
         at_ns = turn_market_ns if at_ns is None else at_ns
         lock = cooldown(ledger, turn_market_ns, frozenset(), others=True)
         budgets = (
-            streak.day_loss(ledger, self._risk),
+            streak.day_loss(ledger, self._risk, day_pnl),
             streak.day_r(ledger, self._risk, at_ns, turn_market_ns),
             streak.week_r(ledger, self._risk, at_ns, turn_market_ns),
             breaker.day_orders(ledger, self._shield),

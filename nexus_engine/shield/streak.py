@@ -49,9 +49,9 @@ def pause(turn: Turn, strategy: str, config: ShieldConfig) -> None:
         turn.note(Level.ALARM, "account", f"{Latch.BREAKER}: {why}", "shield")
 
 
-def day_loss(ledger: Ledger, risk: RiskConfig, open_pnl: Decimal = Decimal(0)) -> Verdict:
-    """What the day has lost: realised, fees included, and `open_pnl` where the caller knows it."""
-    lost = ledger.day_fees - ledger.day_realised - open_pnl
+def day_loss(ledger: Ledger, risk: RiskConfig, day_pnl: Decimal) -> Verdict:
+    """What the day has lost, by the change of equity that the header and the gauge tell."""
+    lost = -day_pnl
     limit = percent_of(risk.day_loss_pct, ledger.day_equity)
     reading = Reading("day loss", float(lost), float(limit))
     if lost > 0 and lost >= limit:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nexus_engine.core.accounting import loss_left
+from nexus_engine.core.accounting import day_pnl, loss_left
 from nexus_engine.model.config import RiskConfig
 from nexus_engine.model.ledger import Ledger, Tally, week_of
 from nexus_engine.model.orders import ExitPlan
@@ -63,7 +63,8 @@ def test_a_drawdown_that_is_nearer_counts(peak: int, day_from: int, left: str) -
 @example(0, 0.0, -6.0)
 def test_something_is_left_as_long_as_every_guard_on_losses_allows(result: int, today: float, week: float) -> None:
     ledger = account(result, today, week)
-    verdicts = (day_loss(ledger, RISK), day_r(ledger, RISK, AT_NS, AT_NS), week_r(ledger, RISK, AT_NS, AT_NS))
+    lost = day_loss(ledger, RISK, day_pnl(ledger, {}))
+    verdicts = (lost, day_r(ledger, RISK, AT_NS, AT_NS), week_r(ledger, RISK, AT_NS, AT_NS))
     assert (loss_left(ledger, RISK, {}) > 0) is not any(verdict.refuses for verdict in verdicts)
 
 
@@ -79,3 +80,20 @@ def test_an_open_profit_gives_nothing_back_of_a_limit_in_r_and_an_open_loss_take
     equity = D(10_000) + (D(mark) - 100) * 10
     expected = min(D("0.005") * equity, D(300) + (D(mark) - 100) * 10)
     assert loss_left(ledger, RISK, at) == max(D(0), expected)
+
+
+@pytest.mark.parametrize("over_night", [-400, 0, 400])
+@pytest.mark.parametrize("mark", ["61", "69.99", "70", "100"])
+def test_the_guard_on_the_days_loss_counts_what_the_day_has_changed_and_not_what_was_open_before(
+    over_night: int, mark: str
+) -> None:
+    ledger = account(0, 0.0, 0.0)
+    ledger.day_equity += over_night
+    ledger.positions["SOLUSDT"] = Position(
+        symbol="SOLUSDT", qty=D(10), entry=D(100 - over_night // 10), plan=ExitPlan(stop=D(60)), intent=1, strategy="",
+        by="you", opened_ns=0, first_stop=D(60),
+    )  # fmt: skip
+    at = {"SOLUSDT": D(mark)}
+    lost = day_loss(ledger, RISK, day_pnl(ledger, at))
+    assert lost.inputs[0].value == pytest.approx((100 - float(mark)) * 10)
+    assert lost.refuses is (float(mark) <= 70 - over_night * 0.003)

@@ -27,6 +27,11 @@ def signal(symbol: str = "SOLUSDT", side: Side = Side.BUY, strategy: str = "harp
     )
 
 
+def realised(ledger: Ledger) -> Decimal:
+    """The day's result where nothing is open."""
+    return ledger.day_realised - ledger.day_fees
+
+
 def quote(
     symbol: str = "SOLUSDT", bid: float = 100.0, ask: float = 100.01, age_ms: int | None = 200, valid: bool = True
 ) -> Quote:

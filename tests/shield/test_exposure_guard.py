@@ -46,6 +46,7 @@ def judge(
     stop: str = "99.9",
     side: Side = Side.BUY,
     equity: Decimal = EQUITY,
+    day_pnl: Decimal = Decimal(0),
     marks: dict[str, Decimal] = MARKS,
 ) -> dict[str, Verdict]:
     verdicts = on.shield.judge_size(
@@ -56,6 +57,7 @@ def judge(
         price=Decimal(price),
         stop=Decimal(stop),
         equity=equity,
+        day_pnl=day_pnl,
         marks=marks,
     )
     names = [verdict.guard for verdict in verdicts]
@@ -152,11 +154,9 @@ def test_a_stop_on_the_wrong_side_is_refused(side: Side, stop: str) -> None:
     assert judge(desk(), "1", side=side, stop=stop)["stop"].refuses
 
 
-def test_the_days_loss_counts_what_is_open() -> None:
-    on = desk()
-    fill(on.ledger, intend(on.ledger, entry(1, "ETHUSDT", "40", stop="99.9")), "40")
-    assert not judge(on, "1", marks=MARKS | {"ETHUSDT": Decimal("92.51")})["day loss"].refuses
-    assert judge(on, "1", marks=MARKS | {"ETHUSDT": Decimal("92.5")})["day loss"].refuses
+def test_a_size_is_refused_when_the_day_has_lost_its_limit() -> None:
+    assert not judge(desk(), "1", day_pnl=Decimal("-299.99"))["day loss"].refuses
+    assert judge(desk(), "1", day_pnl=Decimal("-300"))["day loss"].refuses
 
 
 def counted(ledger: Ledger) -> tuple[dict[str, Decimal], Decimal]:

@@ -1,5 +1,7 @@
 """Real money needs a typed phrase and a fit account; every other kind needs neither."""
 
+from decimal import Decimal
+
 import pytest
 from shield_words import NOW_NS, quote, signal
 from swan_corpus import Desk
@@ -29,7 +31,9 @@ def lease(on: Desk, span_ns: int = HOUR_NS, mono_ns: int | None = None) -> None:
 
 
 def verdict(on: Desk) -> Verdict:
-    verdicts = on.shield.judge_signal(on.turn(NOW_NS), signal(), quote("SOLUSDT"), quote("BTCUSDT", 6e4, 6.0001e4))
+    verdicts = on.shield.judge_signal(
+        on.turn(NOW_NS), signal(), quote("SOLUSDT"), quote("BTCUSDT", 6e4, 6.0001e4), Decimal(0)
+    )
     (found,) = [each for each in verdicts if each.guard == "lease"]
     return found
 

@@ -109,7 +109,7 @@ def test_the_pause_comes_back_from_the_journal() -> None:
     restarted = Desk(FIVE)
     restarted.ledger = Ledger().fold(effect.fact for effect in desk.effects if isinstance(effect, Record))
     turn = restarted.turn(NOW_NS + MINUTE_NS)
-    verdicts = restarted.shield.judge_signal(turn, signal(), quote(), quote("BTCUSDT"))
+    verdicts = restarted.shield.judge_signal(turn, signal(), quote(), quote("BTCUSDT"), Decimal(0))
     assert [verdict.guard for verdict in verdicts if verdict.refuses] == ["streak"]
 
 
@@ -192,7 +192,7 @@ def test_a_person_who_releases_the_breaker_begins_the_count_anew() -> None:
 
 
 def r_verdicts(desk: Desk, at_ns: int) -> dict[str, Verdict]:
-    verdicts = desk.shield.judge_signal(desk.turn(at_ns), signal(), quote(), quote("BTCUSDT"))
+    verdicts = desk.shield.judge_signal(desk.turn(at_ns), signal(), quote(), quote("BTCUSDT"), Decimal(0))
     return {verdict.guard: verdict for verdict in verdicts}
 
 

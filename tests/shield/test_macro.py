@@ -2,6 +2,7 @@
 
 import math
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 
@@ -199,7 +200,7 @@ def test_a_restart_forgets_nothing() -> None:
 
 def verdict(desk: Desk, at_ns: int, strategy: str = "shark") -> Verdict:
     wish = replace(signal(strategy=strategy), market_ns=at_ns)
-    verdicts = desk.shield.judge_signal(desk.turn(at_ns), wish, quote(), BTC)
+    verdicts = desk.shield.judge_signal(desk.turn(at_ns), wish, quote(), BTC, Decimal(0))
     return next(each for each in verdicts if each.guard == "macro")
 
 

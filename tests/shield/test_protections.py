@@ -40,7 +40,7 @@ def close(
 
 def judge(on: Desk, wish: Signal | None = None, seen: Quote | None = None, at_ns: int = NOW_NS) -> dict[str, Verdict]:
     wish = wish or signal()
-    verdicts = on.shield.judge_signal(on.turn(at_ns), wish, seen or quote(wish.symbol), BTC)
+    verdicts = on.shield.judge_signal(on.turn(at_ns), wish, seen or quote(wish.symbol), BTC, Decimal(0))
     return {verdict.guard: verdict for verdict in verdicts}
 
 
@@ -88,12 +88,14 @@ def test_four_stops_pause_the_account_and_the_header_says_so() -> None:
     for intent, (symbol, side) in enumerate(
         (("SOLUSDT", Side.BUY), ("ETHUSDT", Side.SELL), ("ADAUSDT", Side.BUY), ("XRPUSDT", Side.SELL)), start=1
     ):
-        assert not on.shield.entries_blocked(NOW_NS, on.ledger, BTC)
+        assert not on.shield.entries_blocked(NOW_NS, on.ledger, BTC, Decimal(0))
         close(on, intent, symbol, side=side)
     for side in Side:
         assert refusals(on, signal("LINKUSDT", side)) == ["stops"]
-    assert on.shield.entries_blocked(NOW_NS, on.ledger, BTC).startswith("4 stops of the account within 60 min")
-    assert not on.shield.entries_blocked(NOW_NS + HOUR_NS, on.ledger, BTC)
+    assert on.shield.entries_blocked(NOW_NS, on.ledger, BTC, Decimal(0)).startswith(
+        "4 stops of the account within 60 min"
+    )
+    assert not on.shield.entries_blocked(NOW_NS + HOUR_NS, on.ledger, BTC, Decimal(0))
 
 
 @pytest.mark.parametrize(

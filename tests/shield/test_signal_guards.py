@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from msgspec import UNSET
 from msgspec.structs import replace
-from shield_words import MINUTE_NS, NOW_NS, entry, fill, intend, quote, signal, trade
+from shield_words import MINUTE_NS, NOW_NS, entry, fill, intend, quote, realised, signal, trade
 from swan_corpus import Desk
 
 from nexus_engine.model.config import RiskConfig, ShieldConfig
@@ -49,7 +49,7 @@ def judge(
     on: Desk, wish: Signal | None = None, seen: Quote | None = None, swan: Quote | None = BTC
 ) -> dict[str, Verdict]:
     wish = wish or signal()
-    verdicts = on.shield.judge_signal(on.turn(NOW_NS), wish, seen or quote(wish.symbol), swan)
+    verdicts = on.shield.judge_signal(on.turn(NOW_NS), wish, seen or quote(wish.symbol), swan, realised(on.ledger))
     assert [verdict.guard for verdict in verdicts] == GUARDS
     return {verdict.guard: verdict for verdict in verdicts}
 
@@ -287,9 +287,9 @@ def lose(ledger: Ledger) -> None:
 def test_the_header_names_only_what_blocks_every_entry(happens: Callable[[Ledger], None], says: str) -> None:
     on = desk()
     happens(on.ledger)
-    assert on.shield.entries_blocked(NOW_NS, on.ledger, BTC) == says
+    assert on.shield.entries_blocked(NOW_NS, on.ledger, BTC, realised(on.ledger)) == says
 
 
 def test_the_header_says_that_the_guards_are_blind() -> None:
     on = desk()
-    assert on.shield.entries_blocked(NOW_NS, on.ledger, None) == "BTCUSDT: no market data yet"
+    assert on.shield.entries_blocked(NOW_NS, on.ledger, None, Decimal(0)) == "BTCUSDT: no market data yet"
