@@ -586,7 +586,8 @@ class Engine:
         state = self.market.symbols.get(command.symbol)
         if state is None:
             return f"{command.symbol}: is not among the symbols of this account; add it to the directive"
-        return byhand.adopt(turn, self.manager, state.instrument, state.mark, command, by)
+        equity = accounting.equity(self.ledger, self.market.marks())
+        return byhand.adopt(turn, self.manager, state.instrument, state.mark, equity, command, by)
 
 
 def _crossed(event: e.AnyEvent) -> list[AnyEffect]:

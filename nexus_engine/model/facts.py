@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from nexus_engine.model.macro import MacroRow
-from nexus_engine.model.orders import ExitPlan, Fill, Order
+from nexus_engine.model.orders import ZERO, ExitPlan, Fill, Order
 from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.signals import Leave, Quote, Signal
 from nexus_engine.model.verdicts import Reading, Verdict
@@ -97,7 +97,11 @@ class PlanChanged(Fact, frozen=True, kw_only=True):
 
 
 class Adopted(Fact, frozen=True, kw_only=True):
-    """A person took a foreign quantity for ours. `qty` signed."""
+    """A person took a foreign quantity for ours. `qty` signed.
+
+    `carried` is its open profit at that moment, in quote currency: it comes to an equity of `before`, and is neither
+    the day's result nor a drawdown.
+    """
 
     symbol: str
     qty: Decimal
@@ -106,6 +110,8 @@ class Adopted(Fact, frozen=True, kw_only=True):
     intent: int
     by: str
     market_ns: int = 0
+    carried: Decimal = ZERO
+    before: Decimal = ZERO
 
 
 class Leaving(Fact, frozen=True, kw_only=True):

@@ -533,6 +533,7 @@ class Ledger:
             peak_qty=abs(fact.qty),
             naked_since_ns=fact.at_ns,
         )
+        self._moved(fact.carried, fact.before)
 
     def _proposal_made(self, fact: ProposalMade) -> None:
         self._propose(fact.proposal)
@@ -602,12 +603,21 @@ class Ledger:
     def _transferred(self, fact: Transferred) -> None:
         self.transfers = (*self.transfers, fact)[-KEPT_TRANSFERS:]
         moved_ns = fact.moved_ns or fact.at_ns
-        # in money the day's result stays what it is, and in percent so does every drawdown
-        if self.day >= 0 and self.day_ns < moved_ns:
-            self.day_equity += fact.amount
-            self.day_from = _scaled(self.day_from, fact)
-        if self.peak_ns < moved_ns:
-            self.peak = _scaled(self.peak, fact)
+        self._moved(
+            fact.amount,
+            fact.before,
+            day=self.day_ns < moved_ns,
+            peak=self.peak_ns < moved_ns,
+        )
+
+    def _moved(self, amount: Decimal, before: Decimal, *, day: bool = True, peak: bool = True) -> None:
+        """Equity of `before` has changed by what is no result: in money the day's stays what it is, and in percent so
+        does every drawdown. `day` and `peak`: whether it is to be added to what that counts from."""
+        if day and self.day >= 0:
+            self.day_equity += amount
+            self.day_from = _scaled(self.day_from, amount, before)
+        if peak:
+            self.peak = _scaled(self.peak, amount, before)
 
     def _macro_seen(self, fact: MacroSeen) -> None:
         self.macro = self.macro.with_rows(fact.source, fact.rows, fact.at_ns)
@@ -621,9 +631,9 @@ def exit_side(position: Position) -> Side:
     return position.side.opposite
 
 
-def _scaled(base: Decimal, fact: Transferred) -> Decimal:
-    """What a drawdown counts from, so that it is as deep after the transfer as before; 0 begins anew."""
-    after = fact.before + fact.amount
+def _scaled(base: Decimal, amount: Decimal, before: Decimal) -> Decimal:
+    """What a drawdown counts from, so that it is as deep after the amount came as before; 0 begins anew."""
+    after = before + amount
     if after <= 0 or not base:
         return ZERO
-    return base * after / fact.before if fact.before > 0 else base + fact.amount
+    return base * after / before if before > 0 else base + amount

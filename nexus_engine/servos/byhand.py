@@ -67,8 +67,10 @@ def rearm(turn: Turn, manager: Manager, symbol: str, by: str) -> str:
     return f"{symbol}: placing the stop at {price(position.plan.stop)}"
 
 
-def adopt(turn: Turn, manager: Manager, instrument: Instrument, mark: float, command: Adopt, by: str) -> str:
-    """Take a foreign quantity for ours, and protect it at once."""
+def adopt(
+    turn: Turn, manager: Manager, instrument: Instrument, mark: float, equity: Decimal, command: Adopt, by: str
+) -> str:
+    """Take a foreign quantity for ours, and protect it at once. `equity`: what is counted without it."""
     symbol, qty, stop = instrument.symbol, command.qty, command.stop
     if objection := _untouchable(turn, manager, symbol, qty):
         return f"{symbol}: {objection}"
@@ -81,16 +83,19 @@ def adopt(turn: Turn, manager: Manager, instrument: Instrument, mark: float, com
     if objection:
         return f"{symbol}: {objection}"
     intent = turn.ledger.next_intent
+    entry = manager.venue_entry.get(symbol) or instrument.nearest(mark)
     turn.record(
         Adopted(
             at_ns=turn.at_ns,
             symbol=symbol,
             qty=qty,
-            entry=manager.venue_entry.get(symbol) or instrument.nearest(mark),
+            entry=entry,
             plan=ExitPlan(stop=stop),
             intent=intent,
             by=by,
             market_ns=turn.market_ns,
+            carried=(instrument.nearest(mark) - entry) * qty,
+            before=equity,
         )
     )
     turn.note(Level.WARN, symbol, f"P{intent} adopted: {quantity(qty)}, stop {price(stop, instrument.tick)}", by)

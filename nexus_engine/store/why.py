@@ -173,6 +173,8 @@ def _decision(fact: ProposalChanged) -> Iterator[str]:
 
 def _adoption(fact: Adopted) -> Iterator[str]:
     yield f"adopted   {fact.symbol} {fact.qty} at {fact.entry}, stop {fact.plan.stop}, by {fact.by}"
+    if fact.carried:
+        yield f"  carried {fact.carried:+.2f} of open profit, which is no result of that day"
 
 
 def _leaving(fact: Leaving) -> Iterator[str]:

@@ -240,6 +240,38 @@ async def test_an_adopted_quantity_is_ours_and_protected_at_once(side: Side, sto
     assert all(kept == folded for kept, folded in world.sealed())
 
 
+@pytest.mark.parametrize("entry", ["170", "130"])
+@virtual
+async def test_what_an_adopted_quantity_has_won_or_lost_before_is_neither_todays_result_nor_a_drawdown(
+    entry: str,
+) -> None:
+    world = await World().start().ready()
+    await world.run(4.0)
+    await foreign(world, "50")
+    world.engine.manager.venue_entry[SOL] = Decimal(entry)
+
+    def counted() -> dict[str, float]:
+        at_ns, mono_ns = world.now()
+        shown = world.engine.view(ViewRequest(), at_ns=at_ns, mono_ns=mono_ns)
+        losses = {
+            gauge.label: gauge.value for gauge in shown.gauges if "day loss" in gauge.label or "draw" in gauge.label
+        }
+        return {"today": shown.account.day_pnl, **losses}
+
+    before, equity = counted(), world.engine.view(ViewRequest(), at_ns=0, mono_ns=world.now()[1]).account.equity
+    assert "is ours now" in world.command(adopting(world, 120))
+    assert counted() == pytest.approx(before, abs=1e-6)
+    [fact] = [fact for fact in world.journal.facts() if isinstance(fact, Adopted)]
+    assert fact.carried == (world.engine.market.marks()[SOL] - Decimal(entry)) * 50
+    assert float(fact.before) == equity
+    assert not world.blocked
+    await world.until(world.covered)
+    await world.kill()
+    await world.start().ready()
+    assert abs(counted()["today"] - before["today"]) < 0.01 * equity
+    assert all(kept == folded for kept, folded in world.sealed())
+
+
 @virtual
 async def test_what_cannot_be_adopted() -> None:
     world = await World().start().ready()

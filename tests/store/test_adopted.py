@@ -28,7 +28,9 @@ def by_hand(life: Life, qty: D) -> int:
     side = Side.BUY if qty > 0 else Side.SELL
     life.record(ForeignSeen(at_ns=life.now_ns, symbol=SOL, qty=qty))
     plan = ExitPlan(stop=100 - D(20) * sign)
-    life.record(Adopted(at_ns=life.now_ns, symbol=SOL, qty=qty, entry=D(100), plan=plan, intent=intent, by="you"))
+    life.record(
+        Adopted(at_ns=life.now_ns, symbol=SOL, qty=qty, entry=D(100), plan=plan, intent=intent, by="you", carried=D(-7))
+    )
     life.record(PlanChanged(at_ns=life.now_ns, symbol=SOL, plan=ExitPlan(stop=100 - D(10) * sign), by="you"))
     turn = life.turn()
     leave = turn.submit(
@@ -79,6 +81,7 @@ async def test_an_adopted_position_is_a_trade_and_what_was_foreign_is_none(tmp_p
     told = "\n".join(lines(story(path, intent)))
     assert f"adopted   {SOL} {qty} at 100, stop" in told
     assert "by you" in told
+    assert "carried -7.00 of open profit" in told
     assert f"{intent}x1" in told
 
 
