@@ -5,12 +5,13 @@ change and dialogs close, so here hardly any of it is asked for twice, and filli
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from rich.cells import cached_cell_len
 from rich.segment import Segment
 from textual._segment_tools import make_blank
 from textual._styles_cache import StylesCache
+from textual.cache import FIFOCache
 from textual.geometry import Region
 from textual.strip import Strip
 
@@ -52,3 +53,37 @@ def _divided(strip: Strip, cuts: Iterable[int]) -> Sequence[Strip]:
 
 
 Strip.divide = _divided  # type: ignore[method-assign,assignment]
+
+
+class _Late:
+    """One of a strip's caches, made when it is first asked for. Textual makes all seven with each strip, a kilobyte,
+    and a dialog has six hundred: a stack of them is most of what a cockpit's memory rises and falls by, and hardly any
+    strip is asked for more than one of the seven."""
+
+    def __init__(self, name: str, size: int) -> None:
+        self._slot = Strip.__dict__[name]
+        self._size = size
+
+    def __get__(self, strip: Strip, owner: type[Strip]) -> FIFOCache[Any, Any]:
+        try:
+            return cast("FIFOCache[Any, Any]", self._slot.__get__(strip, owner))
+        except AttributeError:
+            made: FIFOCache[Any, Any] = FIFOCache(self._size)
+            self._slot.__set__(strip, made)
+            return made
+
+
+def _made(strip: Strip, segments: Iterable[Segment], cell_length: int | None = None) -> None:
+    strip._segments = list(segments)
+    strip._cell_length = cell_length
+    strip._render_cache = None
+    strip._link_ids = None
+    strip._cell_count = None
+
+
+LATE: Final = {
+    name: cache._maxsize for name in Strip.__slots__ if isinstance(cache := getattr(Strip([]), name), FIFOCache)
+}
+for _name, _size in LATE.items():
+    setattr(Strip, _name, _Late(_name, _size))
+Strip.__init__ = _made  # type: ignore[method-assign,assignment]

@@ -2,7 +2,11 @@
 
 import gc
 from decimal import Decimal
+from importlib.util import module_from_spec, spec_from_file_location
 
+from rich.segment import Segment
+from textual import strip as textuals
+from textual.cache import FIFOCache
 from textual.strip import Strip
 from tui_driving import cockpit
 from tui_views import account, view
@@ -31,6 +35,37 @@ async def test_many_sizes_and_dialogs_leave_no_more_behind_than_the_last_one() -
         await once(120)
         grown = {name: (first[name], size) for name, size in kept().items() if size > 2 * first[name] + 20}
     assert not grown
+
+
+def test_a_strip_is_what_textual_makes_of_it_and_makes_its_caches_when_they_are_asked_for() -> None:
+    spec = spec_from_file_location("textuals_own", textuals.__file__)
+    assert spec is not None and spec.loader is not None
+    own = module_from_spec(spec)
+    spec.loader.exec_module(own)
+    segments = [Segment("long 2.5"), Segment(" SOLUSDT")]
+    ours, theirs = Strip(segments, 16), own.Strip(segments, 16)
+    assert Strip.__slots__ == own.Strip.__slots__
+    assert not any(isinstance(each, FIFOCache) for each in gc.get_referents(ours))
+    for name in Strip.__slots__:
+        mine, told = getattr(ours, name), getattr(theirs, name)
+        if isinstance(told, FIFOCache):
+            assert (type(mine), mine._maxsize, len(mine)) == (FIFOCache, told._maxsize, 0)
+            assert getattr(ours, name) is mine
+        else:
+            assert mine == told
+    assert ours.crop_extend(2, 20, None) is ours.crop_extend(2, 20, None)
+
+
+async def test_a_dialog_has_fewer_caches_than_lines() -> None:
+    def living(kind: type) -> int:
+        gc.collect()
+        return sum(isinstance(each, kind) for each in gc.get_objects())
+
+    async with cockpit(size=(200, 50)) as driven:
+        await driven.press("question_mark", "escape")
+        caches, strips = living(FIFOCache), living(Strip)
+        await driven.press("question_mark")
+        assert 0 < living(FIFOCache) - caches < living(Strip) - strips
 
 
 async def test_a_painted_line_is_no_cycle_that_waits_for_the_collector() -> None:
