@@ -181,12 +181,14 @@ class Monkey:
         self._terminal.send(keys)
 
     def _tour(self) -> None:
-        """Every key on every page, on every size: what is loaded and laid out for the first time is no growth."""
+        """Every key on every page, on every size, and help and menu over what it opens: what is loaded and laid out for
+        the first time is no growth, and neither is it to come near the most that lies on the screen at once."""
         for columns, lines in SIZES[:3]:
             self._terminal.resize(columns, lines)
             for page in PAGES:
+                over = (PRESSES["question_mark"], PRESSES["ctrl+p"], "\x1b", "\x1b") if page == PAGES[0] else ()
                 for name in sorted(PRESSES.keys() - _LEAVING):
-                    for keys in (page, PRESSES[name], "\x1b", "\x1b"):
+                    for keys in (page, PRESSES[name], *over, "\x1b", "\x1b"):
                         self.press(keys)
                         time.sleep(0.1)
             self._heal()
