@@ -4,7 +4,7 @@ Their caches are as large as a document viewer wants them: thousands of texts, r
 change and dialogs close, so here hardly any of it is asked for twice, and filling them looks like a leak for hours.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any, Final, cast
 
 from rich.cells import cached_cell_len
@@ -41,20 +41,6 @@ def forget() -> None:
         getattr(cache, "__func__", cache).cache_clear()
 
 
-_divide: Final = Strip.divide
-
-
-def _divided(strip: Strip, cuts: Iterable[int]) -> Sequence[Strip]:
-    """Textual has a strip that is not cut remember itself. Each line that was ever painted was then a cycle, and waited
-    for the collector with its seven caches: 60,000 objects a minute, and pauses of both threads to find them.
-    """
-    cuts = [cut for cut in cuts if cut <= strip.cell_length]
-    return [strip] if cuts == [strip.cell_length] else _divide(strip, cuts)
-
-
-Strip.divide = _divided  # type: ignore[method-assign,assignment]
-
-
 class _Late:
     """One of a strip's caches, made when it is first asked for. Textual makes all seven with each strip, a kilobyte,
     and a dialog has six hundred: a stack of them is most of what a cockpit's memory rises and falls by, and hardly any
@@ -73,6 +59,15 @@ class _Late:
             return made
 
 
+class _Nothing(FIFOCache[Any, Any]):
+    """Remembers nothing. A line is cut anew where a dialog comes to lie over it, and a line that changes is another
+    strip: the same cuts hardly ever come again, and the pieces were two thirds of a dialog's strips. A line that is not
+    cut remembered itself, too: a cycle that waited for the collector, 60,000 objects a minute."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        return
+
+
 def _made(strip: Strip, segments: Iterable[Segment], cell_length: int | None = None) -> None:
     strip._segments = list(segments)
     strip._cell_length = cell_length
@@ -81,9 +76,10 @@ def _made(strip: Strip, segments: Iterable[Segment], cell_length: int | None = N
     strip._cell_count = None
 
 
-LATE: Final = {
+_SIZES: Final = {
     name: cache._maxsize for name in Strip.__slots__ if isinstance(cache := getattr(Strip([]), name), FIFOCache)
 }
-for _name, _size in LATE.items():
+for _name, _size in _SIZES.items():
     setattr(Strip, _name, _Late(_name, _size))
+Strip._divide_cache = _Nothing(0)  # type: ignore[misc]
 Strip.__init__ = _made  # type: ignore[method-assign,assignment]
