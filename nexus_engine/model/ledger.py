@@ -603,12 +603,7 @@ class Ledger:
     def _transferred(self, fact: Transferred) -> None:
         self.transfers = (*self.transfers, fact)[-KEPT_TRANSFERS:]
         moved_ns = fact.moved_ns or fact.at_ns
-        self._moved(
-            fact.amount,
-            fact.before,
-            day=self.day_ns < moved_ns,
-            peak=self.peak_ns < moved_ns,
-        )
+        self._moved(fact.amount, fact.before, day=self.day_ns < moved_ns, peak=self.peak_ns < moved_ns)
 
     def _moved(self, amount: Decimal, before: Decimal, *, day: bool = True, peak: bool = True) -> None:
         """Equity of `before` has changed by what is no result: in money the day's stays what it is, and in percent so

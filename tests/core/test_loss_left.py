@@ -5,9 +5,11 @@ from decimal import Decimal
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from world import World, virtual
 
 from nexus_engine.core.accounting import day_pnl, loss_left
 from nexus_engine.model.config import RiskConfig
+from nexus_engine.model.facts import DayOpened
 from nexus_engine.model.ledger import Ledger, Tally, week_of
 from nexus_engine.model.orders import ExitPlan
 from nexus_engine.model.positions import Position
@@ -97,3 +99,13 @@ def test_the_guard_on_the_days_loss_counts_what_the_day_has_changed_and_not_what
     lost = day_loss(ledger, RISK, day_pnl(ledger, at))
     assert lost.inputs[0].value == pytest.approx((100 - float(mark)) * 10)
     assert lost.refuses is (float(mark) <= 70 - over_night * 0.003)
+
+
+@pytest.mark.parametrize(("share", "says"), [("1.02", ""), ("1.04", "the day has lost ")])
+@virtual
+async def test_no_entry_leaves_once_equity_is_the_limit_under_the_days_first(share: str, says: str) -> None:
+    world = await World().start().ready()
+    equity = world.ledger.wallet
+    assert equity is not None
+    world.record(DayOpened(at_ns=world.now()[0], day=world.ledger.day, equity=equity * D(share)))
+    assert world.blocked.startswith(says) and bool(world.blocked) is bool(says)

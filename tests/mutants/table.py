@@ -386,7 +386,17 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     one(
         "a withdrawal looks like a loss", "I10", LEDGER,
-        "        if self.peak_ns < moved_ns:\n", "        if self.peak_ns < 0:\n", "tests/core/test_transfers.py",
+        "peak=self.peak_ns < moved_ns", "peak=self.peak_ns < 0", "tests/core/test_transfers.py",
+    ),
+    one(
+        "what an adopted position lost before is a drawdown", "I10", LEDGER,
+        "self._moved(fact.carried, fact.before)", "self._moved(fact.carried, fact.before, peak=False)",
+        "tests/servos/test_byhand.py",
+    ),
+    one(
+        "the guard on the day's loss does not see what is open", "I10", E + "core/engine.py",
+        "day_pnl = accounting.day_pnl(self.ledger, self.market.marks())",
+        "day_pnl = self.ledger.day_realised - self.ledger.day_fees", "tests/core/test_loss_left.py",
     ),
     one(
         "the contract alone is believed without volume", "I17", SWAN,

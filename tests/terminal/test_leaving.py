@@ -73,8 +73,8 @@ def test_ctrl_z_gives_the_terminal_back_and_attach_shows_the_same_engine(cockpit
     pid = cockpit.status()["pid"]
     terminal.press("\x1a")
     assert terminal.process.wait(10) == 0
-    assert f"goes on, process {pid}" in terminal.text
-    assert f"nexus attach --state {cockpit.state}`" in terminal.text.replace("\n", "")
+    terminal.wait_for(f"goes on, process {pid}")
+    wait_until(lambda: f"nexus attach --state {cockpit.state}`" in terminal.text.replace("\n", ""))
     terminal.close()
     assert cockpit.runs()
     assert os.getsid(pid) == pid  # no terminal can reach it any more
