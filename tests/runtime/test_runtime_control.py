@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ from runtime_help import wait_until
 
 from nexus_engine.model.paths import socket_path
 from nexus_engine.model.view import View
-from nexus_engine.runtime import Runtime, account, control
-from nexus_engine.runtime.client import NoAnswer, ask
+from nexus_engine.runtime import Runtime, account, client, control
+from nexus_engine.runtime.client import NoAnswer
 
 
 class Line:
@@ -35,6 +36,11 @@ class Line:
     def close(self) -> None:
         self.file.close()
         self.socket.close()
+
+
+def ask(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Wait for the answer as long as a busy machine may take: what blocks an engine here does so for ever."""
+    return client.ask(folder, request, 10.0)
 
 
 def state(folder: Path) -> str:
@@ -153,19 +159,18 @@ class Deaf(Line):
 
 def test_a_client_that_never_reads_blocks_nobody(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "_ANSWER_S", 3600.0)  # so that it is never cut, and would block whom it can
-    deaf, untaken = Deaf(folder), 0
-    while untaken < 50:
-        assert state(folder)
-        untaken = 0 if deaf.asks() else untaken + 1
-    deaf.close()
+    with closing(Deaf(folder)) as deaf:
+        untaken = 0
+        while untaken < 50:
+            assert state(folder)
+            untaken = 0 if deaf.asks() else untaken + 1
     wait_until(lambda: state(folder))
 
 
 def test_a_client_that_never_reads_is_cut(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(control, "_ANSWER_S", 0.05)
-    deaf = Deaf(folder)
-    wait_until(deaf.cut, 30.0)
-    deaf.close()
+    with closing(Deaf(folder)) as deaf:
+        wait_until(deaf.cut, 30.0)
     assert state(folder)
 
 
