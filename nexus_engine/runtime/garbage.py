@@ -3,8 +3,9 @@
 Everything stands still while it does, the engine's ticks too, whichever thread had it look. Left to Python it looks
 when something is made, which is in the middle of a tick or of a picture, and spends a third of a millisecond on objects
 in use: a View, a frame of the screen. So the young are looked at with the engine's beat, and only once more of them are
-left than those: a dialog that comes and goes leaves 860 in cycles, and it is freeing them that takes the time. All
-objects are looked at seldom, and when nothing is under way. After that the C library gives back what it keeps between
+left than those: a dialog that comes and goes leaves 860 in cycles, and it is freeing them that takes the time. One that
+is open just then is not young afterwards: those are looked at every few passes, or they would fill megabytes until all
+objects are, which is seldom, and when nothing is under way. After that the C library gives back what it keeps between
 objects, some milliseconds at most: by itself it does so only at the end of its heap, where something always lives.
 """
 
@@ -16,6 +17,8 @@ from typing import Final
 
 _YOUNG: Final = 4_000
 """Objects more than at the last pass: 5 ms where all of them are garbage, 1 where none is."""
+_PASSES: Final = 10
+"""Over the young, until what outlived one of them is looked at: at each, it would outlive that as well."""
 _EVERY_S: Final = 60.0
 _AT_LEAST_S: Final = 300.0
 """A pass over all does not wait longer for a quiet moment: an account can have something under way for hours."""
@@ -57,7 +60,7 @@ class Garbage:
         since_s = time.monotonic() - self._looked_s
         if since_s < _AT_LEAST_S and not (since_s >= _EVERY_S and quiet()):
             if gc.get_count()[0] >= _YOUNG:
-                gc.collect(0)
+                gc.collect(1 if gc.get_count()[1] >= _PASSES else 0)
         elif self._face:
             look_at_all()
             self._looked_s = time.monotonic()

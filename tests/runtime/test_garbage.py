@@ -67,6 +67,18 @@ def test_the_young_are_looked_at_once_there_are_many_and_never_twice(kept: Garba
     assert rubbish() is None and old() is not None
 
 
+def test_what_outlived_a_pass_over_the_young_does_not_wait_for_all(kept: Garbage) -> None:
+    old = old_rubbish()
+    held = []
+    for _ in range(garbage._PASSES - 1):
+        held += rubbish_and(garbage._YOUNG)[1]
+        look(kept, quiet=False)
+    assert old() is not None
+    held += rubbish_and(garbage._YOUNG)[1]
+    look(kept, quiet=False)
+    assert old() is None
+
+
 def test_a_pass_over_all_waits_for_its_time_and_a_quiet_moment(kept: Garbage, monkeypatch: pytest.MonkeyPatch) -> None:
     old = old_rubbish()
     look(kept, quiet=True)
