@@ -26,6 +26,7 @@ from nexus_engine.model.view import (
     BookMark,
     BookView,
     Difference,
+    EntryView,
     FeedView,
     LatchView,
     MacroView,
@@ -94,7 +95,7 @@ def draw(engine: Engine, request: ViewRequest, *, at_ns: int, mono_ns: int) -> I
         positions=_positions(engine, marks, at_ns, mono_ns),
         foreign=tuple(sorted(ledger.foreign.items())),
         unknown_orders=sum(order.status is OrderStatus.UNKNOWN for order in ledger.alive()),
-        working_orders=sum(1 for _ in ledger.alive(leg=Leg.ENTRY)),
+        entries=_entries(engine, at_ns),
         books=(),
         watch=(),
         events=tuple(engine.notebook.rows)[-request.events :] if request.events else (),
@@ -192,6 +193,23 @@ def _account(engine: Engine, marks: accounting.Marks, at_ns: int, mono_ns: int) 
 def _positions(engine: Engine, marks: accounting.Marks, at_ns: int, mono_ns: int) -> tuple[PositionView, ...]:
     rows = [_position(engine, position, marks, at_ns, mono_ns) for position in engine.ledger.positions.values()]
     return tuple(sorted(rows, key=lambda row: (row.stop_state == "ok", row.symbol)))
+
+
+def _entries(engine: Engine, at_ns: int) -> tuple[EntryView, ...]:
+    within_ms = engine.directive.risk.entry_ms
+    return tuple(
+        EntryView(
+            symbol=order.symbol,
+            intent=order.intent,
+            side=order.side,
+            leaves=order.leaves,
+            price=order.price,
+            price_digits=_digits(engine.market.symbols.get(order.symbol)),
+            status=order.status,
+            left_ms=max(0, within_ms - (at_ns - order.created_ns) // 1_000_000),
+        )
+        for order in engine.ledger.alive(leg=Leg.ENTRY)
+    )
 
 
 def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns: int, mono_ns: int) -> PositionView:
@@ -344,6 +362,7 @@ def _targets(engine: Engine, quotes: Mapping[str, Quote], macro: Macro) -> tuple
     market, ledger = engine.market, engine.ledger
     hours = {symbol: state.bars.get(HOURLY, ()) for symbol, state in market.symbols.items()}
     busy = {card.symbol: f"{card.handle} waiting" for card in ledger.cards()}
+    busy |= {order.symbol: f"P{order.intent} entering" for order in ledger.alive(leg=Leg.ENTRY)}
     busy |= {position.symbol: f"P{position.intent} open" for position in ledger.positions.values()}
     table = engine.targets.table(hours, quotes, market.now_ns)
     gate = "" if macro is Macro.SHARK else f"macro {macro.lower()}"

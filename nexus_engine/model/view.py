@@ -12,7 +12,18 @@ from nexus_engine.model.orders import Order
 from nexus_engine.model.proposals import Proposal
 from nexus_engine.model.signals import Leave, Signal
 from nexus_engine.model.verdicts import Gauge, Reading, Verdict
-from nexus_engine.model.words import AccountKind, Latch, Level, Macro, Mode, Regime, Sentinel, Side, TradingState
+from nexus_engine.model.words import (
+    AccountKind,
+    Latch,
+    Level,
+    Macro,
+    Mode,
+    OrderStatus,
+    Regime,
+    Sentinel,
+    Side,
+    TradingState,
+)
 
 
 class ViewRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +120,19 @@ class PositionView(msgspec.Struct, frozen=True, kw_only=True):
     """Why half of it would not be closed now."""
     liquidation_known: bool = True
     """The venue has told `liquidation`, or that there is none."""
+
+
+class EntryView(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of which `leaves` may still fill. `price` is None at market; after `left_ms` it is cancelled."""
+
+    symbol: str
+    intent: int
+    side: Side
+    leaves: Decimal
+    price: Decimal | None
+    price_digits: int
+    status: OrderStatus
+    left_ms: int
 
 
 class BookMark(msgspec.Struct, frozen=True, kw_only=True):
@@ -347,13 +371,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     positions: tuple[PositionView, ...]
     foreign: tuple[tuple[str, Decimal], ...]
     unknown_orders: int
-    working_orders: int
-    """Entries that may still fill."""
     books: tuple[BookView, ...]
     watch: tuple[WatchRow, ...]
     events: tuple[EventRow, ...]
     outcome: EventRow | None
     """The last command's outcome, as the venue told it."""
+    entries: tuple[EntryView, ...] = ()
     chart: tuple[BarRow, ...] = ()
     chart_digits: int = 2
     chart_lines: tuple[Line, ...] = ()

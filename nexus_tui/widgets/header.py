@@ -208,7 +208,7 @@ def alarms(view: View, silent: str) -> list[str]:
         found.append(f"{unknown} UNKNOWN")
     if view.foreign:
         found.append(f"{len(view.foreign)} FOREIGN")
-    found += [banner(latch, view.working_orders, brief=bool(found)) for latch in view.account.latches]
+    found += [banner(latch, len(view.entries), brief=bool(found)) for latch in view.account.latches]
     return found
 
 

@@ -5,8 +5,8 @@ from typing import Any, Final, NamedTuple
 
 from rich.cells import cell_len
 
-from nexus_engine.model.view import PositionView, View
-from nexus_engine.model.words import Side
+from nexus_engine.model.view import EntryView, PositionView, View
+from nexus_engine.model.words import OrderStatus, Side
 from nexus_tui import format as fmt
 from nexus_tui.safe import plain
 from nexus_tui.widgets.header import signed, worst_first
@@ -21,6 +21,8 @@ _LINE: Final = 4
 _FRAME: Final = _LINE + 4
 """And the gap before what is added."""
 _TROUBLE: Final = ("NAKED", "UNKNOWN")
+_STATES: Final = {OrderStatus.PENDING_CANCEL: "being cancelled", OrderStatus.UNKNOWN: "UNKNOWN, being asked for"}
+"""Of an entry that does not simply stand at the venue."""
 
 
 class Column(NamedTuple):
@@ -155,15 +157,22 @@ class Positions(Pane):
     def build(self, view: View, width: int, height: int) -> tuple[Row, list[Row]]:
         positions = worst_first(view.positions)
         foreign = [self._foreign(view, width)] if view.foreign else []
+        entering = [_entering(each, width) for each in view.entries]
         unsent = self._unsent(view) if width >= _WIDE else []
         if not positions:
-            none = " none open" if view.account.known else " not known yet"
-            return heading(view, self.title_room(width)), [row(none, "quiet"), *unsent, *foreign]
-        room = height - 1
-        if len(positions) + len(foreign) > room and room <= _FEW:
-            # Row 2 counts the foreign ones on every screen; our own come first where there is no room for both.
-            foreign = []
-        room -= len(foreign)
+            rows = [row(" none open" if view.account.known else " not known yet", "quiet")]
+        else:
+            room = height - 1
+            if len(positions) + len(foreign) > room and room <= _FEW:
+                # Row 2 counts the foreign ones on every screen; our own come first where there is no room for both.
+                foreign = []
+            rows = self._held(positions, width, room - len(foreign))
+        room = max(0, height - len(rows) - len(foreign))
+        title = heading(view, self.title_room(width), len(entering[room:]))
+        return title, [*rows, *[*entering, *unsent][:room], *foreign]
+
+    def _held(self, positions: list[PositionView], width: int, room: int) -> list[Row]:
+        """The head of the table and `room` rows under it."""
         shown = positions if len(positions) <= room else positions[: room - 1]
         columns = _for_sizes(table(width), shown) if shown else table(width)
         head = "  " + "".join(each.head.rjust(each.width) if each.right else each.head.ljust(each.width)
@@ -174,7 +183,7 @@ class Positions(Pane):
             rest = positions[len(shown) :]
             bad = sum(1 for each in rest if each.stop_state != "ok")
             rows.append(row(f"  and {len(rest)} more, {f'{bad} NOT ok' if bad else 'all ok'}", "alarm" if bad else ""))
-        return heading(view, self.title_room(width)), [*rows, *unsent[: height - len(rows) - len(foreign)], *foreign]
+        return rows
 
     def _row(self, each: PositionView, columns: tuple[Column, ...], width: int) -> Row:
         chosen = each.symbol == self.selected
@@ -206,10 +215,20 @@ class Positions(Pane):
         return row(fmt.words(f"  {len(view.foreign)} foreign, not touched: {held}", width), "warn")
 
 
-def heading(view: View, width: int) -> Row:
-    """How many, what they risk, and whether every stop is at the venue."""
+def _entering(each: EntryView, width: int) -> Row:
+    """An order that would become a position, or more of one."""
+    at = "market" if each.price is None else fmt.price(each.price, each.price_digits)
+    left = f"{fmt.countdown(each.left_ms)} left" if each.status.standing else _STATES.get(each.status, "on its way")
+    text = f"  {fmt.fit(plain(each.symbol), 9)} P{each.intent} {each.side} {fmt.quantity(each.leaves)} at {at}, {left}"
+    return row(fmt.words(text, width), "warn" if each.status is OrderStatus.UNKNOWN else "")
+
+
+def heading(view: View, width: int, entering: int = 0) -> Row:
+    """How many, what they risk, and whether every stop is at the venue. `entering`: orders that no row tells of."""
     count, account = len(view.positions), view.account
     title: Row = (("Positions", "title"), (f" {count}", "strong"))
+    if entering:
+        title = (*title, (f"   +{entering} entering", ""))
     if not count:
         return title
     unseen = sum(1 for each in view.positions if each.stop_state == "unseen")

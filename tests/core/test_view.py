@@ -27,7 +27,7 @@ from nexus_engine.model.facts import DayOpened, SignalSeen
 from nexus_engine.model.instruments import Instrument
 from nexus_engine.model.ledger import Ledger
 from nexus_engine.model.view import View, ViewRequest, Why
-from nexus_engine.model.words import AccountKind, Leg, Macro, Mode, Regime, Side
+from nexus_engine.model.words import AccountKind, Leg, Macro, Mode, OrderStatus, Regime, Side
 from nexus_engine.sim.market import Market as PracticeMarket
 from nexus_engine.sim.scenarios import aligned_start
 
@@ -187,8 +187,31 @@ def test_the_whole_picture_of_the_generated_market_holds_and_travels() -> None:
         assert (view.why.signal, view.why.verdicts) == (proposal.signal, proposal.verdicts)
         # over the control socket it is the same picture
         assert msgspec.json.decode(msgspec.json.encode(view), type=View) == view
+        world.approve(proposal)
+        await world.until(lambda: any(world.ledger.alive(leg=Leg.ENTRY)))
+        view = look(world)
+        assert [row.intent for row in view.entries] == [proposal.id]
+        assert [row.note for row in view.targets if row.symbol == SOL] == [f"{proposal.handle} entering"]
 
     run_virtual(story())
+
+
+@virtual
+async def test_an_entry_is_told_until_it_can_no_longer_fill() -> None:
+    world = await World().start().ready()
+    world.tape.lots[SOL] = 40
+    world.wish(target_pct=None, limit_pct=0.0)
+    await world.until(lambda: any(order.status is OrderStatus.PARTIAL for order in world.ledger.alive(leg=Leg.ENTRY)))
+    [entry], [row] = world.ledger.alive(leg=Leg.ENTRY), look(world).entries
+    assert (row.symbol, row.intent, row.side, row.price) == (SOL, entry.intent, Side.BUY, entry.price)
+    assert 0 < row.leaves == entry.qty - entry.filled
+    assert 0 < row.left_ms < world.engine.directive.risk.entry_ms
+    left_s = row.left_ms / 1000
+    world.tape.lots[SOL] = 0
+    await world.run(left_s - 0.5)
+    assert 0 < look(world).entries[0].left_ms <= 500
+    await world.run(1.5)
+    assert look(world).entries == ()
 
 
 # ---- parts -----------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from nexus_engine.model.view import (
     AccountView,
     BookMark,
     BookView,
+    EntryView,
     EventRow,
     ExitView,
     FeedView,
@@ -42,6 +43,7 @@ from nexus_engine.model.words import (
     Level,
     Macro,
     Mode,
+    OrderStatus,
     ProposalStatus,
     Regime,
     Sentinel,
@@ -103,6 +105,15 @@ def position(
         held_ms=held_ms,
         strategy="harpoon", by=by, half=D(qty) / 2,
     )  # fmt: skip
+
+
+def entering(intent: int = 43, symbol: str = "LINKUSDT", **changes: Any) -> EntryView:
+    """`P43 BUY 6 at 18.30`, which stands at the venue."""
+    base = EntryView(
+        symbol=symbol, intent=intent, side=Side.BUY, leaves=Decimal(6), price=Decimal("18.30"), price_digits=2,
+        status=OrderStatus.OPEN, left_ms=17_400,
+    )  # fmt: skip
+    return replace(base, **changes)
 
 
 POSITIONS = (
@@ -251,7 +262,7 @@ def view(**changes: Any) -> View:
             card(42, Side.BUY, "6", "LINKUSDT", strategy="harpoon", worst="18.00", left_ms=112_000,
                  reasons=("range low held",), limit="18.30", stop="18.00", target="19.00"),
         ),
-        positions=POSITIONS, foreign=(), unknown_orders=0, working_orders=0, books=(BOOKS["SOLUSDT"],), watch=_watch(),
+        positions=POSITIONS, foreign=(), unknown_orders=0, books=(BOOKS["SOLUSDT"],), watch=_watch(),
         events=EVENTS, outcome=event(2_896, "P40", "you", "filled 0.8120  stop 0.8290 confirmed, 212 ms", Level.GOOD),
         funnel=(("signals", 9), ("refused", 7), ("proposed", 2)),
         chart=CHART, chart_lines=(ema(CHART, 20), ema(CHART, 50)), chart_marks=MARKS, odds=ODDS, targets=TARGETS,
@@ -262,7 +273,8 @@ def view(**changes: Any) -> View:
 
 def halted(orders: int = 2) -> View:
     latch = LatchView(latch=Latch.HALT, by="you", reason="key", since_ns=NOW - 5 * SECOND)
-    return view(account=account(state=TradingState.HALTED, latches=(latch,), blocked="HALT"), working_orders=orders)
+    going = tuple(entering(43 + index, status=OrderStatus.PENDING_CANCEL) for index in range(orders))
+    return view(account=account(state=TradingState.HALTED, latches=(latch,), blocked="HALT"), entries=going)
 
 
 class FakeLink:
