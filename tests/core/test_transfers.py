@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from guard_house import SECOND, START_NS, House
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -50,6 +50,8 @@ class Bank(House):
 
     def win(self, permille: int) -> None:
         self.now_ns += SECOND
+        if not self.wallet:
+            return
         amount = (self.wallet * permille / 1000).quantize(D("0.01"))
         self.nav *= float(1 + amount / self.wallet)
         self.wallet, self.won = self.wallet + amount, self.won + amount
@@ -62,6 +64,8 @@ class Bank(House):
         self.now_ns += SECOND
         amount = (self.wallet * percent / 100).quantize(D("0.01"))
         self.wallet += amount
+        if not self.wallet:
+            self.best = self.nav  # whoever has taken all out begins anew
         self.rows.append(Transfer(id=f"t{len(self.rows)}", amount=amount, at_ns=self.now_ns - SECOND // 20))
         return self.update(amount)
 
@@ -125,6 +129,8 @@ class Bank(House):
 
 
 PERCENT = st.integers(-95, 300).filter(bool)
+EMPTIED = [("win", -9), *[("told", -95)] * 6, ("win", 1)]
+"""All of it is paid out, to the last cent."""
 ACTS: dict[str, st.SearchStrategy[int]] = {
     "win": st.integers(-9, 9), "told": PERCENT, "twice": PERCENT, "missed": PERCENT, "late": PERCENT,
     "silence": st.just(0), "snapshot": st.just(1), "off": st.sampled_from((1, 7, 30)), "restart": st.just(0),
@@ -139,6 +145,7 @@ def acts(*names: str) -> st.SearchStrategy[list[tuple[str, int]]]:
 
 @settings(max_examples=60, deadline=None)
 @given(acts())
+@example(EMPTIED)
 def test_the_days_result_is_what_was_won_whoever_tells_of_transfers_and_when(happenings: list[tuple[str, int]]) -> None:
     bank = Bank()
     for name, value in happenings:
@@ -151,6 +158,7 @@ def test_the_days_result_is_what_was_won_whoever_tells_of_transfers_and_when(hap
 
 @settings(max_examples=40, deadline=None)
 @given(acts("win", "told", "twice", "late", "off", "restart", "look"))
+@example(EMPTIED)
 def test_no_transfer_makes_a_drawdown_deeper_or_shallower(happenings: list[tuple[str, int]]) -> None:
     bank = Bank()
     for name, value in happenings:
