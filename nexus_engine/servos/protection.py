@@ -261,7 +261,7 @@ class Protection:
             return
         self._backoff.reset(key)
         self._exit_not_before.pop(order.symbol, None)
-        if order.leaves:
+        if order.filled < order.qty:
             self.exit_later(turn, order.symbol, EXIT_AGAIN_MS)
         else:
             self.pursue(turn, order.symbol)

@@ -255,6 +255,18 @@ async def test_exits_and_stops_that_are_refused_come_more_slowly() -> None:
 
 
 @virtual
+async def test_exits_that_take_all_there_is_of_a_thin_book_leave_the_venue_its_limit_of_orders() -> None:
+    world = await World().start().ready()
+    await world.enter(target_pct=None)
+    world.tape.lots[SOL] = 60
+    world.command(ClosePosition(symbol=SOL))
+    await world.until(lambda: not world.held(), 30.0)
+    left_s = [at_s for at_s, call, cid in world.calls if call == "submit" and leg_of(cid) is Leg.EXIT]
+    assert 10 < len(left_s) <= 16, "each finds a book that has filled up again"
+    assert min(after_s - before_s for before_s, after_s in pairwise(left_s)) >= 0.09, "50 ms beyond its answer"
+
+
+@virtual
 async def test_a_growing_position_sends_one_stop_at_a_time() -> None:
     world = await World().start().ready()
     world.tape.lots[SOL] = 40
