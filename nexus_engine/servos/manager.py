@@ -237,7 +237,7 @@ class Manager:
         turn.record(Filled(at_ns=turn.at_ns, fill=fill, market_ns=turn.market_ns))
         after = ledger.positions.get(fill.symbol)
         if order.leg is Leg.ENTRY:
-            verb = "filled" if ledger.orders[fill.client_id].leaves == 0 else "partly filled"
+            verb = "filled" if ledger.orders[fill.client_id].filled >= order.qty else "partly filled"
             plan = after.plan if after is not None else order.plan
             turn.note(Level.GOOD, fill.symbol, f"P{order.intent} {verb} {_told(fill, plan)}", order.by)
             if before is None:

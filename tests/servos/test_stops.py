@@ -236,6 +236,23 @@ def test_a_price_that_the_venue_tells_short_has_the_digits_of_its_symbol() -> No
     ]  # fmt: skip
 
 
+def test_a_part_of_an_entry_that_is_told_after_its_end_is_a_part() -> None:
+    ledger, manager = Ledger(), Manager(RiskConfig())
+    turn = Turn(ledger, at_ns=1, mono_ns=1, market_ns=1)
+    entry = turn.submit(
+        leg=Leg.ENTRY, symbol=SOL, side=Side.BUY, kind=OrderKind.LIMIT, qty=Decimal(10), price=Decimal(149), intent=1,
+        plan=ExitPlan(stop=Decimal("145.30")),
+    )  # fmt: skip
+    turn.change(entry, OrderStatus.CANCELED)
+    fill = Fill(
+        symbol=SOL, trade_id="1", client_id=entry.client_id, side=Side.BUY, price=Decimal(149), qty=Decimal(4),
+        venue_ns=1,
+    )  # fmt: skip
+    manager.filled(turn, fill)
+    told = [effect.text for effect in turn.effects if isinstance(effect, Notify)]
+    assert "P1 partly filled 4 at 149.00" in told
+
+
 @virtual
 async def test_a_closing_is_told_of_whose_order_it_was_not_of_who_had_opened() -> None:
     world = await World(mode=Mode.COPILOT).start().ready()
