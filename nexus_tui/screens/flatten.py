@@ -14,6 +14,7 @@ from nexus_tui import format as fmt
 from nexus_tui.safe import plain
 from nexus_tui.screens.dialogs import Dialog, Word
 from nexus_tui.slip import estimate
+from nexus_tui.widgets.positions import asked
 from nexus_tui.widgets.rows import Row, row
 from nexus_tui.widgets.stake import shocks
 
@@ -95,12 +96,20 @@ class FlattenPage(Dialog[Flatten]):
             for side, qty, symbol, what in orders[:_LISTED]
             if view is not None
         ]
+        going = () if view is None else [each for each in view.entries if not longs or each.side is Side.BUY]
         if view is None or not view.account.known:
             rows.append(row(" not known yet: the venue has not told what it holds", "warn"))
         elif not rows:
             rows = [row(f" no {'long' if longs else 'position'} of ours is open")]
         if len(orders) > _LISTED:
             rows.append(row(f" and {len(orders) - _LISTED} more"))
+        rows += [
+            row(
+                f" {each.side:<4} {fmt.right(fmt.quantity(each.leaves), 10)} {fmt.fit(plain(each.symbol), 12)} "
+                f"entry P{each.intent} at {asked(each)} is cancelled"
+            )
+            for each in going[:_LISTED]
+        ]
         if foreign and self._scope != _ALL:
             rows.append(row(f" {len(foreign)} foreign left alone: `include foreign` closes them too", "warn"))
         return rows

@@ -16,7 +16,7 @@ from nexus_tui.screens.eyes import Eyes
 from nexus_tui.screens.flatten import FlattenPage
 from nexus_tui.screens.stop import StopPage
 from nexus_tui.widgets.body import Body
-from nexus_tui.widgets.positions import Positions
+from nexus_tui.widgets.positions import Positions, asked
 
 _RANK: Final = {Mode.WATCHER: 0, Mode.COPILOT: 1, Mode.PILOT: 2}
 _MODES: Final = {
@@ -134,7 +134,11 @@ class Hands(Eyes):
         if chosen is None and len(positions) == 1:
             chosen = positions[0]
         if chosen is None:
-            self.say("no position is selected: tab, then j" if positions else f"no position to {what}")
+            entries = [f"P{each.intent}" for each in self.view.entries] if self.view is not None else []
+            them = "it" if len(entries) == 1 else "them"
+            going = f"; {', '.join(entries)} may still fill: F takes {them} back" if entries else ""
+            none = f"no position to {what}{going}"
+            self.say("no position is selected: tab, then j" if positions else none)
         return chosen
 
     def action_close(self, half: bool) -> None:
@@ -413,6 +417,11 @@ class Hands(Eyes):
         ]
         if len(positions) > _LISTED:
             lines.append(f"and {len(positions) - _LISTED} more")
+        lines += [
+            f"entry {fmt.right(fmt.quantity(each.leaves), 9)} {each.symbol:<12} "
+            f"P{each.intent} {each.side} at {asked(each)}, may still fill"
+            for each in (self.view.entries if self.view is not None else ())
+        ]
         if silent and self.view is not None:
             lines.insert(0, f"last seen at {fmt.clock(self.view.at_ns)} UTC; how it stands now is not known:")
         goes_on = "the engine goes on; the shell says how to see it again"

@@ -215,11 +215,16 @@ class Positions(Pane):
         return row(fmt.words(f"  {len(view.foreign)} foreign, not touched: {held}", width), "warn")
 
 
+def asked(each: EntryView) -> str:
+    """The price of an entry: `149.56`, or `market`."""
+    return "market" if each.price is None else fmt.price(each.price, each.price_digits)
+
+
 def _entering(each: EntryView, width: int) -> Row:
     """An order that would become a position, or more of one."""
-    at = "market" if each.price is None else fmt.price(each.price, each.price_digits)
     left = f"{fmt.countdown(each.left_ms)} left" if each.status.standing else _STATES.get(each.status, "on its way")
-    text = f"  {fmt.fit(plain(each.symbol), 9)} P{each.intent} {each.side} {fmt.quantity(each.leaves)} at {at}, {left}"
+    what = f"P{each.intent} {each.side} {fmt.quantity(each.leaves)} at {asked(each)}"
+    text = f"  {fmt.fit(plain(each.symbol), 9)} {what}, {left}"
     return row(fmt.words(text, width), "warn" if each.status is OrderStatus.UNKNOWN else "")
 
 

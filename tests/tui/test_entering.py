@@ -1,6 +1,7 @@
 """An order that may become a position is among the positions until it has, or is over."""
 
 import pytest
+from tui_driving import cockpit
 from tui_views import POSITIONS, entering, view
 
 from nexus_engine.model.view import EntryView, View
@@ -50,3 +51,17 @@ def test_what_is_held_comes_first_and_the_title_counts_what_found_no_room(height
     if height >= 7:
         assert body[4].endswith("P43 BUY 6 at 18.30, 0:18 left")
         assert body[5].endswith("P44 BUY 6 at 18.30, 0:18 left")
+
+
+async def test_leaving_and_flattening_name_it_and_where_nothing_is_held_yet_c_says_what_takes_it_back() -> None:
+    going = (entering(), entering(44, "XRPUSDT", side=Side.SELL))
+    async with cockpit(view(positions=(), proposals=(), entries=going)) as driven:
+        await driven.press("c")
+        assert driven.row(-2).strip() == "no position to close; P43, P44 may still fill: F takes them back"
+        await driven.press("q")
+        assert "entry         6 LINKUSDT     P43 BUY at 18.30, may still fill" in driven.text
+        await driven.press("escape", "F")
+        assert "BUY           6 LINKUSDT     entry P43 at 18.30 is cancelled" in driven.text
+        assert "SELL          6 XRPUSDT      entry P44 at 18.30 is cancelled" in driven.text
+        await driven.press("tab")
+        assert "P43" in driven.text and "entry P44" not in driven.text
