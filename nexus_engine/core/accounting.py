@@ -23,8 +23,10 @@ def open_pnl(ledger: Ledger, marks: Marks) -> Decimal:
 
 
 def equity(ledger: Ledger, marks: Marks) -> Decimal:
-    """Wallet balance plus open profit; 0 before the venue told the wallet."""
-    return ZERO if ledger.wallet is None else ledger.wallet + open_pnl(ledger, marks)
+    """Wallet balance, what was executed since it was told, and open profit; 0 before the venue told the wallet."""
+    if ledger.wallet is None:
+        return ZERO
+    return ledger.wallet + sum((result for _, result in ledger.untold), ZERO) + open_pnl(ledger, marks)
 
 
 def day_pnl(ledger: Ledger, marks: Marks) -> Decimal:

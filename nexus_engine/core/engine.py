@@ -57,6 +57,8 @@ from nexus_engine.shield.manager import Shield
 
 PULSE: Final = "pulse"
 PULSE_MS: Final = 250
+PRICES_NS: Final = 60_000_000_000
+"""How long the day's beginning waits, after a start, for the prices of what is held."""
 STILL_NS: Final = 2_000_000_000
 """A pulse that is so late, by either clock: the process was stopped, or its machine. What it hears next may be old, and
 comes with a stamp of now."""
@@ -448,7 +450,11 @@ class Engine:
             self.manager.timer(turn, key)
 
     def _open_day(self, turn: Turn, marks: accounting.Marks) -> None:
-        if self.calendar.turns(turn):
+        if not self.calendar.turns(turn):
+            return
+        # what is held without a price counts at its entry: what it won or lost before would be today's
+        priced = self.ledger.positions.keys() <= marks.keys()
+        if priced or turn.at_ns - self.ledger.started_ns >= PRICES_NS:
             accounting.open_day(turn, marks)
 
     def _still_ns(self, turn: Turn) -> int:

@@ -207,10 +207,12 @@ class LockSet(Fact, frozen=True, kw_only=True):
 
 
 class WalletSeen(Fact, frozen=True, kw_only=True):
-    """The wallet balance as the venue told it. `as_of_ns`: nothing that came later is in it (UTC; 0: by `at_ns`)."""
+    """The wallet balance as the venue told it. `as_of_ns`: nothing that came later is in it (UTC; 0: by `at_ns`).
+    `venue_ns`: what was executed by then, by the venue's clock, is in it (0: what is known of by now)."""
 
     wallet: Decimal
     as_of_ns: int = 0
+    venue_ns: int = 0
 
 
 class DayOpened(Fact, frozen=True, kw_only=True):

@@ -136,6 +136,10 @@ class Ledger:
         self.wallet: Decimal | None = None
         self.wallet_ns = 0
         """UTC: what came to the account later is not in the wallet."""
+        self._told_ns = 0
+        """The venue's time: what was executed by then is in a wallet that its stream has told."""
+        self.untold: list[tuple[int, Decimal]] = []
+        """(the venue's time, result after fees) of executions that no wallet has been told after."""
         self.day = -1
         self.day_equity: Decimal = ZERO
         self.day_realised: Decimal = ZERO
@@ -364,7 +368,10 @@ class Ledger:
         if status.terminal:
             self._living.pop(order.client_id, None)
         self.day_fees += fill.fee
+        realised = self.day_realised
         self._move(fact, order, fill)
+        if fill.venue_ns > self._told_ns:
+            self.untold.append((fill.venue_ns, self.day_realised - realised - fill.fee))
 
     def _move(self, fact: Filled, order: Order, fill: Fill) -> None:
         if order.leg is Leg.FOREIGN:
@@ -585,6 +592,9 @@ class Ledger:
     def _wallet_seen(self, fact: WalletSeen) -> None:
         self.wallet = fact.wallet
         self.wallet_ns = fact.as_of_ns or fact.at_ns
+        self._told_ns = max(self._told_ns, fact.venue_ns)
+        # a list without a time of the venue is younger than what was heard before it
+        self.untold = [each for each in self.untold if each[0] > fact.venue_ns] if fact.venue_ns else []
 
     def _day_opened(self, fact: DayOpened) -> None:
         self.day, self.day_equity = fact.day, fact.equity
@@ -608,6 +618,8 @@ class Ledger:
     def _moved(self, amount: Decimal, before: Decimal, *, day: bool = True, peak: bool = True) -> None:
         """Equity of `before` has changed by what is no result: in money the day's stays what it is, and in percent so
         does every drawdown. `day` and `peak`: whether it is to be added to what that counts from."""
+        if not amount:  # an older journal does not tell what was carried, nor the equity before
+            return
         if day and self.day >= 0:
             self.day_equity += amount
             self.day_from = _scaled(self.day_from, amount, before)

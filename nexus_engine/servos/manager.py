@@ -351,8 +351,8 @@ class Manager:
 
     def account(self, turn: Turn, event: AccountUpdate) -> None:
         """Wallet and positions as the venue sees them; a lasting difference has the whole account read again."""
-        if event.wallet is not None and event.wallet != turn.ledger.wallet:
-            turn.record(WalletSeen(at_ns=turn.at_ns, wallet=event.wallet))
+        if event.wallet is not None and (event.wallet != turn.ledger.wallet or turn.ledger.untold):
+            turn.record(WalletSeen(at_ns=turn.at_ns, wallet=event.wallet, venue_ns=event.venue_ns))
         for report in event.positions:
             self.venue_qty[report.symbol] = report.qty
             self.venue_entry[report.symbol] = report.entry

@@ -93,8 +93,9 @@ class Reconciler:
             self._again(turn, FAILED_MS, f"the account cannot be read: {event.reason}")
             return
         ledger = turn.ledger
-        if event.wallet != ledger.wallet:
-            turn.record(WalletSeen(at_ns=turn.at_ns, wallet=event.wallet, as_of_ns=event.wallet_ns))
+        if event.wallet != ledger.wallet or ledger.untold:
+            last_ns = max((fill.venue_ns for fill in event.fills), default=0)
+            turn.record(WalletSeen(at_ns=turn.at_ns, wallet=event.wallet, as_of_ns=event.wallet_ns, venue_ns=last_ns))
         self._orders(turn, event)
         # before anything else is settled, what we hold gets its stop
         for symbol in list(ledger.positions):

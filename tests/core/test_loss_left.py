@@ -5,14 +5,17 @@ from decimal import Decimal
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from world import World, virtual
+from world import BTC, SOL, UNPAUSED, World, virtual
 
-from nexus_engine.core.accounting import day_pnl, loss_left
-from nexus_engine.model.config import RiskConfig
-from nexus_engine.model.facts import DayOpened
+from nexus_engine.core.accounting import day_pnl, equity, loss_left
+from nexus_engine.model import events as e
+from nexus_engine.model.config import AccountConfig, Directive, RiskConfig
+from nexus_engine.model.facts import Adopted, AnyFact, DayOpened, Filled, PeakSeen, WalletSeen
 from nexus_engine.model.ledger import Ledger, Tally, week_of
-from nexus_engine.model.orders import ExitPlan
+from nexus_engine.model.orders import ExitPlan, Fill
 from nexus_engine.model.positions import Position
+from nexus_engine.model.turn import Turn
+from nexus_engine.model.words import Leg, OrderKind, Side
 from nexus_engine.shield.drawdown import falls
 from nexus_engine.shield.streak import day_loss, day_r, week_r
 
@@ -109,3 +112,95 @@ async def test_no_entry_leaves_once_equity_is_the_limit_under_the_days_first(sha
     assert equity is not None
     world.record(DayOpened(at_ns=world.now()[0], day=world.ledger.day, equity=equity * D(share)))
     assert world.blocked.startswith(says) and bool(world.blocked) is bool(says)
+
+
+@virtual
+async def test_a_loss_counts_from_its_execution_on_whenever_the_wallet_is_told() -> None:
+    risk = RiskConfig(day_loss_pct=0.5, day_loss_r=50, week_loss_r=100)
+    world = World(directive=Directive(account=AccountConfig(crash_boots=1000), shield=UNPAUSED, risk=risk))
+    await world.start().ready()
+    before = world.ledger.wallet
+    await world.enter()
+    world.engine._handlers[e.AccountUpdate] = lambda turn, event: None
+    world.tape.move(SOL, 145.0)
+    await world.until(lambda: SOL not in world.ledger.positions, 10.0)
+    lost = world.ledger.day_fees - world.ledger.day_realised
+    assert world.ledger.wallet == before
+    assert lost == -day_pnl(world.ledger, {}) > 125
+    assert world.blocked.startswith(f"the day has lost {lost:.2f}")
+    world.wish(BTC)
+    await world.run(3.0)
+    assert BTC not in world.ledger.positions
+    await world.until(lambda: world.ledger.wallet != before, 70.0)
+    assert not world.ledger.untold
+    assert lost == -day_pnl(world.ledger, {})
+
+
+@pytest.mark.parametrize("wallet_first", [False, True])
+def test_an_execution_counts_once_whether_it_or_its_wallet_is_told_first(*, wallet_first: bool) -> None:
+    """The venue's stream has the same time on both."""
+    ledger = Ledger()
+    turn = Turn(ledger, at_ns=1, mono_ns=1, market_ns=1)
+
+    def fill(leg: Leg, side: Side, price: int, venue_ns: int) -> Filled:
+        order = turn.submit(
+            leg=leg, symbol=SOL, side=side, kind=OrderKind.MARKET, qty=D(1), intent=1,
+            plan=ExitPlan(stop=D(90)) if leg is Leg.ENTRY else None,
+        )  # fmt: skip
+        trade = Fill(
+            symbol=SOL, trade_id=str(venue_ns), client_id=order.client_id, side=side, price=D(price), qty=D(1),
+            fee=D("0.5"), venue_ns=venue_ns,
+        )  # fmt: skip
+        return Filled(at_ns=venue_ns, fill=trade, market_ns=venue_ns)
+
+    told: list[AnyFact] = [fill(Leg.ENTRY, Side.BUY, 100, 10), WalletSeen(at_ns=11, wallet=D("999.5"), venue_ns=10)]
+    for fact in reversed(told) if wallet_first else told:
+        ledger.apply(fact)
+    assert equity(ledger, {}) == D("999.5")
+    told = [fill(Leg.EXIT, Side.SELL, 90, 20), WalletSeen(at_ns=21, wallet=D(989), venue_ns=20)]
+    if not wallet_first:
+        ledger.apply(told[0])
+        assert (ledger.wallet, equity(ledger, {})) == (D("999.5"), D(989))
+        ledger.apply(told[1])
+    else:
+        for fact in reversed(told):
+            ledger.apply(fact)
+    assert equity(ledger, {}) == D(989) and not ledger.untold
+
+
+def test_a_journal_that_does_not_tell_what_was_carried_keeps_its_peak_and_its_day() -> None:
+    ledger = Ledger()
+    ledger.apply(WalletSeen(at_ns=1, wallet=D(900)))
+    ledger.apply(DayOpened(at_ns=2, day=1, equity=D(1_000)))
+    ledger.apply(PeakSeen(at_ns=3, equity=D(1_100)))
+    before = ledger.peak, ledger.day_from, ledger.day_equity
+    plan = ExitPlan(stop=D(90))
+    ledger.apply(Adopted(at_ns=4, symbol=SOL, qty=D(1), entry=D(100), plan=plan, intent=1, by="you"))
+    assert (ledger.peak, ledger.day_from, ledger.day_equity) == before
+    assert before == (D(1_100), D(1_000), D(1_000))
+
+
+@pytest.mark.parametrize("priced", [True, False])
+@virtual
+async def test_the_day_begins_with_the_price_of_what_is_held_and_without_one_a_minute_later(*, priced: bool) -> None:
+    world = await World().start().ready()
+    await world.enter()
+    world.tape.move(SOL, 152.0)
+    await world.run(2.0)
+    await world.kill()
+    day_s = 86_400
+    await world.run(day_s - world.now()[0] / 1e9 % day_s + 60)
+    world._build()
+    handlers = world.engine._handlers
+    mute = {kind: handlers[kind] for kind in (e.Mark, e.Trade, e.Bar)}
+    handlers.update(dict.fromkeys(mute, lambda turn, event: None))
+    yesterday = world.ledger.day
+    world.start()
+    await world.run(2.0)
+    assert world.ledger.day == yesterday
+    if priced:
+        handlers.update(mute)
+        await world.until(lambda: world.ledger.day == yesterday + 1, 2.0)
+        assert abs(day_pnl(world.ledger, world.engine.market.marks())) < 5
+    else:
+        await world.until(lambda: world.ledger.day == yesterday + 1, 62.0)
