@@ -215,7 +215,6 @@ def _entries(engine: Engine, at_ns: int) -> tuple[EntryView, ...]:
 def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns: int, mono_ns: int) -> PositionView:
     mark = marks.get(position.symbol, position.entry)
     pnl = position.pnl(mark)
-    risk = position.first_risk_per_unit * abs(position.qty)
     state, seen = _stop(engine, position)
     since, held = position.naked_since_ns, engine.ledger.holds.get(position.symbol)
     market = engine.market.symbols.get(position.symbol)
@@ -230,7 +229,7 @@ def _position(engine: Engine, position: Position, marks: accounting.Marks, at_ns
         price=float(mark),
         price_digits=_digits(market),
         pnl=float(pnl),
-        r=float(pnl / risk) if risk else 0.0,
+        r=engine.ledger.r_of(position, pnl, abs(position.qty)),
         stop=position.plan.stop,
         stop_state=state,
         stop_seen_ms=None if seen is None else (mono_ns - seen) // 1_000_000,

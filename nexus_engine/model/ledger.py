@@ -51,6 +51,7 @@ from nexus_engine.model.positions import ClosedTrade, Position
 from nexus_engine.model.proposals import Proposal, Proposals
 from nexus_engine.model.words import AccountKind, Latch, Leg, Mode, OrderStatus, Rung, Side, TradingState
 
+ONE: Final = Decimal(1)
 KEPT_ORDERS: Final = 200
 """Ended orders that are remembered, for fills that arrive late and for the screen."""
 KEPT_PROPOSALS: Final = 50
@@ -136,6 +137,8 @@ class Ledger:
         self.wallet: Decimal | None = None
         self.wallet_ns = 0
         """UTC: what came to the account later is not in the wallet."""
+        self._brought: dict[int, tuple[Decimal, Decimal]] = {}
+        """By intent, of what was adopted and is open: (open profit at that moment, quantity)."""
         self._told_ns = 0
         """The venue's time: what was executed by then is in a wallet that its stream has told."""
         self.untold: list[tuple[int, Decimal]] = []
@@ -459,8 +462,8 @@ class Ledger:
         self.rungs.pop(position.symbol, None)
         self.holds.pop(position.symbol, None)
         pnl = position.realised - position.fees
-        risk = position.first_risk_per_unit * position.peak_qty
-        r = float(pnl / risk) if risk else 0.0
+        r = self.r_of(position, pnl, position.peak_qty)
+        self._brought.pop(position.intent, None)
         self.closed.append(
             ClosedTrade(
                 symbol=position.symbol,
@@ -478,6 +481,13 @@ class Ledger:
         self.day_r, self.week_r = self.day_r.plus(day, r), self.week_r.plus(week_of(day), r)
         if position.strategy:
             self.streaks[position.strategy] = self.streaks.get(position.strategy, 0) + 1 if pnl < 0 else 0
+
+    def r_of(self, position: Position, pnl: Decimal, qty: Decimal) -> float:
+        """`pnl` of `qty` (unsigned) as a multiple of the risk that was taken with it; of what was adopted, both count
+        from that moment on. 0 where there was none."""
+        carried, brought = self._brought.get(position.intent, (ZERO, ONE))
+        risk = abs(position.entry + carried / brought - position.first_stop) * qty
+        return float((pnl - carried * qty / abs(brought)) / risk) if risk else 0.0
 
     def _position_lost(self, fact: PositionLost) -> None:
         position = self.positions[fact.symbol]
@@ -540,6 +550,8 @@ class Ledger:
             peak_qty=abs(fact.qty),
             naked_since_ns=fact.at_ns,
         )
+        if fact.carried:
+            self._brought[fact.intent] = fact.carried, fact.qty
         self._moved(fact.carried, fact.before)
 
     def _proposal_made(self, fact: ProposalMade) -> None:

@@ -204,3 +204,42 @@ async def test_the_day_begins_with_the_price_of_what_is_held_and_without_one_a_m
         assert abs(day_pnl(world.ledger, world.engine.market.marks())) < 5
     else:
         await world.until(lambda: world.ledger.day == yesterday + 1, 62.0)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(
+    ("mark", "stop", "left_at", "r"),
+    [(80, 79, "79", -1.0), (80, 70, "85", 0.5), (180, 101, "180", 0.0), (180, 160, "170", -0.5), (100, 90, "90", -1.0)],
+)
+def test_what_is_adopted_has_its_multiple_of_the_risk_from_then_on(
+    sign: int, mark: int, stop: int, left_at: str, r: float
+) -> None:
+    """Bought at 100; for a short everything is mirrored at 100."""
+
+    def at(price: int | str) -> Decimal:
+        return 100 + (D(price) - 100) * sign
+
+    ledger = Ledger()
+    ledger.apply(WalletSeen(at_ns=1, wallet=D(10_000)))
+    ledger.apply(DayOpened(at_ns=AT_NS, day=DAY, equity=D(10_000)))
+    qty, plan = D(2 * sign), ExitPlan(stop=at(stop))
+    ledger.apply(
+        Adopted(
+            at_ns=AT_NS, symbol=SOL, qty=qty, entry=D(100), plan=plan, intent=7, by="you",
+            carried=(at(mark) - 100) * qty, before=D(10_000),
+        )
+    )  # fmt: skip
+    position = ledger.positions[SOL]
+    assert ledger.r_of(position, position.pnl(at(left_at)), D(2)) == pytest.approx(r)
+    turn = Turn(ledger, at_ns=AT_NS, mono_ns=1, market_ns=1)
+    side = position.side.opposite
+    for part, half in enumerate((D("0.5"), D("1.5"))):
+        order = turn.submit(leg=Leg.EXIT, symbol=SOL, side=side, kind=OrderKind.MARKET, qty=half, intent=7)
+        fill = Fill(
+            symbol=SOL, trade_id=str(part), client_id=order.client_id, side=side, price=at(left_at), qty=half,
+            venue_ns=1,
+        )  # fmt: skip
+        turn.record(Filled(at_ns=AT_NS, fill=fill, market_ns=1))
+    assert ledger.closed[-1].r == pytest.approx(r)
+    assert ledger.day_r.of(DAY) == pytest.approx(r)
+    assert ledger.closed[-1].pnl == (at(left_at) - 100) * qty
