@@ -1,6 +1,7 @@
 """Today's profit over time. It is there to be looked at: nothing is decided on it. After a restart it has the day's
 closed trades again; what was open between them was not kept."""
 
+from bisect import bisect
 from itertools import accumulate
 from typing import Final
 
@@ -13,10 +14,12 @@ STEP_NS: Final = 60_000_000_000
 
 
 class Curve:
-    """A point a minute and one at each closed trade. When it is full, every other one goes and the step doubles."""
+    """A point a minute and one at each closed trade. When it is full, every other one goes and the step doubles; the
+    lowest stays, also where it lay between two."""
 
     def __init__(self) -> None:
         self._points: list[Moment] = []
+        self._lowest: Moment | None = None
         self._step_ns = STEP_NS
         self._day = -1
         self._trades = 0
@@ -25,19 +28,33 @@ class Curve:
         """Look once; keeps a point where it is time for one."""
         if ledger.day < 0:
             return
-        if ledger.day != self._day:
+        now, fresh = moment(ledger, marks, at_ns), ledger.day != self._day
+        if fresh:
             self._points, self._step_ns, self._day, self._trades = steps(ledger), STEP_NS, ledger.day, ledger.day_trades
-        elif self._points and ledger.day_trades == self._trades and at_ns - self._points[-1].at_ns < self._step_ns:
+            self._lowest = min((*self._points, now), key=_total)
+        elif self._lowest is None or _total(now) < _total(self._lowest):
+            self._lowest = now
+        waits = not fresh and self._points and at_ns - self._points[-1].at_ns < self._step_ns
+        if waits and ledger.day_trades == self._trades:
             return
         self._trades = ledger.day_trades
-        self._points.append(moment(ledger, marks, at_ns))
+        self._points.append(now)
         if len(self._points) == KEPT - 1:
             del self._points[1::2]
             self._step_ns *= 2
 
     def points(self, ledger: Ledger, marks: accounting.Marks, at_ns: int) -> tuple[Moment, ...]:
         """What was kept of the day, and this moment."""
-        return (*self._points, moment(ledger, marks, at_ns)) if self._points else ()
+        if not self._points:
+            return ()
+        kept, lowest = list(self._points), self._lowest
+        if lowest is not None and lowest not in kept:
+            kept.insert(bisect(kept, lowest.at_ns, key=lambda each: each.at_ns), lowest)
+        return (*kept, moment(ledger, marks, at_ns))
+
+
+def _total(each: Moment) -> float:
+    return each.realised + each.open
 
 
 def steps(ledger: Ledger) -> list[Moment]:

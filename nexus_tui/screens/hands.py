@@ -44,7 +44,8 @@ class Hands(Eyes):
         """The selected proposal, where it is in sight as it is now; says so when there is none `what` is for."""
         card = self.cards.current
         if card is None:
-            self.say("no proposal is selected: j selects" if self.cards.all else f"no proposal to {what}")
+            how = "j selects" if self.pane == "proposals" else "tab to the proposals, then j"
+            self.say(f"no proposal is selected: {how}" if self.cards.all else f"no proposal to {what}")
         elif self.nexus.small:
             self.say("the cards are not in sight: this terminal was too small")
             return None
@@ -138,7 +139,7 @@ class Hands(Eyes):
             them = "it" if len(entries) == 1 else "them"
             going = f"; {', '.join(entries)} may still fill: F takes {them} back" if entries else ""
             none = f"no position to {what}{going}"
-            self.say("no position is selected: tab, then j" if positions else none)
+            self.say("no position is selected: tab to the positions, then j" if positions else none)
         return chosen
 
     def action_close(self, half: bool) -> None:

@@ -207,7 +207,7 @@ async def test_an_entry_is_told_until_it_can_no_longer_fill() -> None:
     assert 0 < row.leaves == entry.qty - entry.filled
     assert 0 < row.left_ms < world.engine.directive.risk.entry_ms
     left_s = row.left_ms / 1000
-    world.tape.lots[SOL] = 0
+    world.tape.move(SOL, 160.0)
     await world.run(left_s - 0.5)
     assert 0 < look(world).entries[0].left_ms <= 500
     await world.run(1.5)
@@ -283,6 +283,25 @@ def test_the_curve_keeps_a_point_a_minute_and_thins_itself_out() -> None:
     ledger.apply(DayOpened(at_ns=1, day=4, equity=Decimal(1000)))
     curve.sample(ledger, {}, 10**15)
     assert len(curve.points(ledger, {}, 10**15)) == 2
+
+
+def test_the_worst_of_the_day_stays_wherever_it_lay_and_however_often_the_rest_is_thinned() -> None:
+    ledger, curve = Ledger(), Curve()
+    ledger.apply(DayOpened(at_ns=0, day=3, equity=Decimal(1000)))
+    worst = 0.0
+    for at in range(4 * 1440):
+        result = (at % 7 - 3) * (at % 1009)
+        ledger.day_realised = Decimal(result)
+        curve.sample(ledger, {}, at * STEP_NS // 4)
+        worst = min(worst, result)
+        points = curve.points(ledger, {}, at * STEP_NS // 4)
+        assert min(point.realised for point in points) == worst
+        assert len(points) <= KEPT
+        assert [point.at_ns for point in points] == sorted(point.at_ns for point in points)
+    ledger.apply(DayOpened(at_ns=1, day=4, equity=Decimal(1000)))
+    ledger.day_realised = Decimal(5)
+    curve.sample(ledger, {}, 10**15)
+    assert {point.realised for point in curve.points(ledger, {}, 10**15)} == {5.0}
 
 
 @virtual
