@@ -19,7 +19,7 @@ class Curve:
 
     def __init__(self) -> None:
         self._points: list[Moment] = []
-        self._lowest: Moment | None = None
+        self._lowest = Moment(0, 0.0, 0.0)
         self._step_ns = STEP_NS
         self._day = -1
         self._trades = 0
@@ -28,15 +28,14 @@ class Curve:
         """Look once; keeps a point where it is time for one."""
         if ledger.day < 0:
             return
-        now, fresh = moment(ledger, marks, at_ns), ledger.day != self._day
-        if fresh:
+        now = moment(ledger, marks, at_ns)
+        if ledger.day != self._day:
             self._points, self._step_ns, self._day, self._trades = steps(ledger), STEP_NS, ledger.day, ledger.day_trades
             self._lowest = min((*self._points, now), key=_total)
-        elif self._lowest is None or _total(now) < _total(self._lowest):
-            self._lowest = now
-        waits = not fresh and self._points and at_ns - self._points[-1].at_ns < self._step_ns
-        if waits and ledger.day_trades == self._trades:
-            return
+        else:
+            self._lowest = min(self._lowest, now, key=_total)
+            if ledger.day_trades == self._trades and at_ns - self._points[-1].at_ns < self._step_ns:
+                return
         self._trades = ledger.day_trades
         self._points.append(now)
         if len(self._points) == KEPT - 1:
@@ -47,9 +46,9 @@ class Curve:
         """What was kept of the day, and this moment."""
         if not self._points:
             return ()
-        kept, lowest = list(self._points), self._lowest
-        if lowest is not None and lowest not in kept:
-            kept.insert(bisect(kept, lowest.at_ns, key=lambda each: each.at_ns), lowest)
+        kept = list(self._points)
+        if self._lowest not in kept:
+            kept.insert(bisect(kept, self._lowest.at_ns, key=lambda each: each.at_ns), self._lowest)
         return (*kept, moment(ledger, marks, at_ns))
 
 

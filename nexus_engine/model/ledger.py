@@ -51,7 +51,6 @@ from nexus_engine.model.positions import ClosedTrade, Position
 from nexus_engine.model.proposals import Proposal, Proposals
 from nexus_engine.model.words import AccountKind, Latch, Leg, Mode, OrderStatus, Rung, Side, TradingState
 
-ONE: Final = Decimal(1)
 KEPT_ORDERS: Final = 200
 """Ended orders that are remembered, for fills that arrive late and for the screen."""
 KEPT_PROPOSALS: Final = 50
@@ -125,6 +124,8 @@ class Ledger:
         self.mode: Mode | None = None
         self.orders: dict[str, Order] = {}
         self.positions: dict[str, Position] = {}
+        self._brought: dict[int, tuple[Decimal, Decimal]] = {}
+        """By intent, of what was adopted and is open: (open profit at that moment, quantity)."""
         self.foreign: dict[str, Decimal] = {}
         self.proposals: Final = Proposals()
         self.latches: dict[Latch, LatchSet] = {}
@@ -137,12 +138,11 @@ class Ledger:
         self.wallet: Decimal | None = None
         self.wallet_ns = 0
         """UTC: what came to the account later is not in the wallet."""
-        self._brought: dict[int, tuple[Decimal, Decimal]] = {}
-        """By intent, of what was adopted and is open: (open profit at that moment, quantity)."""
         self._told_ns = 0
         """The venue's time: what was executed by then is in a wallet that its stream has told."""
         self.untold: list[tuple[int, Decimal]] = []
-        """(the venue's time, result after fees) of executions that no wallet has been told after."""
+        """(the venue's time, result after fees) of executions that no wallet has been told after: a stream tells it in
+        a moment, a list within the minute."""
         self.day = -1
         self.day_equity: Decimal = ZERO
         self.day_realised: Decimal = ZERO
@@ -485,7 +485,7 @@ class Ledger:
     def r_of(self, position: Position, pnl: Decimal, qty: Decimal) -> float:
         """`pnl` of `qty` (unsigned) as a multiple of the risk that was taken with it; of what was adopted, both count
         from that moment on. 0 where there was none."""
-        carried, brought = self._brought.get(position.intent, (ZERO, ONE))
+        carried, brought = self._brought.get(position.intent, (ZERO, Decimal(1)))
         risk = abs(position.entry + carried / brought - position.first_stop) * qty
         return float((pnl - carried * qty / abs(brought)) / risk) if risk else 0.0
 

@@ -94,6 +94,7 @@ class Reconciler:
             return
         ledger = turn.ledger
         if event.wallet != ledger.wallet or ledger.untold:
+            # the list has no time of the venue's clock: it is as young as the last execution in it
             last_ns = max((fill.venue_ns for fill in event.fills), default=0)
             turn.record(WalletSeen(at_ns=turn.at_ns, wallet=event.wallet, as_of_ns=event.wallet_ns, venue_ns=last_ns))
         self._orders(turn, event)
