@@ -162,9 +162,9 @@ async def test_a_change_of_the_accounts_settings_is_looked_into(heard: Heard) ->
 
 
 async def test_a_changed_margin_type_is_looked_into(heard: Heard) -> None:
-    heard.say(b'{"e":"ACCOUNT_UPDATE","E":1,"a":{"m":"ORDER","B":[],"P":[]}}')
+    heard.say(b'{"e":"ACCOUNT_UPDATE","E":1,"T":1,"a":{"m":"ORDER","B":[],"P":[]}}')
     assert not heard.look_again.is_set()
-    heard.say(b'{"e":"ACCOUNT_UPDATE","E":1,"a":{"m":"MARGIN_TYPE_CHANGE","B":[],"P":[]}}')
+    heard.say(b'{"e":"ACCOUNT_UPDATE","E":1,"T":1,"a":{"m":"MARGIN_TYPE_CHANGE","B":[],"P":[]}}')
     assert heard.look_again.is_set()
 
 

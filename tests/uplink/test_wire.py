@@ -159,7 +159,8 @@ def test_an_account_update_tells_the_wallet_only_when_it_changed_and_one_way_pos
     raw = msgspec.json.encode(
         {
             "e": "ACCOUNT_UPDATE",
-            "E": 3,
+            "E": 9,
+            "T": 3,
             "a": {
                 "B": [{"a": "BNB", "wb": "7"}],
                 "P": [
@@ -173,6 +174,7 @@ def test_an_account_update_tells_the_wallet_only_when_it_changed_and_one_way_pos
     assert isinstance(msg, wire.AccountChange)
     event = wire.account_event(msg, 1, 2, leverage=3)
     assert event.wallet is None
+    assert event.venue_ns == 3_000_000, "of the change, not of the message"
     assert [(p.symbol, p.qty, p.entry, p.leverage) for p in event.positions] == [
         ("BTCUSDT", Decimal("-0.5"), Decimal("100.5"), 3)
     ]
@@ -187,7 +189,8 @@ def test_an_account_update_tells_the_wallet_only_when_it_changed_and_one_way_pos
 )  # fmt: skip
 def test_only_some_reasons_move_money_and_only_ours_counts(reason: str, moved: str) -> None:
     rows = [{"a": "BNB", "wb": "7", "bc": "3"}, {"a": "USDT", "wb": "1500.50", "cw": "1", "bc": "500.50"}]
-    msg = user.decode(msgspec.json.encode({"e": "ACCOUNT_UPDATE", "E": 3, "a": {"m": reason, "B": rows, "P": []}}))
+    body = {"m": reason, "B": rows, "P": []}
+    msg = user.decode(msgspec.json.encode({"e": "ACCOUNT_UPDATE", "T": 3, "a": body}))
     assert isinstance(msg, wire.AccountChange)
     event = wire.account_event(msg, 1, 2, leverage=3)
     assert (event.wallet, event.transfer) == (Decimal("1500.5"), Decimal(moved))

@@ -239,7 +239,7 @@ class AccountBody(msgspec.Struct, frozen=True):
 
 
 class AccountChange(msgspec.Struct, frozen=True, tag_field="e", tag="ACCOUNT_UPDATE"):
-    E: Ms
+    T: Ms
     a: AccountBody
 
 
@@ -377,5 +377,5 @@ def account_event(msg: AccountChange, at_ns: int, mono_ns: int, leverage: int) -
             for row in msg.a.P
             if row.ps == "BOTH"
         ),
-        venue_ns=msg.E * MS,
+        venue_ns=msg.T * MS,  # of what changed it, as an execution has it: E is when that was written down
     )
